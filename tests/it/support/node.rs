@@ -32,6 +32,7 @@ pub(crate) struct Node {
     version: Version,
     /// What `priv_validator_laddr` says; empty when it signs itself.
     laddr: String,
+    signer_port: u16,
     rpc_port: u16,
     p2p_port: u16,
     process: Option<Process>,
@@ -42,6 +43,7 @@ impl Node {
     pub(crate) fn new(home: &Home, name: &str, chain: &Chain, signed_by: SignedBy) -> Self {
         let program = program(chain.version);
         let dir = home.path(name);
+        let signer_port = free_port();
         run(&program, &["init"], &dir);
         chain.write_genesis(&dir.join("config/genesis.json"));
         let node = Self {
@@ -51,8 +53,9 @@ impl Node {
             laddr: match signed_by {
                 SignedBy::Itself => String::new(),
                 SignedBy::Unix => format!("unix://{}", home.socket(&format!("{name}.sock")).display()),
-                SignedBy::Tcp => format!("tcp://127.0.0.1:{}", free_port()),
+                SignedBy::Tcp => format!("tcp://127.0.0.1:{signer_port}"),
             },
+            signer_port,
             rpc_port: free_port(),
             p2p_port: free_port(),
             process: None,
@@ -98,9 +101,9 @@ impl Node {
         self.set(&[("", "priv_validator_laddr", "".into())]);
     }
 
-    /// From now on whoever dials the loopback port it answers signs.
+    /// From now on whoever dials its loopback port signs; always the same one.
     pub(crate) fn sign_remotely(&mut self) {
-        self.laddr = format!("tcp://127.0.0.1:{}", free_port());
+        self.laddr = format!("tcp://127.0.0.1:{}", self.signer_port);
         self.set(&[("", "priv_validator_laddr", self.laddr.as_str().into())]);
     }
 
@@ -125,6 +128,11 @@ impl Node {
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         self.process.take().expect("the node runs").kill();
+    }
+
+    /// `kill -9`, or nothing when it ended by itself.
+    pub(crate) fn stop(&mut self) {
+        self.process = None;
     }
 
     /// SIGTERM. Its exit code is its own affair.

@@ -126,6 +126,11 @@ impl Signer {
         assert!(status.success(), "sigward serve ended with {status} after SIGTERM\n{}", tail(&self.log));
     }
 
+    /// `kill -9`, or nothing when it ended by itself.
+    pub(crate) fn stop(&mut self) {
+        self.process = None;
+    }
+
     /// SIGSTOP: alive, connected and silent.
     pub(crate) fn freeze(&self) {
         self.process.as_ref().expect("sigward runs").signal(Signal::STOP);
