@@ -3,7 +3,12 @@
 //! One binary links once. Everything here talks to `sigward` from the outside (its command line, its sockets, its files), as an
 //! operator would; nothing reaches into the library.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod layers;
 mod nodes;

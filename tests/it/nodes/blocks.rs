@@ -32,14 +32,24 @@ fn fifty_blocks(version: Version, signed_by: SignedBy) {
     let (ready, said) = stage.signer.ready();
     assert!(ready, "a signer that signs is ready: {said}");
     let records = stage.finish();
-    assert!(records.iter().all(|record| record.decision != "denied"), "nothing was refused");
-    assert!(records.iter().all(|record| record.decision != "failed"), "nothing failed");
+    assert!(
+        records.iter().all(|record| record.decision != "denied"),
+        "nothing was refused"
+    );
+    assert!(
+        records.iter().all(|record| record.decision != "failed"),
+        "nothing failed"
+    );
 }
 
 /// A node of these versions panics when the signature of an extension is missing, or where none belongs.
 fn extended_blocks(version: Version, signed_by: SignedBy) {
     let mut stage = Stage::new(version, signed_by, Extensions::FromHeightOne);
-    assert_eq!(stage.node.extensions_from(), 1, "the node knows of the extensions");
+    assert_eq!(
+        stage.node.extensions_from(),
+        1,
+        "the node knows of the extensions"
+    );
     stage.node.wait_for_height(50, Duration::from_secs(60));
     stage.finish();
 }

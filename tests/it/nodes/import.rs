@@ -24,9 +24,16 @@ fn there_and_back(version: Version) {
     let _turn = turn::take();
     let home = Home::new();
     // The key is the one that `cometbft init` makes for the node: the first home exists only to make it.
-    let unused = Validator { public_key: String::new(), address: String::new() };
-    let mut chain =
-        Chain { version, id: "it-import".to_owned(), validator: unused, extensions: Extensions::FromHeightOne };
+    let unused = Validator {
+        public_key: String::new(),
+        address: String::new(),
+    };
+    let mut chain = Chain {
+        version,
+        id: "it-import".to_owned(),
+        validator: unused,
+        extensions: Extensions::FromHeightOne,
+    };
     let mut node = Node::new(&home, "a", &chain, SignedBy::Itself);
     let key_file = node.file("config/priv_validator_key.json");
     let state_file = node.file("data/priv_validator_state.json");
@@ -43,7 +50,10 @@ fn there_and_back(version: Version) {
     let (key_path, state_path) = (key_file.to_str().unwrap(), state_file.to_str().unwrap());
     let import = ["keys", "import", KEY, "--file", key_path, "--chain", &chain.id];
     let refused = signer.attempt(&import);
-    assert!(!refused.status.success(), "an import without a word on the past is refused");
+    assert!(
+        !refused.status.success(),
+        "an import without a word on the past is refused"
+    );
     signer.run(&[&import[..], &["--state", state_path]].concat());
     signer.add_chain(&chain.id, KEY, &[("a", &node)]);
     signer.start();
@@ -52,19 +62,39 @@ fn there_and_back(version: Version) {
     node.terminate();
     signer.terminate();
     let records = assert_no_double_sign(&signer);
-    let lowest = records.iter().filter(|record| record.released()).map(|record| height(&record.position)).min();
-    assert!(lowest >= Some(signed_by_file), "nothing below the imported watermark {signed_by_file} was signed: {lowest:?}");
+    let lowest = records
+        .iter()
+        .filter(|record| record.released())
+        .map(|record| height(&record.position))
+        .min();
+    assert!(
+        lowest >= Some(signed_by_file),
+        "nothing below the imported watermark {signed_by_file} was signed: {lowest:?}"
+    );
 
     // And back. The file that is there belongs to the past.
     std::fs::remove_file(&state_file).unwrap();
-    signer.run(&["state", "export", "--key", KEY, "--chain", &chain.id, "--file", state_path]);
+    signer.run(&[
+        "state", "export", "--key", KEY, "--chain", &chain.id, "--file", state_path,
+    ]);
     let exported = height_of(&state_file);
-    let highest = records.iter().filter(|record| record.released()).map(|record| height(&record.position)).max();
-    assert_eq!(Some(exported), highest, "the exported watermark is the last signed position");
+    let highest = records
+        .iter()
+        .filter(|record| record.released())
+        .map(|record| height(&record.position))
+        .max();
+    assert_eq!(
+        Some(exported),
+        highest,
+        "the exported watermark is the last signed position"
+    );
     node.sign_itself();
     node.start();
     node.wait_for_height(exported + 5, RECOVERY);
-    assert!(height_of(&state_file) > exported, "the node's own signer goes on from there");
+    assert!(
+        height_of(&state_file) > exported,
+        "the node's own signer goes on from there"
+    );
 
     // The key is stopped here, for good: whether sigward refuses to start or to sign, no signature leaves.
     node.terminate();
@@ -75,7 +105,10 @@ fn there_and_back(version: Version) {
     std::thread::sleep(std::time::Duration::from_secs(3));
     node.stop();
     signer.stop();
-    let after = crate::support::audit::records(&signer).iter().filter(|record| record.released()).count();
+    let after = crate::support::audit::records(&signer)
+        .iter()
+        .filter(|record| record.released())
+        .count();
     assert_eq!(after, before, "an exported key signs no more");
 }
 

@@ -48,9 +48,16 @@ fn v1_0_makes_blocks_with_its_own_key() {
 }
 
 fn node_with_its_own_key(home: &Home, version: Version) -> (Node, Chain) {
-    let unused = Validator { public_key: String::new(), address: String::new() };
-    let mut chain =
-        Chain { version, id: "it-reference".to_owned(), validator: unused, extensions: Extensions::FromHeightOne };
+    let unused = Validator {
+        public_key: String::new(),
+        address: String::new(),
+    };
+    let mut chain = Chain {
+        version,
+        id: "it-reference".to_owned(),
+        validator: unused,
+        extensions: Extensions::FromHeightOne,
+    };
     let node = Node::new(home, "a", &chain, SignedBy::Itself);
     chain.validator = Validator::of_key_file(&node.file("config/priv_validator_key.json"));
     chain.write_genesis(&node.file("config/genesis.json"));

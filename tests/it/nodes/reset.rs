@@ -34,13 +34,22 @@ fn reset_node(version: Version, signed_by: SignedBy) {
     archive.terminate();
     let refused_before = refusals(&stage);
     stage.node.start();
-    let refused = poll(RECOVERY, || Some(refusals(&stage)).filter(|&now| now > refused_before));
-    assert!(refused.is_some(), "a node at height 0 is refused and counted\n{}", stage.signer.log_tail());
+    let refused = poll(RECOVERY, || {
+        Some(refusals(&stage)).filter(|&now| now > refused_before)
+    });
+    assert!(
+        refused.is_some(),
+        "a node at height 0 is refused and counted\n{}",
+        stage.signer.log_tail()
+    );
     std::thread::sleep(Duration::from_secs(2));
     stage.wait_until_connected("a");
     let dropped = stage.node.log_lines("SignerListener: Ping timeout") + stage.node.log_lines("EOF");
     assert_eq!(dropped, 0, "the connection stays open after a refusal");
-    assert!(stage.node.log_lines("signerEndpoint returned error") > 0, "the node was told why");
+    assert!(
+        stage.node.log_lines("signerEndpoint returned error") > 0,
+        "the node was told why"
+    );
     assert_eq!(stage.node.height(), Some(0), "nothing was signed for it");
 
     // Its peer gives it the blocks; it signs again above the watermark.
@@ -51,11 +60,17 @@ fn reset_node(version: Version, signed_by: SignedBy) {
 
     let records = stage.finish();
     assert!(
-        records.iter().any(|record| record.decision == "denied" && record.subject.contains('a') && !record.reason.is_empty()),
+        records.iter().any(|record| record.decision == "denied"
+            && record.subject.contains('a')
+            && !record.reason.is_empty()),
         "the refusals are in the audit chain, with their reason"
     );
 }
 
 fn refusals(stage: &Stage) -> f64 {
-    stage.signer.metrics().sum(REFUSALS, &[("chain", &stage.chain.id)]).unwrap_or(0.0)
+    stage
+        .signer
+        .metrics()
+        .sum(REFUSALS, &[("chain", &stage.chain.id)])
+        .unwrap_or(0.0)
 }

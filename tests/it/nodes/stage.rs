@@ -48,7 +48,13 @@ impl Stage {
         signer.start();
         node.start();
         node.wait_for_height(2, RECOVERY);
-        Self { node, signer, chain, home, _turn: turn }
+        Self {
+            node,
+            signer,
+            chain,
+            home,
+            _turn: turn,
+        }
     }
 
     /// Blocks grow again, and the audit chain tells of one message a position.
@@ -65,13 +71,24 @@ impl Stage {
         let released: HashSet<(&str, &str)> = records
             .iter()
             .filter(|record| record.released())
-            .map(|record| (record.position.rsplit_once('/').unwrap().0, &*record.signature_digest))
+            .map(|record| {
+                (
+                    record.position.rsplit_once('/').unwrap().0,
+                    &*record.signature_digest,
+                )
+            })
             .collect();
         for height in 1..height {
-            let (signature, round) = self.node.commit_signature(height).expect("the node has this commit");
+            let (signature, round) = self
+                .node
+                .commit_signature(height)
+                .expect("the node has this commit");
             let digest = hex::encode(Sha256::digest(BASE64_STANDARD.decode(signature).unwrap()));
             let position = format!("{height}/{round}");
-            assert!(released.contains(&(&*position, &*digest)), "the commit of {position} is not in the audit chain");
+            assert!(
+                released.contains(&(&*position, &*digest)),
+                "the commit of {position} is not in the audit chain"
+            );
         }
     }
 
@@ -79,8 +96,15 @@ impl Stage {
     pub(super) fn wait_until_connected(&self, node: &str) {
         let connected = poll(RECOVERY, || {
             let labels = [("chain", &*self.chain.id), ("node", node)];
-            self.signer.metrics().sum(NODE_CONNECTED, &labels).filter(|&value| value == 1.0)
+            self.signer
+                .metrics()
+                .sum(NODE_CONNECTED, &labels)
+                .filter(|&value| value == 1.0)
         });
-        assert!(connected.is_some(), "not connected to {node}\n{}", self.signer.log_tail());
+        assert!(
+            connected.is_some(),
+            "not connected to {node}\n{}",
+            self.signer.log_tail()
+        );
     }
 }

@@ -56,10 +56,17 @@ fn two_nodes(version: Version) {
     let records = assert_no_double_sign(&signer);
     for node in ["a", "b"] {
         let subject = format!("node:{}/{node}", chain.id);
-        assert!(records.iter().any(|record| record.released() && record.subject == subject), "{node} was served");
+        assert!(
+            records
+                .iter()
+                .any(|record| record.released() && record.subject == subject),
+            "{node} was served"
+        );
     }
     assert!(
-        records.iter().any(|record| matches!(record.decision.as_str(), "replayed" | "denied")),
+        records
+            .iter()
+            .any(|record| matches!(record.decision.as_str(), "replayed" | "denied")),
         "both asked for the same position: otherwise this proves nothing"
     );
 }

@@ -11,7 +11,6 @@ use super::signer::Signer;
 pub(crate) struct Record {
     pub(crate) sequence: u64,
     pub(crate) subject: String,
-    pub(crate) operation: String,
     pub(crate) key: String,
     pub(crate) chain: String,
     /// `height/round/step`; empty when the operation has none.
@@ -27,9 +26,10 @@ impl Record {
         let value: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"));
         let text = |field: &str| value[field].as_str().unwrap_or_default().to_owned();
         Self {
-            sequence: value["sequence"].as_u64().unwrap_or_else(|| panic!("no sequence in {line}")),
+            sequence: value["sequence"]
+                .as_u64()
+                .unwrap_or_else(|| panic!("no sequence in {line}")),
             subject: text("subject"),
-            operation: text("operation"),
             key: text("key"),
             chain: text("chain_id"),
             position: text("position"),
@@ -51,7 +51,11 @@ pub(crate) fn records(signer: &Signer) -> Vec<Record> {
     let text = signer.run(&["audit", "tail", "--lines", "0", "--json"]);
     let records: Vec<Record> = text.lines().map(Record::parse).collect();
     for (index, record) in records.iter().enumerate() {
-        assert_eq!(record.sequence, index as u64 + 1, "the chain is read whole, without a gap");
+        assert_eq!(
+            record.sequence,
+            index as u64 + 1,
+            "the chain is read whole, without a gap"
+        );
     }
     records
 }
@@ -73,7 +77,9 @@ fn judge(records: &[Record]) -> Result<(), String> {
     let mut signed: BTreeMap<(&str, &str, &str), &Record> = BTreeMap::new();
     for record in records.iter().filter(|record| record.released()) {
         let (position, first) = match signed.get(&(&*record.key, &*record.chain, &*record.position)) {
-            None if record.decision == "replayed" => return Err(format!("replayed before it was signed: {record:?}")),
+            None if record.decision == "replayed" => {
+                return Err(format!("replayed before it was signed: {record:?}"));
+            }
             None if record.key.is_empty() || record.request_digest.is_empty() => {
                 return Err(format!("no key or digest: {record:?}"));
             }
@@ -99,7 +105,6 @@ fn two_messages_for_one_position_are_found() {
     let record = |decision: &str, position: &str, request: &str, signature: &str| Record {
         sequence: 0,
         subject: "node:c/a".to_owned(),
-        operation: "sign.cometbft.prevote".to_owned(),
         key: "k".to_owned(),
         chain: "c".to_owned(),
         position: position.to_owned(),
@@ -110,11 +115,32 @@ fn two_messages_for_one_position_are_found() {
     };
     let first = record("allowed", "1/0/2", "x", "sx");
     let other = |record: Record| judge(&[first.clone(), record]);
-    assert!(other(record("allowed", "1/0/3", "y", "sy")).is_ok(), "another position");
-    assert!(other(record("denied", "1/0/2", "y", "")).is_ok(), "a refusal releases nothing");
-    assert!(other(record("replayed", "1/0/2", "y", "sx")).is_ok(), "the stored signature for another timestamp");
-    assert!(other(record("allowed", "1/0/2", "y", "sy")).is_err(), "two messages");
-    assert!(other(record("replayed", "1/0/2", "y", "sy")).is_err(), "a replay that is another signature");
-    assert!(judge(&[record("replayed", "1/0/2", "x", "sx")]).is_err(), "a replay of nothing");
-    assert!(judge(&[record("allowed", "1/0/2", "", "sx")]).is_err(), "no digest");
+    assert!(
+        other(record("allowed", "1/0/3", "y", "sy")).is_ok(),
+        "another position"
+    );
+    assert!(
+        other(record("denied", "1/0/2", "y", "")).is_ok(),
+        "a refusal releases nothing"
+    );
+    assert!(
+        other(record("replayed", "1/0/2", "y", "sx")).is_ok(),
+        "the stored signature for another timestamp"
+    );
+    assert!(
+        other(record("allowed", "1/0/2", "y", "sy")).is_err(),
+        "two messages"
+    );
+    assert!(
+        other(record("replayed", "1/0/2", "y", "sy")).is_err(),
+        "a replay that is another signature"
+    );
+    assert!(
+        judge(&[record("replayed", "1/0/2", "x", "sx")]).is_err(),
+        "a replay of nothing"
+    );
+    assert!(
+        judge(&[record("allowed", "1/0/2", "", "sx")]).is_err(),
+        "no digest"
+    );
 }

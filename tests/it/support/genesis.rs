@@ -45,7 +45,10 @@ impl Validator {
     pub(crate) fn of_key_file(path: &Path) -> Self {
         let file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
-        Self { public_key: text(&file["pub_key"]["value"]), address: text(&file["address"]) }
+        Self {
+            public_key: text(&file["pub_key"]["value"]),
+            address: text(&file["address"]),
+        }
     }
 }
 
@@ -77,7 +80,11 @@ impl Chain {
                 Version::V1 => "feature",
             };
             let height = &mut genesis["consensus_params"][section]["vote_extensions_enable_height"];
-            assert!(height.is_string(), "{}: no {section}.vote_extensions_enable_height", self.version.tag());
+            assert!(
+                height.is_string(),
+                "{}: no {section}.vote_extensions_enable_height",
+                self.version.tag()
+            );
             *height = json!("1");
         }
         std::fs::write(path, serde_json::to_vec_pretty(&genesis).unwrap()).unwrap();

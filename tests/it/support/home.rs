@@ -24,7 +24,11 @@ impl Home {
         let path = dir.path().to_owned();
         let short = path.as_os_str().len() + SOCKET_NAME <= SUN_PATH;
         let sockets = (!short).then(|| make(&std::env::temp_dir()));
-        Self { dir: Some(dir), path, sockets }
+        Self {
+            dir: Some(dir),
+            path,
+            sockets,
+        }
     }
 
     /// A path below the folder.
@@ -36,7 +40,11 @@ impl Home {
     pub(crate) fn socket(&self, name: &str) -> PathBuf {
         let folder = self.sockets.as_ref().map_or(self.path.as_path(), TempDir::path);
         let path = folder.join(name);
-        assert!(path.as_os_str().len() <= SUN_PATH, "{} is too long for a unix socket", path.display());
+        assert!(
+            path.as_os_str().len() <= SUN_PATH,
+            "{} is too long for a unix socket",
+            path.display()
+        );
         path
     }
 }
@@ -52,5 +60,9 @@ impl Drop for Home {
 
 fn make(parent: &Path) -> TempDir {
     std::fs::create_dir_all(parent).unwrap();
-    tempfile::Builder::new().prefix("t").rand_bytes(6).tempdir_in(parent).unwrap()
+    tempfile::Builder::new()
+        .prefix("t")
+        .rand_bytes(6)
+        .tempdir_in(parent)
+        .unwrap()
 }

@@ -20,14 +20,22 @@ pub(crate) fn get(port: u16, path: &str) -> std::io::Result<Response> {
     let mut stream = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), limit)?;
     stream.set_read_timeout(Some(limit))?;
     stream.set_write_timeout(Some(limit))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nAccept: */*\r\n\r\n")?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nAccept: */*\r\n\r\n"
+    )?;
     let mut raw = Vec::new();
     stream.read_to_end(&mut raw)?;
     let text = String::from_utf8(raw).map_err(Error::other)?;
-    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| Error::other("no end of headers"))?;
+    let (head, body) = text
+        .split_once("\r\n\r\n")
+        .ok_or_else(|| Error::other("no end of headers"))?;
     let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
     let status = status.ok_or_else(|| Error::other(format!("no status in {head:?}")))?;
-    Ok(Response { status, body: body.to_owned() })
+    Ok(Response {
+        status,
+        body: body.to_owned(),
+    })
 }
 
 /// The `result` of a CometBFT RPC method; `None` while the node does not answer or answers with an error.

@@ -21,22 +21,37 @@ pub(crate) struct Metrics(Vec<Sample>);
 impl Metrics {
     /// Asks a running sigward.
     pub(crate) fn read(port: u16) -> Option<Self> {
-        let response = http::get(port, "/metrics").ok().filter(|response| response.status == 200)?;
+        let response = http::get(port, "/metrics")
+            .ok()
+            .filter(|response| response.status == 200)?;
         Some(Self::parse(&response.body))
     }
 
     fn parse(text: &str) -> Self {
-        let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-        Self(lines.map(|line| sample(line).unwrap_or_else(|| panic!("not a sample: {line}"))).collect())
+        let lines = text
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
+        Self(
+            lines
+                .map(|line| sample(line).unwrap_or_else(|| panic!("not a sample: {line}")))
+                .collect(),
+        )
     }
 
     /// The sum over all samples of `name` that carry all of `labels`; `None` when there is none.
     pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let carries = |sample: &&Sample| {
-            labels.iter().all(|(key, value)| sample.labels.iter().any(|(k, v)| k == key && v == value))
+            labels
+                .iter()
+                .all(|(key, value)| sample.labels.iter().any(|(k, v)| k == key && v == value))
         };
-        let found: Vec<f64> =
-            self.0.iter().filter(|sample| sample.name == name).filter(carries).map(|s| s.value).collect();
+        let found: Vec<f64> = self
+            .0
+            .iter()
+            .filter(|sample| sample.name == name)
+            .filter(carries)
+            .map(|s| s.value)
+            .collect();
         (!found.is_empty()).then(|| found.iter().sum())
     }
 }
@@ -51,16 +66,25 @@ fn sample(line: &str) -> Option<Sample> {
         }
     };
     let (name, labels) = series.split_once('{').unwrap_or((series, ""));
-    let labels = labels.split("\",").filter(|label| !label.is_empty()).map(|label| {
-        let (key, value) = label.split_once("=\"")?;
-        Some((key.trim().to_owned(), value.trim_end_matches('"').to_owned()))
-    });
-    Some(Sample { name: name.to_owned(), labels: labels.collect::<Option<_>>()?, value: value.parse().ok()? })
+    let labels = labels
+        .split("\",")
+        .filter(|label| !label.is_empty())
+        .map(|label| {
+            let (key, value) = label.split_once("=\"")?;
+            Some((key.trim().to_owned(), value.trim_end_matches('"').to_owned()))
+        });
+    Some(Sample {
+        name: name.to_owned(),
+        labels: labels.collect::<Option<_>>()?,
+        value: value.parse().ok()?,
+    })
 }
 
 #[test]
 fn samples_are_read_with_and_without_labels() {
-    let metrics = Metrics::parse("# HELP a b\na_total{chain=\"c\",node=\"x\"} 2\na_total{chain=\"c\",node=\"y\"} 3 17\nb 0.5\n");
+    let metrics = Metrics::parse(
+        "# HELP a b\na_total{chain=\"c\",node=\"x\"} 2\na_total{chain=\"c\",node=\"y\"} 3 17\nb 0.5\n",
+    );
     assert_eq!(metrics.sum("a_total", &[("chain", "c")]), Some(5.0));
     assert_eq!(metrics.sum("a_total", &[("node", "y")]), Some(3.0));
     assert_eq!(metrics.sum("b", &[]), Some(0.5));

@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use super::genesis::{Chain, Version, edit_config};
 use super::home::Home;
+use super::http;
 use super::poll;
 use super::ports::free_port;
 use super::process::{Process, tail};
-use super::http;
 
 /// Who signs for a node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -137,7 +137,10 @@ impl Node {
 
     /// SIGTERM. Its exit code is its own affair.
     pub(crate) fn terminate(&mut self) {
-        self.process.take().expect("the node runs").terminate(Duration::from_secs(20));
+        self.process
+            .take()
+            .expect("the node runs")
+            .terminate(Duration::from_secs(20));
     }
 
     /// Forgets every block and the node's own sign state; keeps the genesis (`unsafe-reset-all`).
@@ -206,16 +209,25 @@ impl Node {
     /// How many lines of its log contain `text`.
     pub(crate) fn log_lines(&self, text: &str) -> usize {
         let log = std::fs::read(&self.log).unwrap_or_default();
-        String::from_utf8_lossy(&log).lines().filter(|line| line.contains(text)).count()
+        String::from_utf8_lossy(&log)
+            .lines()
+            .filter(|line| line.contains(text))
+            .count()
     }
 }
 
 /// Where a peer's program is; panics with the way to get it.
 pub(crate) fn peer(version: Version, name: &str) -> PathBuf {
-    let peers = std::env::var_os("SIGWARD_PEERS")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers"), PathBuf::from);
+    let peers = std::env::var_os("SIGWARD_PEERS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers"),
+        PathBuf::from,
+    );
     let path = peers.join(version.tag()).join(name);
-    assert!(path.is_file(), "{} is missing: install the peers with `make peers`", path.display());
+    assert!(
+        path.is_file(),
+        "{} is missing: install the peers with `make peers`",
+        path.display()
+    );
     path
 }
 
@@ -233,6 +245,10 @@ fn run(program: &Path, arguments: &[&str], dir: &Path) -> String {
         .output()
         .unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{} {arguments:?}: {errors}", program.display());
+    assert!(
+        output.status.success(),
+        "{} {arguments:?}: {errors}",
+        program.display()
+    );
     String::from_utf8(output.stdout).unwrap()
 }

@@ -20,8 +20,13 @@ impl Process {
     pub(crate) fn start(mut command: Command, log: &Path) -> Self {
         let open = || -> File { OpenOptions::new().create(true).append(true).open(log).unwrap() };
         command.stdin(Stdio::null()).stdout(open()).stderr(open());
-        let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        Self { child, log: log.to_owned() }
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        Self {
+            child,
+            log: log.to_owned(),
+        }
     }
 
     /// Sends a signal; a process that is gone already is fine.
@@ -38,8 +43,12 @@ impl Process {
     /// SIGTERM, and waits for its own end; panics when it does not end in `limit`.
     pub(crate) fn terminate(mut self, limit: Duration) -> ExitStatus {
         self.signal(Signal::TERM);
-        poll(limit, || self.child.try_wait().unwrap())
-            .unwrap_or_else(|| panic!("did not end {limit:?} after SIGTERM; its log ends with\n{}", tail(&self.log)))
+        poll(limit, || self.child.try_wait().unwrap()).unwrap_or_else(|| {
+            panic!(
+                "did not end {limit:?} after SIGTERM; its log ends with\n{}",
+                tail(&self.log)
+            )
+        })
     }
 
     /// How it ended, if it did.
@@ -61,7 +70,9 @@ impl Drop for Process {
 
 /// The last lines of a log.
 pub(crate) fn tail(log: &Path) -> String {
-    let text = std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let text = std::fs::read(log)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     let from = lines.len().saturating_sub(25);
     format!("--- {}\n{}", log.display(), lines[from..].join("\n"))

@@ -38,7 +38,9 @@ impl Signer {
         signer.configure(|config| {
             let http = config.entry("http").or_insert_with(|| Table::new().into());
             let listen = format!("127.0.0.1:{}", signer.http_port);
-            http.as_table_mut().expect("[http] is a table").insert("listen".to_owned(), listen.into());
+            http.as_table_mut()
+                .expect("[http] is a table")
+                .insert("listen".to_owned(), listen.into());
         });
         signer
     }
@@ -46,20 +48,35 @@ impl Signer {
     /// `sigward keys create`; returns what a genesis needs.
     pub(crate) fn create_key(&self, name: &str) -> Validator {
         let key = self.json(&["keys", "create", name, "--algorithm", "ed25519", "--json"]);
-        let text = |field: &str| key[field].as_str().unwrap_or_else(|| panic!("no {field} in {key}")).to_owned();
-        Validator { public_key: text("public_key_base64"), address: text("address") }
+        let text = |field: &str| {
+            key[field]
+                .as_str()
+                .unwrap_or_else(|| panic!("no {field} in {key}"))
+                .to_owned()
+        };
+        Validator {
+            public_key: text("public_key_base64"),
+            address: text("address"),
+        }
     }
 
     /// Adds a chain and its nodes to `sigward.toml`.
     pub(crate) fn add_chain(&self, id: &str, key: &str, nodes: &[(&str, &Node)]) {
         self.configure(|config| {
-            let nodes = nodes.iter().map(|(name, node)| table(&[("name", name), ("address", node.laddr())]));
+            let nodes = nodes
+                .iter()
+                .map(|(name, node)| table(&[("name", name), ("address", node.laddr())]));
             let mut chain = Table::new();
             chain.insert("id".to_owned(), id.into());
             chain.insert("key".to_owned(), key.into());
             chain.insert("node".to_owned(), nodes.collect::<Vec<_>>().into());
-            let chains = config.entry("chain").or_insert_with(|| Vec::<toml::Value>::new().into());
-            chains.as_array_mut().expect("[[chain]] is an array").push(chain.into());
+            let chains = config
+                .entry("chain")
+                .or_insert_with(|| Vec::<toml::Value>::new().into());
+            chains
+                .as_array_mut()
+                .expect("[[chain]] is an array")
+                .push(chain.into());
         });
     }
 
@@ -79,7 +96,11 @@ impl Signer {
     pub(crate) fn run(&self, arguments: &[&str]) -> String {
         let output = self.attempt(arguments);
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "sigward {arguments:?} ended with {}: {errors}", output.status);
+        assert!(
+            output.status.success(),
+            "sigward {arguments:?} ended with {}: {errors}",
+            output.status
+        );
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -104,9 +125,15 @@ impl Signer {
             if let Some(status) = process.ended() {
                 panic!("sigward serve ended with {status}\n{}", tail(&self.log));
             }
-            http::get(port, "/livez").ok().filter(|response| response.status == 200)
+            http::get(port, "/livez")
+                .ok()
+                .filter(|response| response.status == 200)
         });
-        assert!(lives.is_some(), "sigward serve does not answer /livez\n{}", tail(&self.log));
+        assert!(
+            lives.is_some(),
+            "sigward serve does not answer /livez\n{}",
+            tail(&self.log)
+        );
     }
 
     /// `sigward serve`, without waiting for anything.
@@ -122,8 +149,16 @@ impl Signer {
 
     /// SIGTERM; demands a clean end.
     pub(crate) fn terminate(&mut self) {
-        let status = self.process.take().expect("sigward runs").terminate(Duration::from_secs(10));
-        assert!(status.success(), "sigward serve ended with {status} after SIGTERM\n{}", tail(&self.log));
+        let status = self
+            .process
+            .take()
+            .expect("sigward runs")
+            .terminate(Duration::from_secs(10));
+        assert!(
+            status.success(),
+            "sigward serve ended with {status} after SIGTERM\n{}",
+            tail(&self.log)
+        );
     }
 
     /// `kill -9`, or nothing when it ended by itself.
@@ -159,5 +194,9 @@ impl Signer {
 }
 
 fn table(pairs: &[(&str, &str)]) -> toml::Value {
-    pairs.iter().map(|(key, value)| ((*key).to_owned(), toml::Value::from(*value))).collect::<Table>().into()
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), toml::Value::from(*value)))
+        .collect::<Table>()
+        .into()
 }

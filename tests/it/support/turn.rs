@@ -14,7 +14,9 @@ pub(crate) struct Turn(());
 pub(crate) fn take() -> Turn {
     let mut running = RUNNING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     while *running >= AT_ONCE {
-        running = FREED.wait(running).unwrap_or_else(|poisoned| poisoned.into_inner());
+        running = FREED
+            .wait(running)
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
     }
     *running += 1;
     Turn(())
