@@ -70,9 +70,13 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let interrupt = Interrupt::listen().context("cannot listen for Ctrl-C")?;
     let program = node::find(args.cometbft.as_deref())?;
     let folder = Folder::new(args.keep)?;
-    say.step(format_args!("Working in {}; {}", folder.path().display(), folder.fate()));
+    say.step(format_args!(
+        "Working in {}; {}",
+        folder.path().display(),
+        folder.fate()
+    ));
     let outcome = play(args, say, &interrupt, program, &folder);
-    if outcome.is_err() {
+    if outcome.is_err() && !interrupt.came() {
         for log in [folder.path().join(signer::LOG), folder.path().join(node::LOG)] {
             child::print_tail(&log);
         }
@@ -96,7 +100,10 @@ fn play(
     let begun = Instant::now();
     let mut signer = Signer::init(folder, say)?;
     let key = signer.create_key()?;
-    say.step(format_args!("sigward keys create: a fresh validator key, {}", key.valcons));
+    say.step(format_args!(
+        "sigward keys create: a fresh validator key, {}",
+        key.valcons
+    ));
 
     let mut node = Node::init(program, folder, &key)?;
     say.step(format_args!(
@@ -107,9 +114,14 @@ fn play(
     signer.configure(node::CHAIN, &node.laddr())?;
 
     signer.serve()?;
-    say.step(format_args!("sigward serve: dials {} until somebody listens", node.laddr()));
+    say.step(format_args!(
+        "sigward serve: dials {} until somebody listens",
+        node.laddr()
+    ));
     node.start()?;
-    say.step("cometbft start --proxy_app=kvstore: listens there, gets the public key, and asks for its first vote");
+    say.step(
+        "cometbft start --proxy_app=kvstore: listens there, gets the public key, and asks for its first vote",
+    );
 
     let watched = watch::blocks(args.blocks, begun, say, interrupt, &signer, &mut node)?;
 

@@ -23,7 +23,11 @@ impl Child {
     /// Starts it with its output in `log`, in a process group of its own: a Ctrl-C is for the demo, which ends them in order.
     pub(super) fn start(name: &'static str, mut command: Command, log: &Path) -> anyhow::Result<Self> {
         let log = OpenOptions::new().create(true).append(true).open(log)?;
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0);
         let process = command.spawn().with_context(|| format!("cannot start {name}"))?;
         Ok(Self { process, name })
     }
@@ -38,12 +42,19 @@ impl Child {
 
     /// SIGTERM, then 10 s of patience; whether it ended cleanly.
     pub(super) fn stop(mut self) -> anyhow::Result<()> {
-        let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw).context("no process id")?;
+        let pid = i32::try_from(self.process.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .context("no process id")?;
         kill_process(pid, Signal::TERM).with_context(|| format!("cannot stop {}", self.name))?;
         let end = Instant::now() + Duration::from_secs(10);
         while Instant::now() < end {
             if let Some(status) = self.process.try_wait()? {
-                anyhow::ensure!(status.success(), "{} ended with {status} after SIGTERM", self.name);
+                anyhow::ensure!(
+                    status.success(),
+                    "{} ended with {status} after SIGTERM",
+                    self.name
+                );
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -62,16 +73,33 @@ impl Drop for Child {
 /// Runs a command to its end; its output, or an error with what it said.
 pub(super) fn output(mut command: Command) -> anyhow::Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {program}"))?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot start {program}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(output.status.success(), "{program} ended with {}: {}", output.status, said.trim());
+    let said = if said.trim().is_empty() {
+        "it said nothing"
+    } else {
+        said.trim()
+    };
+    anyhow::ensure!(
+        output.status.success(),
+        "{program} ended with {}: {said}",
+        output.status
+    );
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Shows the end of a log on standard error.
 pub(super) fn print_tail(log: &Path) {
-    let Ok(text) = std::fs::read_to_string(log) else { return };
+    let Ok(text) = std::fs::read_to_string(log) else {
+        return;
+    };
     let lines: Vec<&str> = text.lines().collect();
     eprintln!("--- the end of {}", log.display());
-    lines.iter().skip(lines.len().saturating_sub(TAIL)).for_each(|line| eprintln!("{line}"));
+    lines
+        .iter()
+        .skip(lines.len().saturating_sub(TAIL))
+        .for_each(|line| eprintln!("{line}"));
 }

@@ -46,7 +46,11 @@ impl Folder {
 
     /// What will become of it.
     pub(super) const fn fate(&self) -> &'static str {
-        if self.keep { "it stays there afterwards" } else { "it is removed afterwards (--keep leaves it)" }
+        if self.keep {
+            "it stays there afterwards"
+        } else {
+            "it is removed afterwards (--keep leaves it)"
+        }
     }
 }
 

@@ -19,8 +19,14 @@ pub(super) fn get(port: u16, path: &str) -> anyhow::Result<String> {
     write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n")?;
     let mut answer = String::new();
     stream.take(MAX_ANSWER).read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("the answer has no end of headers")?;
-    anyhow::ensure!(head.split(' ').nth(1) == Some("200"), "{path}: {}", head.lines().next().unwrap_or_default());
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .context("the answer has no end of headers")?;
+    anyhow::ensure!(
+        head.split(' ').nth(1) == Some("200"),
+        "{path}: {}",
+        head.lines().next().unwrap_or_default()
+    );
     Ok(body.to_owned())
 }
 

@@ -13,10 +13,16 @@ impl Interrupt {
     /// From here on SIGINT, SIGTERM and SIGHUP are noted instead of ending the process.
     pub(super) fn listen() -> std::io::Result<Self> {
         let noted = Self(Arc::new(AtomicBool::new(false)));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()?;
         let streams = {
             let _inside = runtime.enter();
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?)
+            (
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::hangup())?,
+            )
         };
         let flag = noted.clone();
         std::thread::Builder::new().name("interrupt".to_owned()).spawn(move || {

@@ -33,12 +33,19 @@ pub(super) struct Node {
 /// Finds the program: the one that was named, else the installed peer, else the PATH's.
 pub(super) fn find(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     if let Some(path) = named {
-        anyhow::ensure!(path.is_file(), "there is no file {}; `make peers` installs CometBFT", path.display());
+        anyhow::ensure!(
+            path.is_file(),
+            "there is no file {}; `make peers` installs CometBFT",
+            path.display()
+        );
         return Ok(path.canonicalize()?);
     }
-    let peers = std::env::var_os("SIGWARD_PEERS").map_or_else(|| PathBuf::from("target/peers"), PathBuf::from);
+    let peers =
+        std::env::var_os("SIGWARD_PEERS").map_or_else(|| PathBuf::from("target/peers"), PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let candidates = [peers.join(PEER)].into_iter().chain(std::env::split_paths(&path).map(|dir| dir.join("cometbft")));
+    let candidates = [peers.join(PEER)]
+        .into_iter()
+        .chain(std::env::split_paths(&path).map(|dir| dir.join("cometbft")));
     let found = candidates.into_iter().find(|candidate| candidate.is_file());
     let found = found.context(
         "cometbft is not installed.\nRun `make peers` in the repository, or name it: sigward demo --cometbft PATH",
@@ -87,12 +94,18 @@ impl Node {
 
     fn write_config(&self) -> anyhow::Result<()> {
         let file = self.home.join("config/config.toml");
-        let mut config: Table = std::fs::read_to_string(&file)?.parse().context("cannot read CometBFT's config.toml")?;
+        let mut config: Table = std::fs::read_to_string(&file)?
+            .parse()
+            .context("cannot read CometBFT's config.toml")?;
         let p2p_port = http::free_port()?;
         for (section, name, value) in [
             ("", "proxy_app", toml::Value::from("kvstore")),
             ("", "priv_validator_laddr", self.laddr().into()),
-            ("rpc", "laddr", format!("tcp://127.0.0.1:{}", self.rpc_port).into()),
+            (
+                "rpc",
+                "laddr",
+                format!("tcp://127.0.0.1:{}", self.rpc_port).into(),
+            ),
             ("p2p", "laddr", format!("tcp://127.0.0.1:{p2p_port}").into()),
             ("p2p", "pex", false.into()),
             ("consensus", "timeout_commit", "100ms".into()),
@@ -100,7 +113,10 @@ impl Node {
             let table = if section.is_empty() {
                 &mut config
             } else {
-                config.get_mut(section).and_then(toml::Value::as_table_mut).with_context(|| format!("no [{section}]"))?
+                config
+                    .get_mut(section)
+                    .and_then(toml::Value::as_table_mut)
+                    .with_context(|| format!("no [{section}]"))?
             };
             table.insert(name.to_owned(), value);
         }

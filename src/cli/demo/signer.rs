@@ -39,7 +39,13 @@ impl Signer {
     pub(super) fn init(folder: &Folder, say: Narrator) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("cannot find my own program")?;
         let home = folder.path().join("s");
-        let signer = Self { program, home, log: folder.path().join(LOG), http_port: None, process: None };
+        let signer = Self {
+            program,
+            home,
+            log: folder.path().join(LOG),
+            http_port: None,
+            process: None,
+        };
         match signer.run(&["init"]) {
             Err(error) if format!("{error:#}").contains("store_volatile") => {
                 signer.run(&["init", "--allow-volatile"])?;
@@ -59,7 +65,11 @@ impl Signer {
     pub(super) fn create_key(&self) -> anyhow::Result<Key> {
         let key: Value = serde_json::from_str(&self.run(&["keys", "create", KEY, "--json"])?)?;
         let text = |field: &str| -> anyhow::Result<String> {
-            Ok(key.get(field).and_then(Value::as_str).with_context(|| format!("the key has no {field}"))?.to_owned())
+            Ok(key
+                .get(field)
+                .and_then(Value::as_str)
+                .with_context(|| format!("the key has no {field}"))?
+                .to_owned())
         };
         Ok(Key {
             public_key_base64: text("public_key_base64")?,
@@ -72,18 +82,24 @@ impl Signer {
     pub(super) fn configure(&mut self, chain: &str, address: &str) -> anyhow::Result<()> {
         let port = http::free_port()?;
         let file = self.home.join("sigward.toml");
-        let mut config: Table =
-            std::fs::read_to_string(&file)?.parse().with_context(|| format!("cannot read {}", file.display()))?;
+        let mut config: Table = std::fs::read_to_string(&file)?
+            .parse()
+            .with_context(|| format!("cannot read {}", file.display()))?;
         let http = config.entry("http").or_insert_with(|| Table::new().into());
         let http = http.as_table_mut().context("[http] is no table")?;
         http.insert("listen".to_owned(), format!("127.0.0.1:{port}").into());
-        let node: Table =
-            [("name", "node"), ("address", address)].into_iter().map(|(k, v)| (k.to_owned(), v.into())).collect();
-        let mut entry: Table =
-            [("id", chain), ("key", KEY)].into_iter().map(|(k, v)| (k.to_owned(), v.into())).collect();
+        let node: Table = [("name", "node"), ("address", address)]
+            .into_iter()
+            .map(|(k, v)| (k.to_owned(), v.into()))
+            .collect();
+        let mut entry: Table = [("id", chain), ("key", KEY)]
+            .into_iter()
+            .map(|(k, v)| (k.to_owned(), v.into()))
+            .collect();
         entry.insert("node".to_owned(), vec![toml::Value::from(node)].into());
         config.insert("chain".to_owned(), vec![toml::Value::from(entry)].into());
-        std::fs::write(&file, toml::to_string(&config)?).with_context(|| format!("cannot write {}", file.display()))?;
+        std::fs::write(&file, toml::to_string(&config)?)
+            .with_context(|| format!("cannot write {}", file.display()))?;
         self.http_port = Some(port);
         Ok(())
     }
@@ -91,7 +107,11 @@ impl Signer {
     /// `sigward serve`, until it says that it lives.
     pub(super) fn serve(&mut self) -> anyhow::Result<()> {
         let port = self.http_port()?;
-        let process = self.process.insert(Child::start("sigward serve", self.command(&["serve"]), &self.log)?);
+        let process = self.process.insert(Child::start(
+            "sigward serve",
+            self.command(&["serve"]),
+            &self.log,
+        )?);
         wait_for("sigward answers /livez", Duration::from_secs(10), || {
             process.check()?;
             Ok(http::get(port, "/livez").ok())
@@ -101,7 +121,9 @@ impl Signer {
 
     /// `sigward audit tail --follow`, for somebody to read.
     pub(super) fn follow(&self) -> Command {
-        self.command(&["audit", "tail", "--from", "1", "--lines", "0", "--follow", "--json"])
+        self.command(&[
+            "audit", "tail", "--from", "1", "--lines", "0", "--follow", "--json",
+        ])
     }
 
     /// Where `/metrics` is.

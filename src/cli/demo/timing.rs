@@ -17,17 +17,31 @@ pub(super) struct Timing {
 pub(super) fn read(metrics: &str) -> anyhow::Result<Timing> {
     // Buckets are cumulative; keyed by the bound's bits, which order as positive numbers do.
     let mut buckets: BTreeMap<u64, f64> = BTreeMap::new();
-    for line in metrics.lines().filter(|line| line.starts_with(BUCKET) && line.contains(WHOLE)) {
+    for line in metrics
+        .lines()
+        .filter(|line| line.starts_with(BUCKET) && line.contains(WHOLE))
+    {
         if let Some((bound, value)) = sample(line) {
             *buckets.entry(bound.to_bits()).or_default() += value;
         }
     }
-    let buckets: Vec<(f64, f64)> = buckets.into_iter().map(|(bound, value)| (f64::from_bits(bound), value)).collect();
+    let buckets: Vec<(f64, f64)> = buckets
+        .into_iter()
+        .map(|(bound, value)| (f64::from_bits(bound), value))
+        .collect();
     let count = buckets.last().map_or(0.0, |(_, count)| *count);
-    anyhow::ensure!(count > 0.0, "/metrics tells of no signature ({BUCKET}{{{WHOLE}}})");
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A count of signatures: whole and positive.
+    anyhow::ensure!(
+        count > 0.0,
+        "/metrics tells of no signature ({BUCKET}{{{WHOLE}}})"
+    );
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    // A count of signatures: whole and positive.
     let signatures = count as u64;
-    Ok(Timing { count: signatures, p50: quantile(&buckets, count * 0.5), p99: quantile(&buckets, count * 0.99) })
+    Ok(Timing {
+        count: signatures,
+        p50: quantile(&buckets, count * 0.5),
+        p99: quantile(&buckets, count * 0.99),
+    })
 }
 
 fn sample(line: &str) -> Option<(f64, f64)> {
@@ -43,7 +57,11 @@ fn quantile(buckets: &[(f64, f64)], rank: f64) -> f64 {
     for &(bound, count) in buckets {
         if count >= rank {
             // Beyond the last finite bound nothing is known but that bound.
-            return if bound.is_finite() { low + (bound - low) * (rank - below) / (count - below) } else { low };
+            return if bound.is_finite() {
+                low + (bound - low) * (rank - below) / (count - below)
+            } else {
+                low
+            };
         }
         (low, below) = (bound, count);
     }
@@ -52,7 +70,11 @@ fn quantile(buckets: &[(f64, f64)], rank: f64) -> f64 {
 
 /// Seconds as a person reads them.
 pub(super) fn pretty(seconds: f64) -> String {
-    if seconds < 0.001 { format!("{:.0} µs", seconds * 1e6) } else { format!("{:.2} ms", seconds * 1e3) }
+    if seconds < 0.001 {
+        format!("{:.0} µs", seconds * 1e6)
+    } else {
+        format!("{:.2} ms", seconds * 1e3)
+    }
 }
 
 #[cfg(test)]
