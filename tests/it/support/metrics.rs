@@ -4,7 +4,7 @@ use super::http;
 
 /// 1 while a node is connected, 0 otherwise; labels `chain` and `node`.
 pub(crate) const NODE_CONNECTED: &str = "sigward_node_connected";
-/// Requests that a rule said no to; labels `chain`, `node`, `reason`.
+/// Requests that a rule said no to; labels `chain` and `reason`.
 pub(crate) const REFUSALS: &str = "sigward_refusals_total";
 
 /// One sample.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -107,6 +107,11 @@ impl Node {
         self.set(&[("", "priv_validator_laddr", self.laddr.as_str().into())]);
     }
 
+    /// Whether the chain stands still while nobody sends transactions; in force at the next start.
+    pub(crate) fn rest_without_transactions(&self, rest: bool) {
+        self.set(&[("consensus", "create_empty_blocks", (!rest).into())]);
+    }
+
     /// Where a signer has to dial, as sigward's configuration wants it.
     pub(crate) fn laddr(&self) -> &str {
         &self.laddr
@@ -184,6 +189,25 @@ impl Node {
             .unwrap_or_else(|| panic!("{} does not answer\n{}", self.version.tag(), tail(&self.log)));
         self.wait_for_height(now + blocks, limit);
         now + blocks
+    }
+
+    /// Waits until its height has not changed for a second, and returns it.
+    pub(crate) fn wait_until_at_rest(&mut self, limit: Duration) -> u64 {
+        let mut last = (None, Instant::now());
+        let rested = poll(limit, || {
+            let height = self.height();
+            if height.is_none() || height != last.0 {
+                last = (height, Instant::now());
+            }
+            height.filter(|_| last.1.elapsed() >= Duration::from_secs(1))
+        });
+        rested.unwrap_or_else(|| {
+            panic!(
+                "{} does not come to rest\n{}",
+                self.version.tag(),
+                tail(&self.log)
+            )
+        })
     }
 
     /// The base64 signature in the commit of `height`, and the round it was signed in.
