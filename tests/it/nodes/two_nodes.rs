@@ -57,13 +57,12 @@ fn two_nodes(version: Version) {
 
     signer.terminate();
     let records = assert_no_double_sign(&signer);
+    // Which of the two is ever first is a matter of luck; the other one gets refusals or stored signatures.
     for node in ["a", "b"] {
         let subject = format!("node:{}/{node}", chain.id);
         assert!(
-            records
-                .iter()
-                .any(|record| record.released() && record.subject == subject),
-            "{node} was served"
+            records.iter().any(|record| record.subject == subject),
+            "{node} asked"
         );
     }
     assert!(
