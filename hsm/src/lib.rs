@@ -1,1 +1,6 @@
-//! Placeholder of the first commit.
+//! Everything that touches key bytes.
+//!
+//! May import `sigward-policies` and cryptographic libraries; no tokio, no tonic, no SQL. Bytes of private keys exist in
+//! this package and nowhere else: what leaves it are public keys, sealed files, and signatures made for an order.
+
+pub mod secret;
