@@ -4,3 +4,5 @@
 //! this package and nowhere else: what leaves it are public keys, sealed files, and signatures made for an order.
 
 pub mod secret;
+pub mod software;
+pub mod verify;

@@ -156,16 +156,27 @@ impl Arena {
         self.large.free_slots()
     }
 
-    pub(super) fn small_slot(&self) -> Result<Slot, SecretError> {
+    fn small_slot(&self) -> Result<Slot, SecretError> {
         self.small.take().ok_or(SecretError::Full { slots: self.size.small, size: SMALL })
     }
 
+    fn large_slot(&self) -> Result<Slot, SecretError> {
+        self.large.take().ok_or(SecretError::Full { slots: self.size.large, size: LARGE })
+    }
+
+    /// A slot for `n` bytes, of the smallest class that holds them.
+    pub(super) fn slot_for(&self, n: usize) -> Result<Slot, SecretError> {
+        if n <= SMALL { self.small_slot() } else { self.large_slot() }
+    }
+
     /// Builds a key object in a large slot.
-    pub(crate) fn place<T: ZeroizeOnDrop>(&self, build: impl FnOnce() -> T) -> Result<Placed<T>, SecretError> {
-        let () = Placed::<T>::FITS;
-        let full = || SecretError::Full { slots: self.size.large, size: LARGE };
-        let slot = self.large.take().ok_or_else(full)?;
-        super::scrubbed(|| Placed::new(slot, build)).ok_or_else(full)
+    pub(crate) fn place<T, E>(&self, build: impl FnOnce() -> Result<T, E>) -> Result<Placed<T>, E>
+    where
+        T: ZeroizeOnDrop,
+        E: From<SecretError>,
+    {
+        let slot = self.large_slot()?;
+        super::scrubbed(|| Placed::new(slot, build))
     }
 }
 

@@ -1,4 +1,4 @@
-//! `SecretBytes<N>`: N secret bytes in a small slot.
+//! `SecretBytes<N>`: N secret bytes in a slot.
 //!
 //! May import: `arena`. Held by: envelopes (key-encryption keys, seeds on their way into a key object), backups later.
 
@@ -6,13 +6,13 @@ use subtle::ConstantTimeEq;
 
 use super::{Arena, SecretError, page::Slot};
 
-/// N secret bytes (N ≤ 64), born in locked memory, overwritten on drop. Not `Clone`: one secret, one place.
+/// N secret bytes (N ≤ 256), born in locked memory, overwritten on drop. Not `Clone`: one secret, one place.
 pub struct SecretBytes<const N: usize> {
     slot: Slot,
 }
 
 impl<const N: usize> SecretBytes<N> {
-    const FITS: () = assert!(N <= super::arena::SMALL, "SecretBytes holds at most 64 bytes");
+    const FITS: () = assert!(N <= super::arena::LARGE, "SecretBytes holds at most 256 bytes");
 
     /// Lets `fill` write the secret where it will live.
     ///
@@ -34,7 +34,7 @@ impl<const N: usize> SecretBytes<N> {
         fill: impl FnOnce(&mut [u8; N]) -> Result<(), E>,
     ) -> Result<Self, E> {
         let () = Self::FITS;
-        let mut slot = arena.small_slot()?;
+        let mut slot = arena.slot_for(N)?;
         if let Some((bytes, _)) = slot.bytes_mut().split_first_chunk_mut::<N>() {
             fill(bytes)?;
         }

@@ -146,21 +146,21 @@ pub(crate) struct Placed<T: ZeroizeOnDrop> {
 
 impl<T: ZeroizeOnDrop> Placed<T> {
     /// Compile-time proof that `T` fits the slots it is put into.
-    pub(super) const FITS: () = assert!(
+    const FITS: () = assert!(
         size_of::<T>() <= super::arena::LARGE && align_of::<T>() <= SLOT_ALIGN,
         "the key object does not fit a large slot"
     );
 
     /// Builds the value and moves it into `slot`. Callers wrap this in `scrubbed`: the move may leave a copy on the stack.
-    pub(super) fn new(mut slot: Slot, build: impl FnOnce() -> T) -> Option<Self> {
-        if slot.bytes().len() < size_of::<T>() {
-            return None;
-        }
-        let place = slot.bytes_mut().as_mut_ptr().cast::<T>();
-        // SAFETY: the slot is large enough (checked above) and aligned to `SLOT_ALIGN` (`FITS`), owned by us alone, and holds
-        // plain bytes, so that overwriting them drops nothing.
-        unsafe { place.write(build()) };
-        Some(Self { slot, value: PhantomData })
+    pub(super) fn new<E>(mut slot: Slot, build: impl FnOnce() -> Result<T, E>) -> Result<Self, E> {
+        let () = Self::FITS;
+        let value = build()?;
+        let place = slot.bytes_mut();
+        assert!(place.len() >= size_of::<T>(), "only large slots hold key objects");
+        // SAFETY: the slot is large enough (asserted) and aligned to `SLOT_ALIGN` (`FITS`), owned by us alone, and holds plain
+        // bytes, so that overwriting them drops nothing.
+        unsafe { place.as_mut_ptr().cast::<T>().write(value) };
+        Ok(Self { slot, value: PhantomData })
     }
 
     /// The value, in its slot.
