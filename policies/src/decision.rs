@@ -1,0 +1,274 @@
+//! Denied, failed and allowed are three different things, and the first two refuse.
+//!
+//! The codes are a promise to callers: they never change their meaning, and docs/errors.md lists them.
+
+use std::fmt;
+
+/// The outcome of a check.
+#[derive(Debug)]
+#[must_use = "a decision that nobody reads is a check that was skipped"]
+pub enum Decision<T> {
+    /// Yes, and the proof of it.
+    Allow(T),
+    /// No, by a rule.
+    Deny(Refusal),
+    /// The check itself could not be made. Never a yes.
+    Fail(Failure),
+}
+
+impl<T> Decision<T> {
+    /// The proof, or why there is none.
+    pub fn into_result(self) -> Result<T, Refused> {
+        match self {
+            Self::Allow(proof) => Ok(proof),
+            Self::Deny(refusal) => Err(Refused::Denied(refusal)),
+            Self::Fail(failure) => Err(Refused::Failed(failure)),
+        }
+    }
+}
+
+/// Why a request gets no signature: a rule said no, or sigward could not do its work.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refused {
+    /// A rule said no.
+    #[error("{0}")]
+    Denied(Refusal),
+    /// sigward, not the caller, is at fault.
+    #[error("{0}")]
+    Failed(Failure),
+}
+
+impl Refused {
+    /// The stable code, `snake_case`.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Denied(refusal) => refusal.code.as_str(),
+            Self::Failed(failure) => failure.code.as_str(),
+        }
+    }
+
+    /// Whether it was a conflict with what the key has signed before (`RemoteSignerError.code` 2).
+    pub const fn is_conflict(&self) -> bool {
+        match self {
+            Self::Denied(refusal) => refusal.code.is_conflict(),
+            Self::Failed(_) => false,
+        }
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self::Denied(refusal)
+    }
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// A rule's no: a stable code and a sentence for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// Which rule.
+    pub code: RefusalCode,
+    /// What was wrong and, where there is one, the next step.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A refusal by rule `code`.
+    pub fn new(code: RefusalCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.as_str(), self.message)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// sigward's own failure: a stable code and a sentence for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure {
+    /// Which part failed.
+    pub code: FailureCode,
+    /// What happened.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure of kind `code`.
+    pub fn new(code: FailureCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.as_str(), self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+macro_rules! codes {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+        pub enum $name { $($(#[$vdoc])* $variant,)* }
+
+        impl $name {
+            /// Every code, for documentation and metrics.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The code on the wire.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+codes! {
+    /// Why a rule said no.
+    RefusalCode {
+        /// A chain id that no chain can have.
+        InvalidChainId = "invalid_chain_id",
+        /// A name with characters that names do not have.
+        InvalidName = "invalid_name",
+        /// Height outside 1 ≤ height < 2^62.
+        InvalidHeight = "invalid_height",
+        /// Negative round.
+        InvalidRound = "invalid_round",
+        /// Proof-of-lock round outside −1 ≤ POL round < round.
+        InvalidPolRound = "invalid_pol_round",
+        /// A block id that is neither complete nor empty, or empty in a proposal.
+        InvalidBlockId = "invalid_block_id",
+        /// No timestamp.
+        MissingTimestamp = "missing_timestamp",
+        /// A timestamp outside the years 1 to 9999, or nanoseconds outside 0 to 999,999,999.
+        InvalidTimestamp = "invalid_timestamp",
+        /// A message type that is not what the request carries.
+        UnknownMessageType = "unknown_message_type",
+        /// A vote in the name of another validator.
+        WrongValidatorAddress = "wrong_validator_address",
+        /// A vote extension on something other than a precommit for a block.
+        UnexpectedExtension = "unexpected_extension",
+        /// Extension fields without replay protection (v2).
+        UnsupportedExtension = "unsupported_extension",
+        /// A request that lacks its vote or proposal, or whose bytes are no message.
+        MalformedRequest = "malformed_request",
+        /// A request that sigward does not serve.
+        UnsupportedRequest = "unsupported_request",
+        /// Signing of raw bytes, which could be anything.
+        RawBytesRefused = "raw_bytes_refused",
+        /// The request is for another chain than this connection serves.
+        ChainIdMismatch = "chain_id_mismatch",
+        /// A public key of the wrong size or not on the curve.
+        InvalidPublicKey = "invalid_public_key",
+        /// An algorithm that sigward does not have.
+        UnsupportedAlgorithm = "unsupported_algorithm",
+        /// No rule allows this caller this operation with this key.
+        NotPermitted = "not_permitted",
+        /// No such key, or none that this caller may know of.
+        KeyNotFound = "key_not_found",
+        /// The key has no guard row for this chain.
+        NoSignState = "no_sign_state",
+        /// The key was exported or stopped and signs no more here.
+        KeyStopped = "key_stopped",
+        /// Another message was signed for this position.
+        DoubleSignConflict = "double_sign_conflict",
+        /// A height below the watermark.
+        HeightRegression = "height_regression",
+        /// A round below the watermark in the same height.
+        RoundRegression = "round_regression",
+        /// A step below the watermark in the same round.
+        StepRegression = "step_regression",
+        /// The height was closed by an import without sign bytes.
+        HeightClosed = "height_closed",
+        /// A height too far above the watermark.
+        HeightJump = "height_jump",
+        /// A round too far above the watermark.
+        RoundJump = "round_jump",
+        /// Another extension was signed for this precommit and the chain is strict.
+        ExtensionConflict = "extension_conflict",
+        /// The name is taken.
+        KeyExists = "key_exists",
+        /// The public key is in the keyring already.
+        PublicKeyExists = "public_key_exists",
+        /// The chain has this key already.
+        AlreadyBound = "already_bound",
+        /// One key on several chains without `shared = true` on each.
+        SharingRefused = "sharing_refused",
+        /// A key that was not made here must say what it has signed.
+        BeginningRequired = "beginning_required",
+        /// A state file that does not parse.
+        InvalidStateFile = "invalid_state_file",
+        /// A state file that another key signed, or of another chain.
+        ForeignStateFile = "foreign_state_file",
+        /// A state file behind, or in conflict with, what is known here.
+        StateConflict = "state_conflict",
+        /// A key file that does not parse or whose halves do not belong together.
+        InvalidKeyFile = "invalid_key_file",
+        /// A sealed key that belongs to another guard store.
+        ForeignStore = "foreign_store",
+        /// A parameter that is missing or out of bounds.
+        InvalidParameters = "invalid_parameters",
+    }
+}
+
+impl RefusalCode {
+    /// Whether the request collides with what was signed before.
+    pub const fn is_conflict(self) -> bool {
+        matches!(
+            self,
+            Self::DoubleSignConflict
+                | Self::HeightRegression
+                | Self::RoundRegression
+                | Self::StepRegression
+                | Self::HeightClosed
+                | Self::ExtensionConflict
+        )
+    }
+}
+
+codes! {
+    /// What of sigward failed.
+    FailureCode {
+        /// The store cannot commit; nothing signs until a restart has compared it with its witness.
+        StoreUnavailable = "store_unavailable",
+        /// The store contradicted what memory held.
+        StoreDisagrees = "store_disagrees",
+        /// The provider of the key is not there.
+        ProviderUnavailable = "provider_unavailable",
+        /// The provider failed while signing.
+        ProviderFault = "provider_fault",
+        /// The provider returned a signature that its public key does not verify.
+        VerificationFailed = "verification_failed",
+        /// Proof tokens of different requests were brought together.
+        TokenMismatch = "token_mismatch",
+        /// The request was judged by rules that are no longer in force.
+        RulesChanged = "rules_changed",
+        /// The request took longer than its deadline.
+        DeadlineExceeded = "deadline_exceeded",
+        /// sigward is stopping.
+        ShuttingDown = "shutting_down",
+    }
+}

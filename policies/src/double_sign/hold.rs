@@ -1,0 +1,105 @@
+//! Who holds which position: one request at a time per guard row, from judgement to durable record.
+//!
+//! A [`Slot`] is the row in memory. Taking hold of it yields a [`Held`]; while any copy of that lives, nobody else gets one.
+//! Waiting is the caller's affair: a waker left here is woken when the hold ends.
+//!
+//! *Invariant:* the row in a slot changes only through what the store says it committed.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use super::watermark::GuardRow;
+
+/// A guard row in memory. Cheap to clone; clones are the same slot.
+#[derive(Clone, Debug)]
+pub struct Slot(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    row: Arc<GuardRow>,
+    busy: bool,
+    waiting: Vec<Waker>,
+}
+
+impl Slot {
+    /// A slot with the row that the store holds.
+    pub fn new(row: GuardRow) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            row: Arc::new(row),
+            busy: false,
+            waiting: Vec::new(),
+        })))
+    }
+
+    /// Takes hold, or leaves `waker` to be woken when the present holder lets go.
+    pub fn try_hold(&self, waker: &Waker) -> Option<Held> {
+        let mut state = self.lock();
+        if state.busy {
+            if !state.waiting.iter().any(|known| known.will_wake(waker)) {
+                state.waiting.push(waker.clone());
+            }
+            return None;
+        }
+        state.busy = true;
+        let row = state.row.clone();
+        drop(state);
+        Some(Held(Arc::new(Hold {
+            slot: self.clone(),
+            row,
+        })))
+    }
+
+    /// The row as last committed.
+    pub fn row(&self) -> Arc<GuardRow> {
+        self.lock().row.clone()
+    }
+
+    /// Replaces the row by what the store says it holds.
+    pub fn set(&self, row: GuardRow) {
+        self.lock().row = Arc::new(row);
+    }
+
+    /// No code panics while it holds this lock; were it to, the row is whole all the same, as it is replaced in one step.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Exclusive hold of a slot. Ends when the last token that shares it is dropped. Not `Clone`: one hold clears one request.
+#[derive(Debug)]
+pub struct Held(Arc<Hold>);
+
+#[derive(Debug)]
+struct Hold {
+    slot: Slot,
+    row: Arc<GuardRow>,
+}
+
+impl Held {
+    /// The row as it was when the hold began.
+    pub fn row(&self) -> &GuardRow {
+        &self.0.row
+    }
+
+    /// Another share of the same hold, for the tokens of the same request.
+    pub(super) fn share(&self) -> Self {
+        Self(self.0.clone())
+    }
+
+    /// Takes note of the row that the store holds now.
+    pub(crate) fn advance(&self, row: GuardRow) {
+        self.0.slot.set(row);
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut state = self.slot.lock();
+        state.busy = false;
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        for waker in waiting {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! From an unreleased signature to the reply: what was verified, what was recorded, what leaves.
+
+use super::order::Matter;
+use super::{Claim, Pair, Payload};
+use crate::decision::Refusal;
+use crate::double_sign::GuardRow;
+use crate::model::algorithm::PublicKey;
+use crate::model::caller::Caller;
+use crate::model::id::UnixSeconds;
+use crate::model::payload::{Consensus, Position};
+
+/// Signatures on their way to be checked with their public key.
+#[derive(Debug)]
+pub struct ToVerify {
+    pub(super) claim: Claim,
+    pub(super) pairs: Vec<Pair>,
+}
+
+impl ToVerify {
+    /// The key that should have signed.
+    pub const fn public_key(&self) -> &PublicKey {
+        self.claim.key()
+    }
+
+    /// Each message with its signature.
+    pub fn pairs(&self) -> &[Pair] {
+        &self.pairs
+    }
+}
+
+/// Proof that every signature of a request verifies with its public key.
+#[derive(Debug)]
+#[must_use = "a verification alone releases nothing"]
+pub struct Verified(pub(super) ToVerify);
+
+impl Verified {
+    /// For `sigward_hsm::verify` alone, after each pair was checked.
+    pub const fn asserted_by_verifier(checked: ToVerify) -> Self {
+        Self(checked)
+    }
+}
+
+/// A record on its way to disk: the guard row's next state and what the audit record needs.
+#[derive(Debug)]
+pub struct ToCommit<P: Payload> {
+    pub(super) matter: Matter<P>,
+    pub(super) signatures: P::Signatures,
+}
+
+impl<P: Payload> ToCommit<P> {
+    /// What the request is about.
+    pub const fn claim(&self) -> &Claim {
+        &self.matter.claim
+    }
+
+    /// Who asked.
+    pub const fn caller(&self) -> &Caller {
+        &self.matter.caller
+    }
+
+    /// The signatures made for it.
+    pub const fn signatures(&self) -> &P::Signatures {
+        &self.signatures
+    }
+
+    /// The messages signed for it.
+    pub const fn messages(&self) -> &P::Messages {
+        &self.matter.messages
+    }
+}
+
+impl ToCommit<Consensus> {
+    /// The position that the message takes.
+    pub const fn position(&self) -> Position {
+        self.matter.payload.message().position()
+    }
+
+    /// Whether the message was signed before and is only answered again.
+    pub const fn is_repeat(&self) -> bool {
+        self.matter.clearing.stored.is_some()
+    }
+
+    /// When the request was judged.
+    pub const fn judged_at(&self) -> UnixSeconds {
+        self.matter.clearing.now
+    }
+
+    /// The sign bytes of the message: those just signed, or the stored ones.
+    pub fn sign_bytes(&self) -> &[u8] {
+        match (&self.matter.messages.message, &self.matter.clearing.stored) {
+            (Some(message), _) => message,
+            (None, Some(stored)) => &stored.sign_bytes,
+            (None, None) => &[],
+        }
+    }
+
+    /// The rule's last word, over the row as it stands in the store's open transaction: the row to write, or why not.
+    pub fn apply(&self, row: &GuardRow) -> Result<GuardRow, Refusal> {
+        let fresh = match (&self.matter.messages.message, self.signatures.message) {
+            (Some(bytes), Some(signature)) => Some((bytes.to_vec(), signature)),
+            _ => None,
+        };
+        self.matter
+            .clearing
+            .apply(row, &self.matter.claim, &self.matter.payload, fresh)
+    }
+
+    /// Tells memory what the store holds, when the store said no.
+    pub fn corrected_by_store(self, row: GuardRow) {
+        self.matter.clearing.held.advance(row);
+    }
+}
+
+/// Proof that a request is on disk: watermark, sign bytes, signature and audit record, and the witness after them.
+#[derive(Debug)]
+#[must_use = "a receipt alone releases nothing"]
+pub struct Receipt<P: Payload> {
+    pub(super) claim: Claim,
+    pub(super) signatures: P::Signatures,
+}
+
+impl Receipt<Consensus> {
+    /// For the store alone, after the commit and its witness are on disk. `row` is what was written.
+    pub fn asserted_by_store(committed: ToCommit<Consensus>, row: GuardRow) -> Self {
+        committed.matter.clearing.held.advance(row);
+        Self {
+            claim: committed.matter.claim,
+            signatures: committed.signatures,
+        }
+    }
+}
+
+/// A reply that may leave.
+#[derive(Debug)]
+pub struct Released<P: Payload> {
+    pub(super) reply: P::Reply,
+}
+
+impl<P: Payload> Released<P> {
+    /// The reply.
+    pub fn into_reply(self) -> P::Reply {
+        self.reply
+    }
+}
