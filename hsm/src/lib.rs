@@ -3,6 +3,10 @@
 //! May import `sigward-policies` and cryptographic libraries; no tokio, no tonic, no SQL. Bytes of private keys exist in
 //! this package and nowhere else: what leaves it are public keys, sealed files, and signatures made for an order.
 
+pub mod envelope;
+mod private_file;
 pub mod secret;
 pub mod software;
 pub mod verify;
+
+pub use private_file::{Existing, FileError};
