@@ -4,7 +4,10 @@
 //! this package and nowhere else: what leaves it are public keys, sealed files, and signatures made for an order.
 
 pub mod envelope;
+pub mod error;
+pub mod identity;
 mod private_file;
+pub mod provider;
 pub mod secret;
 pub mod software;
 pub mod verify;

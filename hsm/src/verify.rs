@@ -11,7 +11,10 @@
 use k256::{ecdsa::signature::Verifier as _, elliptic_curve::scalar::IsHigh as _};
 use ripemd::Ripemd160;
 use sha2::{Digest as _, Sha256};
-use sigward_policies::model::algorithm::{Address, Algorithm, PublicKey, Signature};
+use sigward_policies::{
+    model::algorithm::{Address, Algorithm, PublicKey, Signature},
+    proof::{ToVerify, Verified},
+};
 
 /// Why a public key or a signature is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +25,12 @@ pub enum VerifyError {
     /// The signature does not verify.
     #[error("the signature does not verify with the public key")]
     InvalidSignature,
+    /// The signatures are said to be of another key than this verifier's.
+    #[error("the signatures are of another key than the one they were to be checked with")]
+    OtherKey,
+    /// There was nothing to check; nothing may leave on the strength of that.
+    #[error("no signature to check")]
+    Nothing,
 }
 
 impl VerifyError {
@@ -30,7 +39,7 @@ impl VerifyError {
     pub fn code(self) -> &'static str {
         match self {
             Self::InvalidPublicKey(_) => "invalid_public_key",
-            Self::InvalidSignature => "verification_failed",
+            Self::InvalidSignature | Self::OtherKey | Self::Nothing => "verification_failed",
         }
     }
 }
@@ -102,6 +111,26 @@ impl Verifier {
                 key.verify(message, &signature).map_err(|_| bad)
             }
         }
+    }
+}
+
+impl Verifier {
+    /// Checks every signature of a request and turns them into the proof that they verify. The one place that asserts it.
+    ///
+    /// # Errors
+    /// [`VerifyError`]: a signature that does not verify, another key's signatures, or none at all.
+    pub fn check(&self, signatures: ToVerify) -> Result<Verified, VerifyError> {
+        if signatures.public_key() != &self.public_key {
+            return Err(VerifyError::OtherKey);
+        }
+        if signatures.pairs().is_empty() {
+            return Err(VerifyError::Nothing);
+        }
+        for (message, signature) in signatures.pairs() {
+            self.verify(message, signature)?;
+        }
+        #[expect(clippy::disallowed_methods, reason = "the reviewed place: every pair was checked above")]
+        Ok(Verified::asserted_by_verifier(signatures))
     }
 }
 

@@ -11,7 +11,10 @@ use super::{
     format::{FILE_SALT, FormatError, Header, NONCE, SECRET, Sealed, TAG},
     kek::{Kek, KekError},
 };
-use crate::secret::{Arena, SecretBytes, SecretError, scrubbed};
+use crate::{
+    provider::KeyEncryptionProvider,
+    secret::{Arena, SecretBytes, SecretError, scrubbed},
+};
 
 /// Domain separator of the file key (RFC 5869 `info`).
 const FILE_KEY_INFO: &[u8] = b"sigward sealed key v1: file key";
@@ -142,6 +145,16 @@ pub fn open(kek: &Kek, bytes: &[u8], store: StoreCheck) -> Result<(Header, Secre
             here,
         }),
         StoreCheck::Must(_) | StoreCheck::Adopting => Ok((sealed.header, secret)),
+    }
+}
+
+impl KeyEncryptionProvider for Kek {
+    fn encrypt_key(&self, header: Header, secret: &SecretBytes<32>) -> Result<Vec<u8>, SealError> {
+        seal(self, header, secret)
+    }
+
+    fn decrypt_key(&self, file: &[u8], store: StoreCheck) -> Result<(Header, SecretBytes<32>), SealError> {
+        open(self, file, store)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The arena: two slabs of locked slots, sized and checked once, at start.
+//! The arena: three slabs of locked slots, sized and checked once, at start.
 //!
 //! May import: `page`. Handles (`SecretBytes`, `Placed`) take their slots here.
 //!
@@ -15,6 +15,10 @@ use super::page::{MapError, Placed, Slab, Slot};
 pub(super) const SMALL: usize = 64;
 /// Bytes of a large slot: a library's key object (Ed25519 224, secp256k1 about 128).
 pub(super) const LARGE: usize = 256;
+/// Bytes of a scratch slot: a whole key file of another signer, while it is read or written.
+pub(super) const SCRATCH: usize = 4096;
+/// How many scratch slots there are: imports are rare and short.
+const SCRATCH_SLOTS: u32 = 2;
 
 /// What to do when the kernel refuses to protect the memory of secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +48,7 @@ impl ArenaSize {
     pub fn locked_bytes(self) -> u64 {
         let page = rustix::param::page_size() as u64;
         let slab = |slots: u32, size: usize| (u64::from(slots) * size as u64).next_multiple_of(page);
-        slab(self.small, SMALL) + slab(self.large, LARGE)
+        slab(self.small, SMALL) + slab(self.large, LARGE) + slab(SCRATCH_SLOTS, SCRATCH)
     }
 }
 
@@ -118,6 +122,7 @@ impl SecretError {
 pub struct Arena {
     small: Arc<Slab>,
     large: Arc<Slab>,
+    scratch: Arc<Slab>,
     size: ArenaSize,
     locked: bool,
 }
@@ -135,12 +140,14 @@ impl Arena {
         let (small, mut refused) = map(SMALL, size.small)?;
         let (large, more) = map(LARGE, size.large)?;
         refused.extend(more);
+        let (scratch, more) = map(SCRATCH, SCRATCH_SLOTS)?;
+        refused.extend(more);
         let locked = refused.is_empty();
         match (refused.into_iter().next(), unlocked) {
             (Some(MapError { call, source }), Unlocked::Refuse) => {
                 Err(SecretError::Unprotected { bytes, call, source })
             }
-            (_, Unlocked::Allow) | (None, Unlocked::Refuse) => Ok(Self { small, large, size, locked }),
+            (_, Unlocked::Allow) | (None, Unlocked::Refuse) => Ok(Self { small, large, scratch, size, locked }),
         }
     }
 
@@ -166,7 +173,11 @@ impl Arena {
 
     /// A slot for `n` bytes, of the smallest class that holds them.
     pub(super) fn slot_for(&self, n: usize) -> Result<Slot, SecretError> {
-        if n <= SMALL { self.small_slot() } else { self.large_slot() }
+        match n {
+            0..=SMALL => self.small_slot(),
+            0..=LARGE => self.large_slot(),
+            _ => self.scratch.take().ok_or(SecretError::Full { slots: SCRATCH_SLOTS, size: SCRATCH }),
+        }
     }
 
     /// Builds a key object in a large slot.

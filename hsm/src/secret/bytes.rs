@@ -6,13 +6,13 @@ use subtle::ConstantTimeEq;
 
 use super::{Arena, SecretError, page::Slot};
 
-/// N secret bytes (N ≤ 256), born in locked memory, overwritten on drop. Not `Clone`: one secret, one place.
+/// N secret bytes (N ≤ 4096), born in locked memory, overwritten on drop. Not `Clone`: one secret, one place.
 pub struct SecretBytes<const N: usize> {
     slot: Slot,
 }
 
 impl<const N: usize> SecretBytes<N> {
-    const FITS: () = assert!(N <= super::arena::LARGE, "SecretBytes holds at most 256 bytes");
+    const FITS: () = assert!(N <= super::arena::SCRATCH, "SecretBytes holds at most 4096 bytes");
 
     /// Lets `fill` write the secret where it will live.
     ///
@@ -51,8 +51,9 @@ impl<const N: usize> SecretBytes<N> {
 
     /// The bytes, in place. Only this package may look.
     pub(crate) fn expose(&self) -> &[u8; N] {
+        let () = Self::FITS;
         // `FITS` holds, so the slot has N bytes; the empty fallback is never reached and keeps this free of panics.
-        self.slot.bytes().first_chunk::<N>().unwrap_or(&[0; N])
+        self.slot.bytes().first_chunk::<N>().unwrap_or(&const { [0; N] })
     }
 
     /// Whether both hold the same bytes, in time that does not depend on them.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::secret::{Arena, SecretBytes, SecretError};
 
-/// An opened private key. Only orders (`store`) and the package's own self-test make it sign.
+/// An opened private key. Only an order and the package's own self-test make it sign.
 pub(crate) struct SoftwareKey {
     public_key: PublicKey,
     secret: Secret,
@@ -70,17 +70,4 @@ impl SoftwareKey {
             Secret::Secp256k1(key) => key.sign(message),
         }
     }
-}
-
-/// Draws the secret of a new key: every 32 bytes are an Ed25519 seed, all but one in 2^128 a secp256k1 scalar.
-pub(crate) fn draw_secret(arena: &Arena, algorithm: Algorithm) -> Result<SecretBytes<32>, OpenKeyError> {
-    for _ in 0..3 {
-        let secret = SecretBytes::random(arena)?;
-        match SoftwareKey::open(arena, algorithm, &secret) {
-            Ok(_) => return Ok(secret),
-            Err(OpenKeyError::Invalid(_)) => {}
-            Err(error @ OpenKeyError::Memory(_)) => return Err(error),
-        }
-    }
-    Err(OpenKeyError::Invalid(algorithm))
 }
