@@ -32,7 +32,7 @@ func parse(args []string) (options, error) {
 	signers := flags.String("signers", "sigward,priv_val_server,tmkms", "whom to measure")
 	chains := flags.String("chains", "1,16,128", "numbers of chains, a connection each")
 	flags.Float64Var(&o.seconds, "seconds", 8, "seconds of votes for each signer and number of chains, all rounds together")
-	flags.IntVar(&o.rounds, "rounds", 5, "rounds in which the signers take turns; each figure is the median of its rounds")
+	flags.IntVar(&o.rounds, "rounds", 10, "rounds in which the signers take turns; each figure is the median of its rounds")
 	flags.DurationVar(&o.limit, "limit", 4*time.Minute, "end the run, as failed, after this time")
 	flags.StringVar(&o.dir, "dir", "target/bench", "folder for keys and states; on a real disk")
 	flags.BoolVar(&o.keep, "keep", false, "leave keys, states and standard errors in --dir")

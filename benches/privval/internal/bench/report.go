@@ -13,15 +13,21 @@ import (
 
 // Report is all that one run found out.
 type Report struct {
-	Machine machine           `json:"machine"`
-	Began   time.Time         `json:"began"`
-	Took    float64           `json:"took_seconds"`
-	Rounds  int               `json:"rounds"`
-	Seconds float64           `json:"seconds_per_measurement"`
-	Signers map[string]string `json:"signers"`
-	Results []result          `json:"results"`
-	Floor   floorPieces       `json:"floor"`
-	Targets []target          `json:"targets"`
+	Machine machine     `json:"machine"`
+	Began   time.Time   `json:"began"`
+	Took    float64     `json:"took_seconds"`
+	Rounds  int         `json:"rounds"`
+	Seconds float64     `json:"seconds_per_measurement"`
+	Signers []about     `json:"signers"`
+	Results []result    `json:"results"`
+	Floor   floorPieces `json:"floor"`
+	Targets []target    `json:"targets"`
+}
+
+// about is what a signer does to be safe.
+type about struct {
+	Signer string `json:"signer"`
+	About  string `json:"about"`
 }
 
 // result is one signer with one number of chains: medians over the rounds.
@@ -40,9 +46,9 @@ type result struct {
 }
 
 func newReport(m machine, o options, signers []signer.Signer) *Report {
-	r := &Report{Machine: m, Began: time.Now().UTC(), Rounds: o.rounds, Seconds: o.seconds, Signers: map[string]string{}}
+	r := &Report{Machine: m, Began: time.Now().UTC(), Rounds: o.rounds, Seconds: o.seconds}
 	for _, s := range signers {
-		r.Signers[s.Name()] = s.About()
+		r.Signers = append(r.Signers, about{s.Name(), s.About()})
 	}
 	return r
 }
@@ -93,7 +99,7 @@ func (r *Report) failed() bool {
 
 func (r *Report) missed() bool {
 	for _, t := range r.Targets {
-		if t.Verdict == "missed" {
+		if t.Verdict == missed {
 			return true
 		}
 	}
@@ -114,15 +120,15 @@ func (r *Report) print(to io.Writer) {
 		r.Machine.Kernel, r.Machine.FileSystem, r.Machine.Go, r.Machine.CometBFT)
 	fmt.Fprintf(to, "%d rounds, %g s of votes a line, medians of rounds; every signature verified; %.0f s in all\n\n",
 		r.Rounds, r.Seconds, r.Took)
-	for name, about := range r.Signers {
-		fmt.Fprintf(to, "%s: %s\n", name, about)
+	for _, s := range r.Signers {
+		fmt.Fprintf(to, "%s: %s\n", s.Signer, s.About)
 	}
-	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
-	r.printLatencies(table)
-	r.printRates(table)
-	r.printFloor(table)
-	r.printTargets(table)
-	_ = table.Flush()
+	for _, print := range []func(*tabwriter.Writer){r.printLatencies, r.printRates, r.printFloor, r.printTargets} {
+		fmt.Fprintln(to)
+		table := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
+		print(table)
+		_ = table.Flush()
+	}
 	for _, one := range r.Results {
 		if one.Failure != "" {
 			fmt.Fprintf(to, "\nFAILED %s, %d chain(s): %s\n", one.Signer, one.Chains, one.Failure)
@@ -131,7 +137,7 @@ func (r *Report) print(to io.Writer) {
 }
 
 func (r *Report) printLatencies(table *tabwriter.Writer) {
-	fmt.Fprintln(table, "\nµs, 1 connection\tp50\tp90\tp99\tp99.9\tsamples\t")
+	fmt.Fprintln(table, "µs, 1 connection\tp50\tp90\tp99\tp99.9\tsamples\t")
 	for _, one := range r.Results {
 		if one.Chains != 1 || one.Failure != "" {
 			continue
@@ -146,7 +152,7 @@ func (r *Report) printLatencies(table *tabwriter.Writer) {
 }
 
 func (r *Report) printRates(table *tabwriter.Writer) {
-	fmt.Fprintln(table, "\nchains\tsignatures/s\tp50 µs\tp99 µs\tpings/s\tresident MiB\tprocesses\teach\t")
+	fmt.Fprintln(table, "chains\tsignatures/s\tp50 µs\tp99 µs\tpings/s\tresident MiB\tprocesses\teach\t")
 	for _, one := range r.Results {
 		if one.Failure != "" {
 			fmt.Fprintf(table, "%s %d\tfailed\t\t\t\t\t\t\t\n", one.Signer, one.Chains)
@@ -159,13 +165,17 @@ func (r *Report) printRates(table *tabwriter.Writer) {
 }
 
 func (r *Report) printFloor(table *tabwriter.Writer) {
-	fmt.Fprintln(table, "\nfloor, p50 µs\tsign\tverify\tfdatasync 128 B\tping\tsum\t")
+	fmt.Fprintln(table, "floor, p50 µs\tsign\tverify\tfdatasync 128 B\tping\tsum\t")
 	fmt.Fprintf(table, "\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t\n", r.Floor.Sign, r.Floor.Verify, r.Floor.Sync, r.Floor.Ping, r.Floor.Sum)
 }
 
 func (r *Report) printTargets(table *tabwriter.Writer) {
-	fmt.Fprintln(table, "\ntarget\tbound\tmeasured\t\t")
+	fmt.Fprintln(table, "target\tbound\tmeasured\t\t")
 	for _, t := range r.Targets {
-		fmt.Fprintf(table, "%s\t%s %g\t%.2f\t%s\t\n", t.What, t.Relation, t.Bound, t.Measured, t.Verdict)
+		measured := "-"
+		if t.Verdict != notMeasured {
+			measured = fmt.Sprintf("%.2f", t.Measured)
+		}
+		fmt.Fprintf(table, "%s\t%s %g\t%s\t%s\t\n", t.What, t.Relation, t.Bound, measured, t.Verdict)
 	}
 }

@@ -66,10 +66,24 @@ func (s *stage) start(ctx context.Context, count int, dir string) error {
 	return s.checkKeys()
 }
 
+// connect waits for all chains, but no longer than all processes live.
 func (s *stage) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, connectWithin)
 	defer cancel()
-	return s.eachChain(func(c *chain) error { return c.node.Connect(ctx) })
+	connected := make(chan error, 1)
+	go func() {
+		connected <- s.eachChain(func(c *chain) error { return c.node.Connect(ctx) })
+	}()
+	for {
+		select {
+		case err := <-connected:
+			return err
+		case <-time.After(200 * time.Millisecond):
+			if s.running.Ended() != nil {
+				cancel()
+			}
+		}
+	}
 }
 
 func (s *stage) checkKeys() error {

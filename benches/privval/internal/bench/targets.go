@@ -6,8 +6,15 @@ type target struct {
 	Bound    float64 `json:"bound"`
 	Relation string  `json:"relation"` // "<=" or ">="
 	Measured float64 `json:"measured"`
-	Verdict  string  `json:"verdict"` // "met", "missed" or "not measured"
+	Verdict  string  `json:"verdict"`
 }
+
+// Verdicts.
+const (
+	met         = "met"
+	missed      = "missed"
+	notMeasured = "not measured"
+)
 
 // figure finds one number in the report; false when it was not measured.
 type figure func(*Report) (float64, bool)
@@ -36,16 +43,16 @@ var promises = []promise{
 }
 
 func (p promise) judge(r *Report) target {
-	t := target{What: p.what, Bound: p.bound, Relation: p.relation, Verdict: "not measured"}
+	t := target{What: p.what, Bound: p.bound, Relation: p.relation, Verdict: notMeasured}
 	above, haveAbove := p.above(r)
 	below, haveBelow := p.below(r)
 	if !haveAbove || !haveBelow || below == 0 {
 		return t
 	}
 	t.Measured = above / below
-	t.Verdict = "missed"
+	t.Verdict = missed
 	if (p.relation == "<=" && t.Measured <= p.bound) || (p.relation == ">=" && t.Measured >= p.bound) {
-		t.Verdict = "met"
+		t.Verdict = met
 	}
 	return t
 }

@@ -56,6 +56,12 @@ func (n *Node) Connect(ctx context.Context) error {
 	}
 }
 
+// Reconnect drops the connection, whatever its state, and waits for the next one.
+func (n *Node) Reconnect(ctx context.Context) error {
+	_ = n.client.Close()
+	return n.Connect(ctx)
+}
+
 func (n *Node) connectOnce() error {
 	if err := n.client.WaitForConnection(time.Second); err != nil {
 		return err

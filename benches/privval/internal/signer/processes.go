@@ -1,7 +1,6 @@
 package signer
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,13 +16,14 @@ import (
 // it ends: Stop on the ordinary ways out, the kernel's parent-death signal on a kill -9.
 type Processes struct {
 	dir      string
-	children []child
+	children []*child
 }
 
 type child struct {
 	name string
 	pid  int
-	done chan error // the child's end, then closed
+	done chan struct{} // closed when the child's end was collected
+	end  error         // to be read after that
 }
 
 // NewProcesses keeps the children's standard error under `dir`.
@@ -44,12 +44,12 @@ func (p *Processes) Spawn(name, program string, args ...string) error {
 	if err := startFromLastingThread(command); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	done := make(chan error, 1)
+	c := &child{name: name, pid: command.Process.Pid, done: make(chan struct{})}
 	go func() {
-		done <- command.Wait()
-		close(done)
+		c.end = command.Wait()
+		close(c.done)
 	}()
-	p.children = append(p.children, child{name: name, pid: command.Process.Pid, done: done})
+	p.children = append(p.children, c)
 	return nil
 }
 
@@ -66,25 +66,22 @@ func (p *Processes) Pids() []int {
 func (p *Processes) Ended() error {
 	for _, c := range p.children {
 		select {
-		case err, fresh := <-c.done:
-			if !fresh {
-				err = errors.New("seen before")
-			}
+		case <-c.done:
 			words, _ := os.ReadFile(filepath.Join(p.dir, c.name+".stderr"))
-			return fmt.Errorf("%s ended (%v): %s", c.name, err, tail(string(words), 600))
+			return fmt.Errorf("%s ended by itself (%v): %s", c.name, c.end, tail(string(words), 600))
 		default:
 		}
 	}
 	return nil
 }
 
-// Stop asks all children to end, and after three seconds kills what is left of
-// their process groups.
+// Stop asks all children to end, and after a second kills what is left of
+// their process groups. (priv_val_server takes five seconds by itself.)
 func (p *Processes) Stop() {
 	for _, c := range p.children {
 		c.signal(syscall.SIGTERM)
 	}
-	patience := time.After(3 * time.Second)
+	patience := time.After(time.Second)
 	for _, c := range p.children {
 		select {
 		case <-c.done:
@@ -100,7 +97,7 @@ func (p *Processes) Stop() {
 
 // signal reaches the child's whole group, unless the child was collected already:
 // its id may be somebody else's by then.
-func (c child) signal(signal syscall.Signal) {
+func (c *child) signal(signal syscall.Signal) {
 	select {
 	case <-c.done:
 	default:

@@ -1,5 +1,0 @@
-package votes
-
-import "context"
-
-func Main(context.Context, []string) int { return 0 }
