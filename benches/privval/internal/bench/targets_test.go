@@ -11,9 +11,9 @@ func borderline() *Report {
 		}
 	}
 	return &Report{
-		Floor: floorPieces{Ping: 20, Sum: 100},
+		Floor: floorPieces{Ping: 20, Sum: 70},
 		Results: []result{
-			quick("sigward", 1, 130, 350, 0, 0), quick("priv_val_server", 1, 260, 700, 0, 0), quick("tmkms", 1, 200, 500, 0, 0),
+			quick("sigward", 1, 91, 350, 0, 0), quick("priv_val_server", 1, 182, 700, 0, 0), quick("tmkms", 1, 130, 500, 0, 0),
 			quick("sigward", 16, 0, 0, 2500, 0), quick("tmkms", 16, 0, 0, 1000, 0),
 			quick("sigward", 128, 0, 0, 6000, 20), quick("priv_val_server", 128, 0, 0, 1000, 0), quick("tmkms", 128, 0, 0, 2000, 0),
 		},
