@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -17,7 +18,12 @@ type machine struct {
 	FileSystem string `json:"file_system"`
 	Go         string `json:"go"`
 	CometBFT   string `json:"cometbft_module"`
+	// LoadBefore is the load average of the last minute before the run.
+	LoadBefore float64 `json:"load_before"`
 }
+
+// busy: what others did at the same time may be most of what was measured.
+func (m machine) busy() bool { return m.LoadBefore > 0.3*float64(m.Processors) }
 
 // File systems by the magic numbers of statfs(2). What keeps nothing on a disk
 // would make every sync free, and the figures worthless.
@@ -45,6 +51,9 @@ func describeMachine(folder string) (machine, error) {
 	m.FileSystem = name
 	if text, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		m.Kernel = strings.TrimSpace(string(text))
+	}
+	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
+		m.LoadBefore, _ = strconv.ParseFloat(strings.Fields(string(text))[0], 64)
 	}
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		for line := range strings.Lines(string(text)) {

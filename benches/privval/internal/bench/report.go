@@ -120,6 +120,9 @@ func (r *Report) print(to io.Writer) {
 		r.Machine.Kernel, r.Machine.FileSystem, r.Machine.Go, r.Machine.CometBFT)
 	fmt.Fprintf(to, "%d rounds, %g s of votes a line, medians of rounds; every signature verified; %.0f s in all\n\n",
 		r.Rounds, r.Seconds, r.Took)
+	if r.Machine.busy() {
+		fmt.Fprintf(to, "BUSY MACHINE: load average %.2f before the run; take these figures for a trial, and measure again in quiet\n\n", r.Machine.LoadBefore)
+	}
 	for _, s := range r.Signers {
 		fmt.Fprintf(to, "%s: %s\n", s.Signer, s.About)
 	}
