@@ -19,6 +19,7 @@ type Report struct {
 	Rounds  int         `json:"rounds"`
 	Seconds float64     `json:"seconds_per_measurement"`
 	Signers []about     `json:"signers"`
+	Stopped string      `json:"stopped,omitempty"` // why not all was measured
 	Results []result    `json:"results"`
 	Floor   floorPieces `json:"floor"`
 	Targets []target    `json:"targets"`
@@ -53,10 +54,16 @@ func newReport(m machine, o options, signers []signer.Signer) *Report {
 	return r
 }
 
-func (s *stage) result() result {
-	r := result{Signer: s.signer.Name(), Chains: len(s.chains), Resident: s.resident}
-	if s.failure != nil {
+// result is a failure unless all rounds were measured: figures of fewer would
+// not be the medians that they are taken for.
+func (s *stage) result(rounds int) result {
+	r := result{Signer: s.signer.Name(), Chains: s.count, Resident: s.resident}
+	switch {
+	case s.failure != nil:
 		r.Failure = s.failure.Error()
+		return r
+	case len(s.rounds) != rounds:
+		r.Failure = fmt.Sprintf("stopped after %d of %d rounds", len(s.rounds), rounds)
 		return r
 	}
 	r.Ping = medianLatency(s.rounds, func(r round) latency { return r.ping })
@@ -89,6 +96,9 @@ func (r *Report) finish(floor *floorMeter, took time.Duration) {
 }
 
 func (r *Report) failed() bool {
+	if r.Stopped != "" {
+		return true
+	}
 	for _, one := range r.Results {
 		if one.Failure != "" {
 			return true
@@ -131,6 +141,9 @@ func (r *Report) print(to io.Writer) {
 		table := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
 		print(table)
 		_ = table.Flush()
+	}
+	if r.Stopped != "" {
+		fmt.Fprintf(to, "\nSTOPPED: %s\n", r.Stopped)
 	}
 	for _, one := range r.Results {
 		if one.Failure != "" {

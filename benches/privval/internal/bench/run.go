@@ -100,7 +100,9 @@ func run(ctx context.Context, o options) (*Report, error) {
 	report := newReport(machine, o, signers)
 	for _, chains := range o.chains {
 		if err := runStage(ctx, o, signers, chains, folder, floor, report); err != nil {
-			return nil, err
+			// What is measured by now is still worth reading.
+			report.Stopped = err.Error()
+			break
 		}
 	}
 	report.finish(floor, time.Since(began))
@@ -121,21 +123,27 @@ func runStage(ctx context.Context, o options, signers []signer.Signer, chains in
 		fmt.Fprintf(os.Stderr, "%s: starting for %d chain(s)\n", s.Name(), chains)
 		stages[i] = newStage(ctx, s, chains, filepath.Join(folder, fmt.Sprintf("%s-%d", s.Name(), chains)))
 	}
+	err := takeTurns(ctx, o, stages, floor)
+	for _, s := range stages {
+		report.add(s.result(o.rounds))
+	}
+	return err
+}
+
+// takeTurns runs all rounds, unless the time is up or somebody interrupts.
+func takeTurns(ctx context.Context, o options, stages []*stage, floor *floorMeter) error {
 	slice := time.Duration(o.seconds / float64(o.rounds) * float64(time.Second))
 	for round := range o.rounds {
-		fmt.Fprintf(os.Stderr, "%d chain(s): round %d of %d\n", chains, round+1, o.rounds)
+		fmt.Fprintf(os.Stderr, "%d chain(s): round %d of %d\n", stages[0].count, round+1, o.rounds)
 		if err := floor.measure(); err != nil {
 			return err
 		}
 		for _, s := range stages {
-			s.takeTurn(ctx, slice)
 			if err := context.Cause(ctx); err != nil {
-				return fmt.Errorf("stopped: %w", err)
+				return err
 			}
+			s.takeTurn(ctx, slice)
 		}
 	}
-	for _, s := range stages {
-		report.add(s.result())
-	}
-	return nil
+	return context.Cause(ctx)
 }

@@ -19,6 +19,7 @@ const connectWithin = 30 * time.Second
 type stage struct {
 	signer   signer.Signer
 	running  signer.Running
+	count    int // of chains wanted
 	chains   []*chain
 	rounds   []round
 	resident residents
@@ -34,17 +35,17 @@ type residents struct {
 
 // newStage opens the nodes, starts the signer and waits until all are connected.
 func newStage(ctx context.Context, s signer.Signer, count int, dir string) *stage {
-	st := &stage{signer: s}
-	st.failure = st.start(ctx, count, dir)
+	st := &stage{signer: s, count: count}
+	st.failure = st.start(ctx, dir)
 	return st
 }
 
-func (s *stage) start(ctx context.Context, count int, dir string) error {
+func (s *stage) start(ctx context.Context, dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
 	var served []signer.Chain
-	for i := range count {
+	for i := range s.count {
 		id := fmt.Sprintf("bench-%d", i)
 		n, err := node.Listen("tcp://127.0.0.1:0", id)
 		if err != nil {
