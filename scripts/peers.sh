@@ -4,7 +4,9 @@
 #
 #   scripts/peers.sh nodes    CometBFT nodes v0.38.25 and v1.0.1, and node-driver
 #   scripts/peers.sh bench    priv_val_server v0.38.25, tmkms 0.15.0, and node-driver
-#   scripts/peers.sh          both
+#   scripts/peers.sh demo     CometBFT v0.38.25 alone
+#   scripts/peers.sh selftest the driver's own tests
+#   scripts/peers.sh          nodes and bench
 #
 # target/peers/v0.38.25/{cometbft,priv_val_server}   target/peers/v1.0.1/cometbft
 # target/peers/tmkms/bin/tmkms                       target/peers/node-driver
@@ -83,6 +85,15 @@ nodes() {
     node_driver
 }
 
+demo() {
+    cometbft_program cometbft v0.38.25
+}
+
+selftest() {
+    find_go
+    (cd benches/privval && "$go" vet ./... && "$go" test ./...)
+}
+
 bench() {
     cometbft_program priv_val_server v0.38.25
     tmkms
@@ -92,9 +103,9 @@ bench() {
 (($# > 0)) || set -- nodes bench
 for want in "$@"; do
     case $want in
-    nodes | bench) ;;
+    nodes | bench | demo | selftest) ;;
     *)
-        say "unknown: $want (nodes, bench)"
+        say "unknown: $want (nodes, bench, demo, selftest)"
         exit 2
         ;;
     esac
