@@ -125,32 +125,48 @@ impl ProviderError {
     pub fn remedy(&self) -> Option<&str> {
         match self {
             Self::Refused { remedy, .. } => remedy.as_deref(),
-            Self::Unavailable { .. } | Self::NotFound { .. } | Self::Unsupported { .. } | Self::Fault { .. } => None,
+            Self::Unavailable { .. }
+            | Self::NotFound { .. }
+            | Self::Unsupported { .. }
+            | Self::Fault { .. } => None,
         }
     }
 
     /// A refusal without a remedy.
     pub(crate) fn refused(code: &'static str, message: impl Into<String>) -> Self {
-        Self::Refused { code, message: message.into(), remedy: None }
+        Self::Refused {
+            code,
+            message: message.into(),
+            remedy: None,
+        }
     }
 
     /// A failure of ours or of the backend.
     pub(crate) fn fault(operation: Operation, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::Fault { operation, source: source.into() }
+        Self::Fault {
+            operation,
+            source: source.into(),
+        }
     }
 
     pub(crate) fn from_file(operation: Operation, error: FileError) -> Self {
         match error {
             FileError::Io { .. } => Self::fault(operation, error),
-            refused => Self::Refused { code: refused.code(), remedy: refused.remedy(), message: refused.to_string() },
+            refused => Self::Refused {
+                code: refused.code(),
+                remedy: refused.remedy(),
+                message: refused.to_string(),
+            },
         }
     }
 
     pub(crate) fn from_memory(operation: Operation, error: SecretError) -> Self {
         match error {
-            SecretError::Full { .. } | SecretError::Unprotected { .. } => {
-                Self::Refused { code: error.code(), remedy: error.remedy(), message: error.to_string() }
-            }
+            SecretError::Full { .. } | SecretError::Unprotected { .. } => Self::Refused {
+                code: error.code(),
+                remedy: error.remedy(),
+                message: error.to_string(),
+            },
             broken => Self::fault(operation, broken),
         }
     }
@@ -159,7 +175,11 @@ impl ProviderError {
         match error {
             SealError::Kek(KekError::File(e)) => Self::from_file(operation, e),
             SealError::Memory(e) | SealError::Kek(KekError::Memory(e)) => Self::from_memory(operation, e),
-            refused => Self::Refused { code: refused.code(), remedy: refused.remedy(), message: refused.to_string() },
+            refused => Self::Refused {
+                code: refused.code(),
+                remedy: refused.remedy(),
+                message: refused.to_string(),
+            },
         }
     }
 

@@ -109,7 +109,10 @@ impl NodeIdentity {
     /// # Errors
     /// [`IdentityError::File`], `file_exists` among them.
     pub fn save(&self, arena: &Arena, path: &Path) -> Result<(), IdentityError> {
-        let parts = MAGIC.iter().chain(self.key.seed()).chain(self.public_key.as_bytes());
+        let parts = MAGIC
+            .iter()
+            .chain(self.key.seed())
+            .chain(self.public_key.as_bytes());
         let file = SecretBytes::<LEN>::init_with(arena, |into| {
             into.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
         })?;
@@ -140,7 +143,7 @@ impl NodeIdentity {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
@@ -160,7 +163,10 @@ mod tests {
         let read = NodeIdentity::load(&arena, &path).unwrap();
         assert_eq!(read.public_key(), made.public_key());
         let signature = read.sign_challenge(&[3; 32]).unwrap();
-        Verifier::new(made.public_key()).unwrap().verify(&[3; 32], &signature).unwrap();
+        Verifier::new(made.public_key())
+            .unwrap()
+            .verify(&[3; 32], &signature)
+            .unwrap();
 
         let good = std::fs::read(&path).unwrap();
         for at in 0..good.len() {
@@ -171,8 +177,14 @@ mod tests {
             assert_eq!(code, "invalid_identity_file", "byte {at}");
         }
         std::fs::write(&path, &good[..32]).unwrap();
-        assert_eq!(NodeIdentity::load(&arena, &path).err().unwrap().code(), "file_size");
+        assert_eq!(
+            NodeIdentity::load(&arena, &path).err().unwrap().code(),
+            "file_size"
+        );
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
-        assert_eq!(NodeIdentity::load(&arena, &path).err().unwrap().code(), "file_permissions");
+        assert_eq!(
+            NodeIdentity::load(&arena, &path).err().unwrap().code(),
+            "file_permissions"
+        );
     }
 }

@@ -101,12 +101,14 @@ impl FileError {
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         match self {
-            Self::Permissions { path, .. } if path.is_dir() => {
-                Some(format!("chmod 0700 '{}', and consider what was in it as read", path.display()))
-            }
-            Self::Permissions { path, .. } => {
-                Some(format!("chmod 0600 '{}', and consider what was in it as read", path.display()))
-            }
+            Self::Permissions { path, .. } if path.is_dir() => Some(format!(
+                "chmod 0700 '{}', and consider what was in it as read",
+                path.display()
+            )),
+            Self::Permissions { path, .. } => Some(format!(
+                "chmod 0600 '{}', and consider what was in it as read",
+                path.display()
+            )),
             Self::Owner { path, user, .. } => Some(format!("chown {user} '{}'", path.display())),
             Self::NotFound { .. }
             | Self::WrongType { .. }
@@ -120,7 +122,11 @@ impl FileError {
         move |source| match source.kind() {
             io::ErrorKind::NotFound => Self::NotFound { path: path.into() },
             io::ErrorKind::AlreadyExists => Self::Exists { path: path.into() },
-            _ => Self::Io { operation, path: path.into(), source },
+            _ => Self::Io {
+                operation,
+                path: path.into(),
+                source,
+            },
         }
     }
 }
@@ -154,7 +160,10 @@ pub(crate) fn open(path: &Path, trust: Trust) -> Result<(File, u64), FileError> 
         .map_err(FileError::io("open", path))?;
     let meta = file.metadata().map_err(FileError::io("inspect", path))?;
     if !meta.is_file() {
-        return Err(FileError::WrongType { path: path.into(), expected: "file" });
+        return Err(FileError::WrongType {
+            path: path.into(),
+            expected: "file",
+        });
     }
     let user = rustix::process::geteuid().as_raw();
     let (owned, forbidden) = match trust {
@@ -162,11 +171,18 @@ pub(crate) fn open(path: &Path, trust: Trust) -> Result<(File, u64), FileError> 
         Trust::ServiceManager => (meta.uid() == user || meta.uid() == 0, 0o137),
     };
     if !owned {
-        return Err(FileError::Owner { path: path.into(), owner: meta.uid(), user });
+        return Err(FileError::Owner {
+            path: path.into(),
+            owner: meta.uid(),
+            user,
+        });
     }
     let mode = meta.mode() & 0o7777;
     if mode & forbidden != 0 {
-        return Err(FileError::Permissions { path: path.into(), mode });
+        return Err(FileError::Permissions {
+            path: path.into(),
+            mode,
+        });
     }
     Ok((file, meta.len()))
 }
@@ -178,7 +194,11 @@ pub(crate) fn read_exactly<const N: usize>(
     into: &mut [u8; N],
 ) -> Result<(), FileError> {
     let (mut file, size) = open(path, trust)?;
-    let wrong = |size| FileError::Size { path: path.into(), size, expected: format!("it must have {N}") };
+    let wrong = |size| FileError::Size {
+        path: path.into(),
+        size,
+        expected: format!("it must have {N}"),
+    };
     if size != N as u64 {
         return Err(wrong(size));
     }
@@ -207,7 +227,11 @@ pub(crate) fn read_up_to<const N: usize>(
     }
     match file.read(&mut [0]).map_err(FileError::io("read", path))? {
         0 => Ok(len),
-        _ => Err(FileError::Size { path: path.into(), size, expected: format!("at most {N} are read") }),
+        _ => Err(FileError::Size {
+            path: path.into(),
+            size,
+            expected: format!("at most {N} are read"),
+        }),
     }
 }
 
@@ -216,9 +240,15 @@ pub(crate) fn read_sealed(path: &Path, limit: usize) -> Result<Vec<u8>, FileErro
     let (file, size) = open(path, Trust::OwnerOnly)?;
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(limit).min(limit));
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(most).read_to_end(&mut bytes).map_err(FileError::io("read", path))?;
+    file.take(most)
+        .read_to_end(&mut bytes)
+        .map_err(FileError::io("read", path))?;
     if bytes.len() > limit {
-        return Err(FileError::Size { path: path.into(), size, expected: format!("at most {limit} are read") });
+        return Err(FileError::Size {
+            path: path.into(),
+            size,
+            expected: format!("at most {limit} are read"),
+        });
     }
     Ok(bytes)
 }
@@ -228,7 +258,8 @@ pub(crate) fn read_sealed(path: &Path, limit: usize) -> Result<Vec<u8>, FileErro
 pub(crate) fn write(path: &Path, bytes: &[u8], existing: Existing) -> Result<(), FileError> {
     let folder = folder_of(path);
     let mut tag = [0; 8];
-    getrandom::fill(&mut tag).map_err(|e| FileError::io("draw a temporary name beside", path)(e.into()))?;
+    getrandom::fill(&mut tag)
+        .map_err(|e| FileError::io("draw a temporary name beside", path)(io::Error::other(e)))?;
     let temporary = folder.join(format!(".tmp-{}", hex::encode(tag)));
     let written = fill(&temporary, bytes).and_then(|()| put(&temporary, path, existing));
     if written.is_err() {
@@ -249,15 +280,25 @@ pub(crate) fn remove(path: &Path) -> Result<(), FileError> {
 pub(crate) fn check_folder(path: &Path) -> Result<(), FileError> {
     let meta = std::fs::metadata(path).map_err(FileError::io("inspect", path))?;
     if !meta.is_dir() {
-        return Err(FileError::WrongType { path: path.into(), expected: "folder" });
+        return Err(FileError::WrongType {
+            path: path.into(),
+            expected: "folder",
+        });
     }
     let user = rustix::process::geteuid().as_raw();
     if meta.uid() != user {
-        return Err(FileError::Owner { path: path.into(), owner: meta.uid(), user });
+        return Err(FileError::Owner {
+            path: path.into(),
+            owner: meta.uid(),
+            user,
+        });
     }
     let mode = meta.mode() & 0o7777;
     if mode & 0o077 != 0 {
-        return Err(FileError::Permissions { path: path.into(), mode });
+        return Err(FileError::Permissions {
+            path: path.into(),
+            mode,
+        });
     }
     Ok(())
 }
@@ -280,7 +321,8 @@ fn fill(temporary: &Path, bytes: &[u8]) -> Result<(), FileError> {
         .open(temporary)
         .map_err(FileError::io("create", temporary))?;
     // The umask may have taken bits away.
-    file.set_permissions(Permissions::from_mode(0o600)).map_err(FileError::io("protect", temporary))?;
+    file.set_permissions(Permissions::from_mode(0o600))
+        .map_err(FileError::io("protect", temporary))?;
     file.write_all(bytes).map_err(FileError::io("write", temporary))?;
     file.sync_all().map_err(FileError::io("sync", temporary))
 }
@@ -302,11 +344,15 @@ fn put(temporary: &Path, path: &Path, existing: Existing) -> Result<(), FileErro
 }
 
 fn sync_folder(folder: &Path) -> Result<(), FileError> {
-    File::open(folder).and_then(|f| f.sync_all()).map_err(FileError::io("sync", folder))
+    File::open(folder)
+        .and_then(|f| f.sync_all())
+        .map_err(FileError::io("sync", folder))
 }
 
 fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    path.parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]
@@ -328,7 +374,11 @@ mod tests {
             read_exactly(&path, trust, &mut bytes).map(|()| bytes)
         };
         assert_eq!(read(Trust::OwnerOnly).unwrap(), [7; 32]);
-        for (bits, code) in [(0o400, None), (0o640, Some("file_permissions")), (0o604, Some("file_permissions"))] {
+        for (bits, code) in [
+            (0o400, None),
+            (0o640, Some("file_permissions")),
+            (0o604, Some("file_permissions")),
+        ] {
             mode(&path, bits);
             assert_eq!(read(Trust::OwnerOnly).err().map(|e| e.code()), code, "{bits:o}");
         }
@@ -347,7 +397,11 @@ mod tests {
     #[test]
     fn folders_pipes_and_other_sizes_are_refused_without_waiting() {
         let dir = tempfile::tempdir().unwrap();
-        let code = |path: &Path| read_exactly(path, Trust::OwnerOnly, &mut [0; 32]).unwrap_err().code();
+        let code = |path: &Path| {
+            read_exactly(path, Trust::OwnerOnly, &mut [0; 32])
+                .unwrap_err()
+                .code()
+        };
         assert_eq!(code(dir.path()), "file_type");
         let pipe = dir.path().join("pipe");
         rustix::fs::mknodat(CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
@@ -358,7 +412,10 @@ mod tests {
             write(&path, &vec![0; size], Existing::Keep).unwrap();
             assert_eq!(code(&path), "file_size");
             assert_eq!(read_sealed(&path, 32).is_err(), size > 32);
-            assert_eq!(read_up_to(&path, Trust::OwnerOnly, &mut [0; 32]).is_err(), size > 32);
+            assert_eq!(
+                read_up_to(&path, Trust::OwnerOnly, &mut [0; 32]).is_err(),
+                size > 32
+            );
         }
     }
 
@@ -367,12 +424,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
         write(&path, b"first", Existing::Keep).unwrap();
-        assert_eq!(write(&path, b"second", Existing::Keep).unwrap_err().code(), "file_exists");
+        assert_eq!(
+            write(&path, b"second", Existing::Keep).unwrap_err().code(),
+            "file_exists"
+        );
         assert_eq!(std::fs::read(&path).unwrap(), b"first");
         write(&path, b"third", Existing::Replace).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"third");
         assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file stays behind");
+        assert_eq!(
+            std::fs::read_dir(dir.path()).unwrap().count(),
+            1,
+            "no temporary file stays behind"
+        );
     }
 
     #[test]

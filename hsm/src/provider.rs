@@ -74,7 +74,10 @@ impl AuthContext {
     pub(crate) fn may_manage(&self) -> Result<(), ProviderError> {
         match self.caller {
             Caller::LocalUser { .. } | Caller::Service => Ok(()),
-            Caller::Node { .. } => Err(ProviderError::refused("not_permitted", "a node does not manage keys")),
+            Caller::Node { .. } => Err(ProviderError::refused(
+                "not_permitted",
+                "a node does not manage keys",
+            )),
         }
     }
 }
@@ -229,8 +232,12 @@ pub trait HsmProvider: KeyStorageProvider + Sign<Consensus> {
         let (tell, hear) = mpsc::sync_channel(1);
         // Nobody listens any more only if this frame is gone, and then nobody wants the outcome.
         self.submit(key, order, Box::new(move |outcome| drop(tell.send(outcome))));
-        hear.recv()
-            .unwrap_or_else(|_| Err(ProviderError::fault(Operation::Sign, "the provider dropped the order")))
+        hear.recv().unwrap_or_else(|_| {
+            Err(ProviderError::fault(
+                Operation::Sign,
+                "the provider dropped the order",
+            ))
+        })
     }
 
     /// Derives a key from a key. No provider can yet.
@@ -259,6 +266,10 @@ pub(crate) fn same_key<P: Payload>(key: &KeyHandle, order: &SignOrder<P>) -> Res
     if order.public_key() == key.public_key() {
         return Ok(());
     }
-    let message = format!("the order is for {}, and was given to {}", order.public_key(), key.public_key());
+    let message = format!(
+        "the order is for {}, and was given to {}",
+        order.public_key(),
+        key.public_key()
+    );
     Err(ProviderError::refused("order_for_another_key", message))
 }

@@ -83,7 +83,10 @@ impl Verifier {
                 Point::Secp256k1(k256::ecdsa::VerifyingKey::from_sec1_bytes(bytes).map_err(|_| bad)?)
             }
         };
-        Ok(Self { public_key: *public_key, point })
+        Ok(Self {
+            public_key: *public_key,
+            point,
+        })
     }
 
     /// The key this verifies for.
@@ -129,7 +132,10 @@ impl Verifier {
         for (message, signature) in signatures.pairs() {
             self.verify(message, signature)?;
         }
-        #[expect(clippy::disallowed_methods, reason = "the reviewed place: every pair was checked above")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the reviewed place: every pair was checked above"
+        )]
         Ok(Verified::asserted_by_verifier(signatures))
     }
 }

@@ -18,7 +18,11 @@ pub struct ArgonParams {
 
 impl ArgonParams {
     /// 64 MiB, 3 passes, 4 lanes: the second recommended choice of RFC 9106 section 4.
-    pub const RECOMMENDED: Self = Self { memory_kib: 64 * 1024, passes: 3, lanes: 4 };
+    pub const RECOMMENDED: Self = Self {
+        memory_kib: 64 * 1024,
+        passes: 3,
+        lanes: 4,
+    };
 
     /// Takes a cost between 8 MiB and 512 MiB of memory, 1 and 16 passes, 1 and 16 lanes; `None` outside of that.
     #[must_use]
@@ -26,7 +30,11 @@ impl ArgonParams {
         let sane = (8 * 1024..=512 * 1024).contains(&memory_kib)
             && (1..=16).contains(&passes)
             && (1..=16).contains(&lanes);
-        sane.then_some(Self { memory_kib, passes, lanes })
+        sane.then_some(Self {
+            memory_kib,
+            passes,
+            lanes,
+        })
     }
 
     /// Memory in KiB.

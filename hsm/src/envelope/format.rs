@@ -162,7 +162,11 @@ impl Sealed {
             ciphertext: take(read)?,
             tag: take(read)?,
         };
-        if rest.is_empty() { Ok(sealed) } else { Err(FormatError::Malformed("bytes after the end")) }
+        if rest.is_empty() {
+            Ok(sealed)
+        } else {
+            Err(FormatError::Malformed("bytes after the end"))
+        }
     }
 
     /// The bytes of the file.
@@ -231,7 +235,10 @@ fn sealing(read: &mut &[u8]) -> Result<Sealing, FormatError> {
             let mut cost = || take(read).map(u32::from_be_bytes);
             let params = ArgonParams::new(cost()?, cost()?, cost()?)
                 .ok_or(FormatError::Malformed("Argon2id parameters out of bounds"))?;
-            Ok(Sealing::Argon2id { params, salt: take(read)? })
+            Ok(Sealing::Argon2id {
+                params,
+                salt: take(read)?,
+            })
         }
         _ => Err(FormatError::Malformed("unknown kind of key-encryption key")),
     }
@@ -257,17 +264,27 @@ fn header(read: &mut &[u8]) -> Result<Header, FormatError> {
         .ok_or(FormatError::Malformed("not a key name"))?;
     let public_key = PublicKey::new(algorithm, slice(read, algorithm.public_key_len())?)
         .map_err(|_| FormatError::Malformed("not a public key"))?;
-    Ok(Header { store, name, public_key, origin, created_at })
+    Ok(Header {
+        store,
+        name,
+        public_key,
+        origin,
+        created_at,
+    })
 }
 
 fn slice<'a>(read: &mut &'a [u8], len: usize) -> Result<&'a [u8], FormatError> {
-    let (head, tail) = read.split_at_checked(len).ok_or(FormatError::Malformed("cut short"))?;
+    let (head, tail) = read
+        .split_at_checked(len)
+        .ok_or(FormatError::Malformed("cut short"))?;
     *read = tail;
     Ok(head)
 }
 
 fn take<const N: usize>(read: &mut &[u8]) -> Result<[u8; N], FormatError> {
-    let (head, tail) = read.split_first_chunk::<N>().ok_or(FormatError::Malformed("cut short"))?;
+    let (head, tail) = read
+        .split_first_chunk::<N>()
+        .ok_or(FormatError::Malformed("cut short"))?;
     *read = tail;
     Ok(*head)
 }

@@ -85,9 +85,9 @@ impl KekError {
         match self {
             Self::File(e) => e.remedy(),
             Self::Memory(e) => e.remedy(),
-            Self::NoCredentials => {
-                Some("add LoadCredential=NAME:PATH or LoadCredentialEncrypted= to the systemd unit".to_owned())
-            }
+            Self::NoCredentials => Some(
+                "add LoadCredential=NAME:PATH or LoadCredentialEncrypted= to the systemd unit".to_owned(),
+            ),
             Self::EmptyKey => Some("write 32 random bytes: head -c 32 /dev/urandom".to_owned()),
             Self::WeakPassphrase
             | Self::CredentialName
@@ -120,7 +120,10 @@ impl Kek {
         if rest.iter().all(|b| b == first) {
             return Err(KekError::EmptyKey);
         }
-        Ok(Self { arena: arena.clone(), secret: Secret::Raw(Arc::new(key)) })
+        Ok(Self {
+            arena: arena.clone(),
+            secret: Secret::Raw(Arc::new(key)),
+        })
     }
 
     /// `params` is the cost of files sealed from now on; files sealed before carry their own.
@@ -134,8 +137,16 @@ impl Kek {
         if len < MIN_PASSPHRASE || text.iter().all(u8::is_ascii_whitespace) {
             return Err(KekError::WeakPassphrase);
         }
-        let secret = Secret::Passphrase { bytes, len, params, derived: Mutex::new(Vec::new()) };
-        Ok(Self { arena: arena.clone(), secret })
+        let secret = Secret::Passphrase {
+            bytes,
+            len,
+            params,
+            derived: Mutex::new(Vec::new()),
+        };
+        Ok(Self {
+            arena: arena.clone(),
+            secret,
+        })
     }
 
     /// What kind it is.
@@ -159,9 +170,10 @@ impl Kek {
             Secret::Passphrase { params, derived, .. } => (params, derived),
         };
         let known = derived.lock().unwrap_or_else(PoisonError::into_inner);
-        let in_use = known.iter().map(|(sealing, _)| *sealing).find(
-            |sealing| matches!(sealing, Sealing::Argon2id { params, .. } if params == cost),
-        );
+        let in_use = known
+            .iter()
+            .map(|(sealing, _)| *sealing)
+            .find(|sealing| matches!(sealing, Sealing::Argon2id { params, .. } if params == cost));
         if let Some(sealing) = in_use {
             return Ok(sealing);
         }
@@ -174,7 +186,12 @@ impl Kek {
     pub(super) fn key_for(&self, sealing: &Sealing) -> Result<Arc<SecretBytes<32>>, KekError> {
         match (&self.secret, sealing) {
             (Secret::Raw(key), Sealing::Raw) => Ok(Arc::clone(key)),
-            (Secret::Passphrase { bytes, len, derived, .. }, Sealing::Argon2id { params, salt }) => {
+            (
+                Secret::Passphrase {
+                    bytes, len, derived, ..
+                },
+                Sealing::Argon2id { params, salt },
+            ) => {
                 // Held while deriving, so that two readers of one salt do not both spend the memory.
                 let mut known = derived.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some((_, key)) = known.iter().find(|(of, _)| of == sealing) {
@@ -191,12 +208,14 @@ impl Kek {
                 known.push((*sealing, Arc::clone(&key)));
                 Ok(key)
             }
-            (Secret::Raw(_), Sealing::Argon2id { .. }) => {
-                Err(KekError::OtherKind { sealed: "a passphrase", configured: "a key file or credential" })
-            }
-            (Secret::Passphrase { .. }, Sealing::Raw) => {
-                Err(KekError::OtherKind { sealed: "a key file or credential", configured: "a passphrase" })
-            }
+            (Secret::Raw(_), Sealing::Argon2id { .. }) => Err(KekError::OtherKind {
+                sealed: "a passphrase",
+                configured: "a key file or credential",
+            }),
+            (Secret::Passphrase { .. }, Sealing::Raw) => Err(KekError::OtherKind {
+                sealed: "a key file or credential",
+                configured: "a passphrase",
+            }),
         }
     }
 }

@@ -70,9 +70,10 @@ impl SealError {
             Self::Format(_) => None,
             Self::Kek(e) => e.remedy(),
             Self::Memory(e) => e.remedy(),
-            Self::DoesNotOpen { .. } => {
-                Some("check that the configured key file or passphrase is the one the key was sealed with".to_owned())
-            }
+            Self::DoesNotOpen { .. } => Some(
+                "check that the configured key file or passphrase is the one the key was sealed with"
+                    .to_owned(),
+            ),
             Self::ForeignStore { name, .. } => Some(format!(
                 "if no other sigward signs with it any more: sigward keys adopt {name} --above HEIGHT, with the highest \
                  height it has ever signed"
@@ -111,7 +112,9 @@ pub fn seal(kek: &Kek, header: Header, secret: &SecretBytes<32>) -> Result<Vec<u
         buffer.copy_from_slice(secret.expose());
         tag = scrubbed(|| {
             let cipher = XChaCha20Poly1305::new(file_key.expose().into());
-            cipher.encrypt_inout_detached(&XNonce::from(sealed.nonce), &associated, (&mut buffer[..]).into()).ok()
+            cipher
+                .encrypt_inout_detached(&XNonce::from(sealed.nonce), &associated, (&mut buffer[..]).into())
+                .ok()
         });
     })?;
     let name = || sealed.header.name.to_string();
@@ -136,7 +139,9 @@ pub fn open(kek: &Kek, bytes: &[u8], store: StoreCheck) -> Result<(Header, Secre
             let (nonce, tag) = (XNonce::from(sealed.nonce), sealed.tag.into());
             cipher.decrypt_inout_detached(&nonce, &associated, (&mut buffer[..]).into(), &tag)
         });
-        opened.map_err(|_| SealError::DoesNotOpen { name: sealed.header.name.to_string() })
+        opened.map_err(|_| SealError::DoesNotOpen {
+            name: sealed.header.name.to_string(),
+        })
     })?;
     match store {
         StoreCheck::Must(here) if sealed.header.store != here => Err(SealError::ForeignStore {

@@ -50,8 +50,10 @@ impl KekSource {
                 if !is_credential_name(name) {
                     return Err(KekError::CredentialName);
                 }
-                let directory =
-                    directory.as_ref().filter(|d| d.is_absolute()).ok_or(KekError::NoCredentials)?;
+                let directory = directory
+                    .as_ref()
+                    .filter(|d| d.is_absolute())
+                    .ok_or(KekError::NoCredentials)?;
                 key_file(arena, &directory.join(name), Trust::ServiceManager)
             }
         }
@@ -81,7 +83,9 @@ fn passphrase_file(arena: &Arena, path: &Path, params: ArgonParams) -> Result<Ke
         len = private_file::read_up_to(path, Trust::OwnerOnly, into)?;
         let text = into.get(..len).unwrap_or_default();
         // Editors and echo end a file with a line feed.
-        let text = text.strip_suffix(b"\n").map_or(text, |t| t.strip_suffix(b"\r").unwrap_or(t));
+        let text = text
+            .strip_suffix(b"\n")
+            .map_or(text, |t| t.strip_suffix(b"\r").unwrap_or(t));
         len = text.len();
         Ok::<_, KekError>(())
     })?;

@@ -40,7 +40,10 @@ impl ArenaSize {
     /// Room for `keys` open keys at once, and for the short-lived secrets (seeds, key-encryption keys) beside them.
     #[must_use]
     pub fn for_keys(keys: u32) -> Self {
-        Self { small: 64, large: keys.saturating_add(16) }
+        Self {
+            small: 64,
+            large: keys.saturating_add(16),
+        }
     }
 
     /// Bytes of locked memory this takes, guard pages left out.
@@ -112,7 +115,9 @@ impl SecretError {
                 "raise RLIMIT_MEMLOCK to at least {bytes} bytes (ulimit -l, or LimitMEMLOCK= in the systemd unit); \
                  for development only: allow_unlocked_memory = true"
             )),
-            Self::Full { .. } => Some("raise the number of keys the arena is sized for, then restart".to_owned()),
+            Self::Full { .. } => {
+                Some("raise the number of keys the arena is sized for, then restart".to_owned())
+            }
         }
     }
 }
@@ -135,7 +140,11 @@ impl Arena {
     pub fn new(size: ArenaSize, unlocked: Unlocked) -> Result<Self, SecretError> {
         let bytes = size.locked_bytes();
         let map = |slot: usize, slots: u32| {
-            Slab::map(slot, slots).map_err(|MapError { call, source }| SecretError::Map { bytes, call, source })
+            Slab::map(slot, slots).map_err(|MapError { call, source }| SecretError::Map {
+                bytes,
+                call,
+                source,
+            })
         };
         let (small, mut refused) = map(SMALL, size.small)?;
         let (large, more) = map(LARGE, size.large)?;
@@ -147,7 +156,13 @@ impl Arena {
             (Some(MapError { call, source }), Unlocked::Refuse) => {
                 Err(SecretError::Unprotected { bytes, call, source })
             }
-            (_, Unlocked::Allow) | (None, Unlocked::Refuse) => Ok(Self { small, large, scratch, size, locked }),
+            (_, Unlocked::Allow) | (None, Unlocked::Refuse) => Ok(Self {
+                small,
+                large,
+                scratch,
+                size,
+                locked,
+            }),
         }
     }
 
@@ -164,20 +179,32 @@ impl Arena {
     }
 
     fn small_slot(&self) -> Result<Slot, SecretError> {
-        self.small.take().ok_or(SecretError::Full { slots: self.size.small, size: SMALL })
+        self.small.take().ok_or(SecretError::Full {
+            slots: self.size.small,
+            size: SMALL,
+        })
     }
 
     fn large_slot(&self) -> Result<Slot, SecretError> {
-        self.large.take().ok_or(SecretError::Full { slots: self.size.large, size: LARGE })
+        self.large.take().ok_or(SecretError::Full {
+            slots: self.size.large,
+            size: LARGE,
+        })
     }
 
     /// A slot for `n` bytes, of the smallest class that holds them.
     pub(super) fn slot_for(&self, n: usize) -> Result<Slot, SecretError> {
-        match n {
-            0..=SMALL => self.small_slot(),
-            0..=LARGE => self.large_slot(),
-            _ => self.scratch.take().ok_or(SecretError::Full { slots: SCRATCH_SLOTS, size: SCRATCH }),
+        if n <= SMALL {
+            return self.small_slot();
         }
+        if n <= LARGE {
+            return self.large_slot();
+        }
+        let full = SecretError::Full {
+            slots: SCRATCH_SLOTS,
+            size: SCRATCH,
+        };
+        self.scratch.take().ok_or(full)
     }
 
     /// Builds a key object in a large slot.
@@ -247,13 +274,19 @@ mod tests {
             .find(|l| l.starts_with("VmFlags:"))
             .unwrap();
         for flag in ["lo", "dd", "wf"] {
-            assert!(flags.split_whitespace().any(|f| f == flag), "{flag} is missing in {flags}");
+            assert!(
+                flags.split_whitespace().any(|f| f == flag),
+                "{flag} is missing in {flags}"
+            );
         }
     }
 
     #[test]
     fn more_than_the_limit_of_locked_memory_is_refused_with_a_remedy() {
-        let huge = ArenaSize { small: 1, large: 64 * 1024 }; // 16 MiB, twice the usual limit
+        let huge = ArenaSize {
+            small: 1,
+            large: 64 * 1024,
+        }; // 16 MiB, twice the usual limit
         if let Err(error) = Arena::new(huge, Unlocked::Refuse) {
             assert_eq!(error.code(), "secret_memory_unprotected");
             assert!(error.remedy().unwrap().contains("RLIMIT_MEMLOCK"));

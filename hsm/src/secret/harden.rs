@@ -29,7 +29,10 @@ impl HardenError {
 /// # Errors
 /// Either call failing; both are attempted first, so a failure of one does not skip the other.
 pub fn harden_process() -> Result<(), HardenError> {
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
     let core = setrlimit(Resource::Core, none).map_err(|e| HardenError::CoreLimit(e.into()));
     let dumpable =
         set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|e| HardenError::Dumpable(e.into()));

@@ -15,7 +15,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mlock, mmap_anonymous, mprotect, munmap};
+use rustix::mm::{
+    Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mlock, mmap_anonymous, mprotect, munmap,
+};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Slots start at multiples of this, so that a slot holds any type of at most this alignment.
@@ -49,7 +51,10 @@ impl Slab {
     /// Maps and protects a slab. The second value lists the protections that the kernel refused (empty: all hold).
     pub(super) fn map(size: usize, slots: u32) -> Result<(Arc<Self>, Vec<MapError>), MapError> {
         let page = rustix::param::page_size();
-        let bad = || MapError { call: "mmap", source: io::ErrorKind::InvalidInput.into() };
+        let bad = || MapError {
+            call: "mmap",
+            source: io::ErrorKind::InvalidInput.into(),
+        };
         if size == 0 || !size.is_multiple_of(SLOT_ALIGN) || slots == 0 {
             return Err(bad());
         }
@@ -58,29 +63,54 @@ impl Slab {
             .and_then(|n| n.checked_mul(size))
             .and_then(|n| n.checked_next_multiple_of(page))
             .ok_or_else(bad)?;
-        let map_len = page.checked_mul(2).and_then(|guards| guards.checked_add(body)).ok_or_else(bad)?;
+        let map_len = page
+            .checked_mul(2)
+            .and_then(|guards| guards.checked_add(body))
+            .ok_or_else(bad)?;
         // SAFETY: a fresh anonymous mapping at an address of the kernel's choice touches no existing memory.
         let base = unsafe { mmap_anonymous(ptr::null_mut(), map_len, ProtFlags::empty(), MapFlags::PRIVATE) }
-            .map_err(|e| MapError { call: "mmap", source: e.into() })?;
+            .map_err(|e| MapError {
+                call: "mmap",
+                source: e.into(),
+            })?;
         let map = NonNull::new(base).ok_or_else(bad)?;
         // SAFETY: `map_len` is at least two pages, so one page after the start is inside the mapping.
         let first = unsafe { map.cast::<u8>().add(page) };
         // Built before the calls that can fail, so that an early return unmaps.
-        let slab = Self { map, map_len, first, size, free: Mutex::new((0..slots).rev().collect()) };
+        let slab = Self {
+            map,
+            map_len,
+            first,
+            size,
+            free: Mutex::new((0..slots).rev().collect()),
+        };
         let body_start = slab.first.as_ptr().cast::<c_void>();
         // SAFETY: the range is the mapping without its two guard pages; nobody has a reference into it yet.
-        unsafe { mprotect(body_start, body, MprotectFlags::READ | MprotectFlags::WRITE) }
-            .map_err(|e| MapError { call: "mprotect", source: e.into() })?;
+        unsafe { mprotect(body_start, body, MprotectFlags::READ | MprotectFlags::WRITE) }.map_err(|e| {
+            MapError {
+                call: "mprotect",
+                source: e.into(),
+            }
+        })?;
         let mut refused = Vec::new();
         let mut note = |call, result: rustix::io::Result<()>| {
             if let Err(e) = result {
-                refused.push(MapError { call, source: e.into() });
+                refused.push(MapError {
+                    call,
+                    source: e.into(),
+                });
             }
         };
         // SAFETY: same range. DONTDUMP and WIPEONFORK change no byte that this process sees; mlock only pins pages.
         unsafe {
-            note("madvise MADV_DONTDUMP", madvise(body_start, body, Advice::LinuxDontDump));
-            note("madvise MADV_WIPEONFORK", madvise(body_start, body, Advice::LinuxWipeOnFork));
+            note(
+                "madvise MADV_DONTDUMP",
+                madvise(body_start, body, Advice::LinuxDontDump),
+            );
+            note(
+                "madvise MADV_WIPEONFORK",
+                madvise(body_start, body, Advice::LinuxWipeOnFork),
+            );
             note("mlock", mlock(body_start, body));
         }
         Ok((Arc::new(slab), refused))
@@ -89,7 +119,10 @@ impl Slab {
     /// Takes a slot, all zeroes; `None` when every slot is in use.
     pub(super) fn take(self: &Arc<Self>) -> Option<Slot> {
         let index = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
-        Some(Slot { slab: Arc::clone(self), index })
+        Some(Slot {
+            slab: Arc::clone(self),
+            index,
+        })
     }
 
     /// How many slots nobody owns.
@@ -134,7 +167,11 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.bytes_mut().zeroize();
-        self.slab.free.lock().unwrap_or_else(PoisonError::into_inner).push(self.index);
+        self.slab
+            .free
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(self.index);
     }
 }
 
@@ -160,7 +197,10 @@ impl<T: ZeroizeOnDrop> Placed<T> {
         // SAFETY: the slot is large enough (asserted) and aligned to `SLOT_ALIGN` (`FITS`), owned by us alone, and holds plain
         // bytes, so that overwriting them drops nothing.
         unsafe { place.as_mut_ptr().cast::<T>().write(value) };
-        Ok(Self { slot, value: PhantomData })
+        Ok(Self {
+            slot,
+            value: PhantomData,
+        })
     }
 
     /// The value, in its slot.

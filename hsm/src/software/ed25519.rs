@@ -92,7 +92,10 @@ mod tests {
             assert_eq!(hex::encode(key.public_key().unwrap().as_bytes()), public_key);
             assert_eq!(hex::encode(signed.0), signature);
             assert_eq!(key.seed(), seed.expose());
-            Verifier::new(&key.public_key().unwrap()).unwrap().verify(&message, &signed).unwrap();
+            Verifier::new(&key.public_key().unwrap())
+                .unwrap()
+                .verify(&message, &signed)
+                .unwrap();
         }
     }
 }

@@ -126,8 +126,10 @@ pub fn parse(arena: &Arena, json: &[u8]) -> Result<KeyMaterial, FilePvError> {
         return Err(FilePvError::Malformed("file (too long)"));
     }
     // The error's text could quote the file; only its place is kept.
-    let file: File<'_> = serde_json::from_slice(json)
-        .map_err(|e| FilePvError::Json { line: e.line(), column: e.column() })?;
+    let file: File<'_> = serde_json::from_slice(json).map_err(|e| FilePvError::Json {
+        line: e.line(),
+        column: e.column(),
+    })?;
     let (algorithm, secret) = match (file.priv_key.r#type, file.pub_key.r#type) {
         ("tendermint/PrivKeyEd25519", "tendermint/PubKeyEd25519") => {
             (Algorithm::Ed25519, decode::<64>(arena, file.priv_key.value)?)
@@ -137,7 +139,10 @@ pub fn parse(arena: &Arena, json: &[u8]) -> Result<KeyMaterial, FilePvError> {
         }
         _ => return Err(FilePvError::UnsupportedType),
     };
-    let (seed, own_public) = secret.expose().split_first_chunk::<32>().ok_or(FilePvError::Malformed("private key"))?;
+    let (seed, own_public) = secret
+        .expose()
+        .split_first_chunk::<32>()
+        .ok_or(FilePvError::Malformed("private key"))?;
     let seed = SecretBytes::<32>::init_with(arena, |into| *into = *seed)?;
     let material = KeyMaterial::from_secret(arena, algorithm, seed)?;
     let public_key = material.public_key();
@@ -196,7 +201,10 @@ pub fn public_key_json(public_key: &PublicKey) -> String {
         Algorithm::Ed25519 => "Ed25519",
         Algorithm::Secp256k1 => "Secp256k1",
     };
-    format!("{{\"type\":\"tendermint/PubKey{kind}\",\"value\":\"{}\"}}", STANDARD.encode(public_key.as_bytes()))
+    format!(
+        "{{\"type\":\"tendermint/PubKey{kind}\",\"value\":\"{}\"}}",
+        STANDARD.encode(public_key.as_bytes())
+    )
 }
 
 /// Decodes exactly N bytes of canonical base64 (RFC 4648 section 4, padded) into the arena.

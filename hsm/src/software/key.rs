@@ -55,7 +55,10 @@ impl SoftwareKey {
                 (Secret::Secp256k1(key), public_key)
             }
         };
-        Ok(Self { public_key: public_key.map_err(|_| invalid())?, secret })
+        Ok(Self {
+            public_key: public_key.map_err(|_| invalid())?,
+            secret,
+        })
     }
 
     /// The public half, computed from the secret one.

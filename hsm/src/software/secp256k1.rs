@@ -53,7 +53,7 @@ impl Secp256k1Key {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
     use crate::{
         secret::{ArenaSize, Unlocked},
@@ -70,13 +70,19 @@ mod tests {
     fn the_nonce_is_that_of_rfc_6979() {
         // Vectors for secp256k1 with SHA-256 that Bitcoin implementations share (trezor-crypto, python-ecdsa): d = 1, and d = n - 1.
         let arena = Arena::new(ArenaSize::for_keys(8), Unlocked::Allow).unwrap();
-        let one = key(&arena, "0000000000000000000000000000000000000000000000000000000000000001");
+        let one = key(
+            &arena,
+            "0000000000000000000000000000000000000000000000000000000000000001",
+        );
         let signed = one.sign(b"Satoshi Nakamoto").unwrap();
         assert_eq!(
             hex::encode(signed.0),
             "934b1ea10a4b3c1757e2b0c017d0b6143ce3c9a7e6a4a49860d7a6ab210ee3d82442ce9d2b916064108014783e923ec36b49743e2ffa1c4496f01a512aafd9e5"
         );
-        let last = key(&arena, "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364140");
+        let last = key(
+            &arena,
+            "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364140",
+        );
         let signed = last.sign(b"Satoshi Nakamoto").unwrap();
         assert_eq!(
             hex::encode(signed.0),
@@ -87,7 +93,10 @@ mod tests {
     #[test]
     fn every_signature_has_a_low_s_and_verifies() {
         let arena = Arena::new(ArenaSize::for_keys(8), Unlocked::Allow).unwrap();
-        let key = key(&arena, "c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721");
+        let key = key(
+            &arena,
+            "c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721",
+        );
         let verifier = Verifier::new(&key.public_key().unwrap()).unwrap();
         for n in 0u32..200 {
             let message = n.to_be_bytes();
@@ -107,7 +116,10 @@ mod tests {
         ] {
             let scalar =
                 SecretBytes::<32>::init_with(&arena, |b| hex::decode_to_slice(scalar, b).unwrap()).unwrap();
-            assert!(matches!(Secp256k1Key::from_scalar(&arena, &scalar), Err(OpenError::NotAScalar)));
+            assert!(matches!(
+                Secp256k1Key::from_scalar(&arena, &scalar),
+                Err(OpenError::NotAScalar)
+            ));
         }
         assert_eq!(arena.free_key_slots(), 24, "a failed opening gives its slot back");
     }

@@ -9,7 +9,8 @@
 use super::key::SoftwareKey;
 use crate::verify::Verifier;
 
-const SELF_TEST: &[u8] = b"\0sigward self-test: this is not a vote, a proposal, a vote extension or a transaction";
+const SELF_TEST: &[u8] =
+    b"\0sigward self-test: this is not a vote, a proposal, a vote extension or a transaction";
 
 /// Why a key is not fit for use.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +27,9 @@ pub(crate) enum SelfTestError {
 pub(crate) fn self_test(key: &SoftwareKey) -> Result<(), SelfTestError> {
     let verifier = Verifier::new(key.public_key()).map_err(|_| SelfTestError::DoesNotSign)?;
     let signature = key.sign(SELF_TEST).ok_or(SelfTestError::DoesNotSign)?;
-    verifier.verify(SELF_TEST, &signature).map_err(|_| SelfTestError::DoesNotVerify)
+    verifier
+        .verify(SELF_TEST, &signature)
+        .map_err(|_| SelfTestError::DoesNotVerify)
 }
 
 #[cfg(test)]

@@ -29,8 +29,8 @@ use crate::{
     error::{Operation, ProviderError},
     private_file::{self, Existing, FileError},
     provider::{
-        AuthContext, Done, HsmProvider, KeyEncryptionProvider, KeyHandle, KeyMetadata, KeySpec, KeyStorageProvider,
-        ProviderInfo, Sign, StorageType, same_key,
+        AuthContext, Done, HsmProvider, KeyEncryptionProvider, KeyHandle, KeyMetadata, KeySpec,
+        KeyStorageProvider, ProviderInfo, Sign, StorageType, same_key,
     },
     secret::Arena,
     verify::address,
@@ -87,6 +87,12 @@ impl ForeignKey {
     pub const fn store(&self) -> StoreId {
         self.header.store
     }
+
+    /// What people call it.
+    #[must_use]
+    pub const fn name(&self) -> &KeyName {
+        &self.header.name
+    }
 }
 
 impl SoftwareProvider {
@@ -127,20 +133,27 @@ impl SoftwareProvider {
     pub fn foreign(&self, name: &KeyName) -> Result<ForeignKey, ProviderError> {
         let mut last = None;
         for path in self.files(Operation::Adopt)? {
-            let Ok(bytes) = private_file::read_sealed(&path, MAX_SEALED) else { continue };
+            let Ok(bytes) = private_file::read_sealed(&path, MAX_SEALED) else {
+                continue;
+            };
             match Sealed::parse(&bytes) {
                 Ok(sealed) if sealed.unchecked_header().name == *name => {}
                 Ok(_) | Err(_) => continue,
             }
             match self.unseal(&path, StoreCheck::Adopting, Operation::Adopt) {
                 Ok((header, _)) if header.store == self.store => {
-                    last = Some(ProviderError::refused("key_not_foreign", format!("{name} belongs to this store already")));
+                    last = Some(ProviderError::refused(
+                        "key_not_foreign",
+                        format!("{name} belongs to this store already"),
+                    ));
                 }
                 Ok((header, material)) => return Ok(ForeignKey { header, material }),
                 Err(error) => last = Some(error),
             }
         }
-        Err(last.unwrap_or_else(|| ProviderError::refused("key_name_not_found", format!("no sealed key is called {name}"))))
+        Err(last.unwrap_or_else(|| {
+            ProviderError::refused("key_name_not_found", format!("no sealed key is called {name}"))
+        }))
     }
 
     /// Seals a foreign key for this store, in place of its old file; from then on it signs here. The caller has put its
@@ -151,10 +164,23 @@ impl SoftwareProvider {
     pub fn adopt(&self, auth: &AuthContext, key: ForeignKey) -> Result<KeyMetadata, ProviderError> {
         auth.may_manage()?;
         let writing = self.lock_for_writing();
-        let header = Header { store: self.store, origin: Origin::Imported, ..key.header };
-        let metadata = self.put(&writing, header, &key.material, Existing::Replace, Operation::Adopt)?;
+        let header = Header {
+            store: self.store,
+            origin: Origin::Imported,
+            ..key.header
+        };
+        let metadata = self.put(
+            &writing,
+            header,
+            &key.material,
+            Existing::Replace,
+            Operation::Adopt,
+        )?;
         let path = self.path_of(&metadata.public_key);
-        self.faults.lock().unwrap_or_else(PoisonError::into_inner).retain(|fault| fault.path != path);
+        self.faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|fault| fault.path != path);
         Ok(metadata)
     }
 
@@ -169,7 +195,10 @@ impl SoftwareProvider {
     ) -> Result<KeyMetadata, ProviderError> {
         let (public_key, name) = (header.public_key, header.name.clone());
         if self.entries().values().any(|entry| entry.metadata.name == name) {
-            return Err(ProviderError::refused("key_exists", format!("a key is called {name} already")));
+            return Err(ProviderError::refused(
+                "key_exists",
+                format!("a key is called {name} already"),
+            ));
         }
         let path = self.path_of(&public_key);
         let sealed = self
@@ -210,7 +239,10 @@ impl SoftwareProvider {
             created_at: header.created_at,
             storage: StorageType::Software,
         };
-        let entry = Arc::new(Entry { key, metadata: metadata.clone() });
+        let entry = Arc::new(Entry {
+            key,
+            metadata: metadata.clone(),
+        });
         self.keys
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -242,12 +274,20 @@ impl SoftwareProvider {
 
     /// Every sealed file of the folder, in order of name.
     fn files(&self, operation: Operation) -> Result<Vec<PathBuf>, ProviderError> {
-        let io = |source| FileError::Io { operation: "list", path: self.folder.clone(), source };
+        let io = |source| FileError::Io {
+            operation: "list",
+            path: self.folder.clone(),
+            source,
+        };
         let fault = |e| ProviderError::from_file(operation, io(e));
         let mut files = Vec::new();
         for entry in std::fs::read_dir(&self.folder).map_err(fault)? {
             let entry = entry.map_err(fault)?;
-            if entry.file_name().to_str().is_some_and(|name| name.ends_with(SUFFIX) && !name.starts_with('.')) {
+            if entry
+                .file_name()
+                .to_str()
+                .is_some_and(|name| name.ends_with(SUFFIX) && !name.starts_with('.'))
+            {
                 files.push(self.folder.join(entry.file_name()));
             }
         }
@@ -261,7 +301,9 @@ impl SoftwareProvider {
 
     fn entry(&self, public_key: &PublicKey) -> Result<Arc<Entry>, ProviderError> {
         let found = self.entries().get(public_key).map(Arc::clone);
-        found.ok_or(ProviderError::NotFound { public_key: *public_key })
+        found.ok_or(ProviderError::NotFound {
+            public_key: *public_key,
+        })
     }
 
     fn entries(&self) -> std::sync::RwLockReadGuard<'_, HashMap<PublicKey, Arc<Entry>>> {
@@ -289,14 +331,17 @@ pub(crate) fn sign_with(
     order: SignOrder<Consensus>,
 ) -> Result<Unreleased<Consensus>, ProviderError> {
     let sign = |message: &Arc<[u8]>| {
-        key.sign(message).ok_or_else(|| ProviderError::fault(Operation::Sign, "the signing library failed"))
+        key.sign(message)
+            .ok_or_else(|| ProviderError::fault(Operation::Sign, "the signing library failed"))
     };
     let messages = order.messages();
     let signatures = ConsensusSignatures {
         message: messages.message.as_ref().map(sign).transpose()?,
         extension: messages.extension.as_ref().map(sign).transpose()?,
     };
-    order.signed(signatures).map_err(|e| ProviderError::fault(Operation::Sign, e))
+    order
+        .signed(signatures)
+        .map_err(|e| ProviderError::fault(Operation::Sign, e))
 }
 
 impl Sign<Consensus> for SoftwareProvider {
@@ -326,7 +371,8 @@ impl KeyStorageProvider for SoftwareProvider {
     }
 
     fn load_key(&self, public_key: &PublicKey) -> Result<KeyHandle, ProviderError> {
-        self.entry(public_key).map(|entry| KeyHandle::new(entry.metadata.public_key))
+        self.entry(public_key)
+            .map(|entry| KeyHandle::new(entry.metadata.public_key))
     }
 
     fn delete_key(&self, auth: &AuthContext, key: &KeyHandle) -> Result<(), ProviderError> {
@@ -334,13 +380,20 @@ impl KeyStorageProvider for SoftwareProvider {
         let _writing = self.lock_for_writing();
         self.entry(key.public_key())?;
         // It stops signing first: should the removal fail, the next start still finds the file.
-        self.keys.write().unwrap_or_else(PoisonError::into_inner).remove(key.public_key());
+        self.keys
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(key.public_key());
         private_file::remove(&self.path_of(key.public_key()))
             .map_err(|e| ProviderError::from_file(Operation::Delete, e))
     }
 
     fn list_keys(&self) -> Result<Vec<KeyMetadata>, ProviderError> {
-        let mut keys: Vec<_> = self.entries().values().map(|entry| entry.metadata.clone()).collect();
+        let mut keys: Vec<_> = self
+            .entries()
+            .values()
+            .map(|entry| entry.metadata.clone())
+            .collect();
         keys.sort_unstable_by(|a, b| (&a.name, a.public_key).cmp(&(&b.name, b.public_key)));
         Ok(keys)
     }
@@ -355,9 +408,17 @@ impl HsmProvider for SoftwareProvider {
         let _writing = self.lock_for_writing();
         private_file::ensure_folder(&self.folder)
             .map_err(|e| ProviderError::from_file(Operation::Initialize, e))?;
-        let open: HashSet<PathBuf> = self.entries().keys().map(|public_key| self.path_of(public_key)).collect();
+        let open: HashSet<PathBuf> = self
+            .entries()
+            .keys()
+            .map(|public_key| self.path_of(public_key))
+            .collect();
         let mut faults = Vec::new();
-        for path in self.files(Operation::Initialize)?.into_iter().filter(|path| !open.contains(path)) {
+        for path in self
+            .files(Operation::Initialize)?
+            .into_iter()
+            .filter(|path| !open.contains(path))
+        {
             if let Err(error) = self.load(&path, Operation::Load) {
                 faults.push(KeyFault {
                     path,
@@ -413,3 +474,6 @@ impl HsmProvider for SoftwareProvider {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

