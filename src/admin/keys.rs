@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
+use sigward_hsm::error::ProviderError;
 use sigward_hsm::provider::{
-    AuthContext, HsmProvider as _, KeyMetadata, KeySpec, KeyStorageProvider as _, ProviderError, Sign,
+    AuthContext, HsmProvider as _, KeyMetadata, KeySpec, KeyStorageProvider as _, Sign,
 };
 use sigward_hsm::software::filepv;
 use sigward_hsm::verify::Verifier;

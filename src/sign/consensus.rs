@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sigward_hsm::provider::ProviderError;
+use sigward_hsm::error::ProviderError;
 use sigward_hsm::verify::VerifyError;
 use sigward_policies::decision::{Failure, FailureCode, Refusal, Refused};
 use sigward_policies::double_sign::{Limits, Slot};
