@@ -43,5 +43,8 @@ fn an_import_request_does_not_print_the_key() {
     };
     let shown = format!("{request:?}");
     assert!(shown.contains("<23 secret bytes>"), "{shown}");
-    assert!(!shown.contains("hunter2") && !shown.contains("104, 117"), "{shown}");
+    assert!(
+        !shown.contains("hunter2") && !shown.contains("104, 117"),
+        "{shown}"
+    );
 }

@@ -38,6 +38,13 @@ pub fn merge(
     let Some(row) = existing else {
         return Ok(GuardRow::begin(incoming, now));
     };
+    // A row that is fresh and stopped left with nothing signed; what it signed since, nobody here can know.
+    if row.stopped && incoming == Watermark::Fresh {
+        return Err(Refusal::new(
+            RefusalCode::StateConflict,
+            "the key was moved out and may have signed elsewhere: give its state file, or the height to close",
+        ));
+    }
     let watermark = maximum(&row.watermark, incoming)?;
     Ok(GuardRow {
         watermark,
@@ -62,7 +69,11 @@ fn maximum(known: &Watermark, incoming: Watermark) -> Result<Watermark, Refusal>
                 std::cmp::Ordering::Less => behind("the state file is behind"),
                 std::cmp::Ordering::Greater => Ok(Watermark::Signed(incoming)),
                 std::cmp::Ordering::Equal if incoming.sign_bytes == known.sign_bytes => {
-                    Ok(Watermark::Signed(known.clone()))
+                    let extension_digest = known.extension_digest.or(incoming.extension_digest);
+                    Ok(Watermark::Signed(LastSigned {
+                        extension_digest,
+                        ..known.clone()
+                    }))
                 }
                 std::cmp::Ordering::Equal => behind(
                     "the state file holds another message for the same position: a double sign has happened",

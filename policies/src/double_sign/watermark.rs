@@ -44,6 +44,16 @@ impl Watermark {
             Self::Signed(last) => last.position.height.value(),
         }
     }
+
+    /// Whether this leaves open what `other` has closed. A closed height is above every position within it.
+    pub fn is_below(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Signed(own), Self::Signed(other)) => own.position < other.position,
+            (Self::Signed(_), Self::Closed { .. }) => self.height() <= other.height(),
+            (Self::Signed(_), Self::Fresh) => false,
+            (Self::Fresh | Self::Closed { .. }, _) => self.height() < other.height(),
+        }
+    }
 }
 
 /// One row of the guard: a public key on a chain id.

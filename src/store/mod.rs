@@ -1,0 +1,218 @@
+//! The store: what must outlive the process, behind one trait with one way to write.
+//!
+//! A [`Batch`] is committed whole or not at all, together with its audit records; several batches may share one durable commit.
+//! Nobody hears of a batch, repeats included, before it, and the witness after it, are on disk.
+//!
+//! *Invariants:* a watermark never goes down; a commit whose outcome is unknown fails everything until a restart has compared the
+//! store with its witness; a guard row is written only by the pure rule's word inside the transaction.
+
+use sigward_policies::decision::{Refusal, Refused};
+use sigward_policies::double_sign::{Beginning, GuardRow};
+use sigward_policies::model::algorithm::PublicKey;
+use sigward_policies::model::id::{ChainId, Height, StoreId};
+use sigward_policies::model::key::{Key, VersionState};
+use sigward_policies::model::payload::Consensus;
+use sigward_policies::proof::{Receipt, ToCommit};
+
+pub mod record;
+
+pub use record::{AuditEntry, AuditRecord, Outcome};
+
+/// What a store is asked to make durable, whole or not at all.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// A signature on its way out.
+    pub signature: Option<ToCommit<Consensus>>,
+    /// Changes to keys and guard rows.
+    pub changes: Vec<Change>,
+    /// What the audit chain says of it. In a batch with a signature: exactly one.
+    pub entries: Vec<AuditEntry>,
+}
+
+/// A change to a key or a guard row.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// A new key; refuses a name or public key that is known already, destroyed ones included.
+    AddKey(Key),
+    /// Another state for a key version.
+    SetKeyState {
+        /// The key.
+        public_key: PublicKey,
+        /// Its new state.
+        state: VersionState,
+    },
+    /// Marks that the key, or the right to sign with it, has left. One-way.
+    MarkExported {
+        /// The key.
+        public_key: PublicKey,
+    },
+    /// Begins a guard row, or joins a state into it (`double_sign::merge`).
+    Begin {
+        /// The key.
+        public_key: PublicKey,
+        /// The chain.
+        chain: ChainId,
+        /// What is known of its past there.
+        beginning: Beginning,
+        /// Whether the configuration says that the key is shared by several chains.
+        sharing: Sharing,
+    },
+    /// Lets heights up to `until` be jumped to.
+    Allow {
+        /// The key.
+        public_key: PublicKey,
+        /// The chain.
+        chain: ChainId,
+        /// The last height allowed.
+        until: Height,
+    },
+    /// Closes every height up to `height`, unless the row is beyond it.
+    CloseTo {
+        /// The key.
+        public_key: PublicKey,
+        /// The chain.
+        chain: ChainId,
+        /// The last closed height.
+        height: Height,
+    },
+    /// Ends signing with the key on the chain: it was moved out.
+    Stop {
+        /// The key.
+        public_key: PublicKey,
+        /// The chain.
+        chain: ChainId,
+    },
+}
+
+/// Whether a key may serve more than one chain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sharing {
+    /// One chain for its whole life.
+    OneChain,
+    /// `shared = true` on this chain. Sharing takes it on every chain of the key.
+    Shared,
+}
+
+/// What a commit yields.
+#[derive(Debug)]
+pub struct Receipts {
+    /// For the signature of the batch.
+    pub signature: Option<Receipt<Consensus>>,
+    /// The commit that holds the batch.
+    pub commit: u64,
+}
+
+/// Called once, when the outcome of a batch is known and, if it is good, durable.
+pub type Done = Box<dyn FnOnce(Result<Receipts, Refused>) + Send>;
+
+/// A guard row as the store holds it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoredRow {
+    /// The key.
+    pub public_key: PublicKey,
+    /// The chain.
+    pub chain: ChainId,
+    /// Whether the key is shared by several chains.
+    pub sharing: Sharing,
+    /// How far it has come.
+    pub row: GuardRow,
+}
+
+/// How a store is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Health {
+    /// Why it refuses, if it does.
+    pub failed: Option<String>,
+    /// Commits so far.
+    pub commit: u64,
+    /// Records in the audit chain.
+    pub audit_records: u64,
+}
+
+/// A store. `commit` never blocks; the reads do, briefly, and belong on a blocking thread.
+pub trait Store: Send + Sync + 'static {
+    /// The identity of the store.
+    fn id(&self) -> StoreId;
+
+    /// Commits `batch`; calls `done` from the store's own thread.
+    fn commit(&self, batch: Batch, done: Done);
+
+    /// Every key, destroyed ones included, by name.
+    fn keys(&self) -> Result<Vec<Key>, Refused>;
+
+    /// Every guard row.
+    fn rows(&self) -> Result<Vec<StoredRow>, Refused>;
+
+    /// Up to `limit` (at most 1,000) audit records from sequence `from` on, in order.
+    fn audit(&self, from: u64, limit: usize) -> Result<Vec<AuditRecord>, Refused>;
+
+    /// How the store is. Never blocks on a commit.
+    fn health(&self) -> Health;
+}
+
+impl Batch {
+    /// A signature with its audit entry.
+    pub fn sign(commit: ToCommit<Consensus>, entry: AuditEntry) -> Self {
+        Self {
+            signature: Some(commit),
+            changes: Vec::new(),
+            entries: vec![entry],
+        }
+    }
+
+    /// An administrator's act: changes with the entry that records them.
+    pub fn act(changes: Vec<Change>, entry: AuditEntry) -> Self {
+        Self {
+            signature: None,
+            changes,
+            entries: vec![entry],
+        }
+    }
+
+    /// Nothing but records.
+    pub fn record(entries: Vec<AuditEntry>) -> Self {
+        Self {
+            signature: None,
+            changes: Vec::new(),
+            entries,
+        }
+    }
+}
+
+/// Commits `batch` and waits for the outcome without blocking the runtime.
+pub async fn commit(store: &dyn Store, batch: Batch) -> Result<Receipts, Refused> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    store.commit(
+        batch,
+        Box::new(move |outcome| {
+            let _gone = tell.send(outcome);
+        }),
+    );
+    told.await.unwrap_or_else(|_| Err(stopped()))
+}
+
+/// The store ended without an answer: the outcome is unknown, and unknown refuses.
+pub(crate) fn stopped() -> Refused {
+    use sigward_policies::decision::{Failure, FailureCode};
+    Refused::Failed(Failure::new(
+        FailureCode::StoreUnavailable,
+        "the store has stopped",
+    ))
+}
+
+/// Whether a key may get a row for another chain: one chain per key unless every row says `shared`.
+pub(crate) fn may_share(rows: &[StoredRow], chain: &ChainId, sharing: Sharing) -> Result<(), Refusal> {
+    use sigward_policies::decision::RefusalCode;
+    let others: Vec<_> = rows.iter().filter(|row| row.chain != *chain).collect();
+    let all_shared = sharing == Sharing::Shared && others.iter().all(|row| row.sharing == Sharing::Shared);
+    match others.first() {
+        Some(other) if !all_shared => Err(Refusal::new(
+            RefusalCode::SharingRefused,
+            format!(
+                "this key serves {} already; one key on two chains needs shared = true on each of them",
+                other.chain
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
