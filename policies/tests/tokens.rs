@@ -437,3 +437,32 @@ fn one_signature_is_committed_once() {
     assert_eq!(signer.commit(second).unwrap_err().code(), "double_sign_conflict");
     assert_eq!(signer.stored, row);
 }
+
+#[test]
+fn a_repeat_is_answered_only_with_what_the_store_holds() {
+    let mut signer = fresh();
+    signer.sign(&prevote(1)).unwrap();
+    let token = stored(&signer, prevote(1));
+    let Watermark::Signed(mut last) = signer.stored.watermark.clone() else {
+        panic!("it signed");
+    };
+    last.signature = common::signature(99);
+    signer.stored.watermark = Watermark::Signed(last);
+    let row = signer.stored.clone();
+    assert_eq!(
+        signer.commit(token.to_commit()).unwrap_err().code(),
+        "double_sign_conflict"
+    );
+    assert_eq!(signer.stored, row);
+}
+
+#[test]
+fn what_a_row_says_besides_its_watermark_outlives_a_signature() {
+    let mut signer = fresh();
+    signer.sign(&prevote(1)).unwrap();
+    let Watermark::Signed(last) = signer.stored.watermark.clone() else {
+        panic!("it signed");
+    };
+    let stopped = signer.stored.allowed(Height::new(9).unwrap()).stop();
+    assert_eq!(stopped.signed(last, NOW), stopped);
+}
