@@ -5,5 +5,6 @@
 //! `keyring` [3] → `store` [2] → `telemetry`, `config` [1] → `clock`, `crash`, `shutdown` [0].
 
 pub mod clock;
+pub mod config;
 pub(crate) mod crash;
 pub mod store;
