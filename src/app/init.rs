@@ -1,0 +1,75 @@
+//! `init`: configuration, sealing key, node identity, key folder and an empty guard. An existing one is never touched.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use sigward_hsm::envelope::KekSource;
+use sigward_hsm::identity::NodeIdentity;
+use sigward_policies::model::id::StoreId;
+
+use super::parts;
+use crate::config::{Config, Home, Seal, default_text};
+use crate::store::sqlite::SqliteStore;
+
+/// What `init` made.
+#[derive(Clone, Copy, Debug)]
+pub struct Made {
+    /// The identity of the new guard store.
+    pub store_id: StoreId,
+}
+
+/// Makes a home. The configuration is written last: a home with one is whole.
+pub fn init(home: &Home) -> anyhow::Result<Made> {
+    anyhow::ensure!(
+        !home.config_file().exists(),
+        "{} exists already; `sigward config check` looks at it, another --home makes another",
+        home.config_file().display()
+    );
+    private_folder(home.dir())?;
+    let text = default_text();
+    let config = Config::parse(&text, home.dir())?;
+    private_folder(&config.keys.dir)?;
+    private_folder(&config.store.dir)?;
+
+    let arena = parts::arena(&config)?;
+    if let Seal::KeyFile(path) = &config.seal
+        && !path.exists()
+    {
+        KekSource::create_key_file(&arena, path).context("cannot write the sealing key")?;
+    }
+    if !config.identity.file.exists() {
+        NodeIdentity::generate(&arena)?.save(&arena, &config.identity.file)?;
+    }
+    let store_id = SqliteStore::create(&parts::store_options(&config))?;
+    write_new(&home.config_file(), text.as_bytes())?;
+    Ok(Made { store_id })
+}
+
+fn private_folder(path: &Path) -> anyhow::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("cannot make the folder {}", path.display()))
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let write = || -> io::Result<()> {
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        match path.parent() {
+            Some(folder) => std::fs::File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
