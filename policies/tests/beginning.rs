@@ -117,6 +117,22 @@ fn what_is_known_of_an_extension_is_not_forgotten() {
     }
 }
 
+#[test]
+fn what_was_signed_last_is_read_from_its_own_bytes() {
+    for request in [
+        vote(PRECOMMIT, 5, 3, Some(A)),
+        vote(PREVOTE, 1, 0, None),
+        common::proposal(9, 2, 1, B),
+    ] {
+        let known = last(&request, Some([4; 32]));
+        let read = LastSigned::read(known.sign_bytes.clone(), known.signature, known.extension_digest);
+        assert_eq!(read.unwrap(), (known.clone(), chain()));
+        let cut = known.sign_bytes[..known.sign_bytes.len() - 1].to_vec();
+        let refused = LastSigned::read(cut, known.signature, None).unwrap_err();
+        assert_eq!(refused.code.as_str(), "invalid_state_file");
+    }
+}
+
 fn any_beginning() -> impl Strategy<Value = Beginning> {
     let id = prop_oneof![Just(None), Just(Some(A)), Just(Some(B))];
     prop_oneof![
