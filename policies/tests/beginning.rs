@@ -90,7 +90,9 @@ fn a_key_that_was_moved_out_comes_back_only_with_a_state() {
     let stopped = row(state(&five)).stop();
     refuses(&stopped, above(4));
     refuses(&stopped, state(&vote(PREVOTE, 4, 0, Some(A))));
-    for back in [state(&five), state(&vote(PRECOMMIT, 7, 0, None)), above(5)] {
+    // The very state it left with proves nothing: it may have signed since.
+    refuses(&stopped, state(&five));
+    for back in [state(&vote(PRECOMMIT, 7, 0, None)), above(5)] {
         assert!(!merge(Some(&stopped), back, NOW).unwrap().stopped);
     }
 }
