@@ -7,4 +7,7 @@
 pub mod clock;
 pub mod config;
 pub(crate) mod crash;
+pub mod listener;
+pub mod shutdown;
 pub mod store;
+pub mod telemetry;
