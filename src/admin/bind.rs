@@ -8,8 +8,8 @@ use sigward_policies::double_sign::Beginning;
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::key::{Key, Origin};
 
+use super::act::Act;
 use super::{Admin, ConfiguredChain};
-use crate::audit::{self, Act};
 use crate::store::{Batch, Change, StoredRow, may_share};
 
 impl Admin {
@@ -29,13 +29,7 @@ impl Admin {
             beginning: Beginning::NeverSigned,
             sharing: chain.sharing,
         };
-        let entry = audit::of_act(
-            &Caller::Service,
-            Act::KeyBind,
-            Some(&public_key),
-            Some(&chain.id),
-            self.clock.unix_micros(),
-        );
+        let entry = self.entry(&Caller::Service, Act::KeyBind, &public_key, Some(&chain.id), "fresh");
         self.guard.change(&self.store, &public_key, &chain.id, Batch::act(vec![begin], entry)).await?;
         tracing::info!(key = %key.name, chain = %chain.id, "a key has its chain: its guard row begins fresh");
         Ok(())

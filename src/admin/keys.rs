@@ -19,8 +19,8 @@ use sigward_policies::model::id::{ChainId, Height, KeyName};
 use sigward_policies::model::key::{Key, KeyVersion, Origin, VersionState};
 use sigward_policies::model::payload::Consensus;
 
+use super::act::Act;
 use super::{Admin, state_file};
-use crate::audit::{self, Act};
 use crate::crash::crash_point;
 use crate::keyring::ConsensusKey;
 use crate::store::{self, Batch, Change, Sharing};
@@ -60,7 +60,7 @@ impl Admin {
         crash_point!("admin_key_sealed");
         let key = key_of(&metadata);
         let public_key = key.version.public_key;
-        let entry = audit::of_act(who, Act::KeyCreate, Some(&public_key), None, self.clock.unix_micros());
+        let entry = self.entry(who, Act::KeyCreate, &public_key, None, algorithm.as_str());
         store::commit(self.store.as_ref(), Batch::act(vec![Change::AddKey(key.clone())], entry)).await?;
         self.open(key.clone())?;
         Ok(ListedKey { key, chains: Vec::new() })
@@ -88,6 +88,7 @@ impl Admin {
             ImportBeginning::StateFile(json) => state_file::parse(&json, &verifier, chain)?,
             ImportBeginning::Known(beginning) => beginning,
         };
+        let said = describe(&beginning);
         let metadata = match self.left_over(|key| key.public_key == public_key || key.name == *name).await? {
             Some(found) if found.public_key == public_key && found.name == *name => found,
             Some(found) => return Err(taken(&found)),
@@ -104,7 +105,7 @@ impl Admin {
             Change::AddKey(key.clone()),
             Change::Begin { public_key, chain: chain.clone(), beginning, sharing },
         ];
-        let entry = audit::of_act(who, Act::KeyImport, Some(&public_key), Some(chain), self.clock.unix_micros());
+        let entry = self.entry(who, Act::KeyImport, &public_key, Some(chain), &said);
         self.guard.change(&self.store, &public_key, chain, Batch::act(changes, entry)).await?;
         self.open(key.clone())?;
         Ok(ListedKey { key, chains: vec![chain.clone()] })
@@ -139,7 +140,7 @@ impl Admin {
             beginning: Beginning::Above(above),
             sharing: chain.sharing,
         }));
-        let entry = audit::of_act(who, Act::KeyAdopt, Some(&public_key), None, self.clock.unix_micros());
+        let entry = self.entry(who, Act::KeyAdopt, &public_key, None, &format!("above {above}"));
         store::commit(self.store.as_ref(), Batch::act(changes, entry)).await?;
         crash_point!("admin_key_adopting");
         let auth = AuthContext::new(who.clone());
@@ -243,6 +244,15 @@ impl Admin {
             .await
             .map_err(|_| Failure::new(FailureCode::ProviderUnavailable, "the provider was interrupted"))?
             .map_err(provider_refused)
+    }
+}
+
+/// What was said of a key's past, for the record.
+pub(super) fn describe(beginning: &Beginning) -> String {
+    match beginning {
+        Beginning::NeverSigned => "never signed".to_owned(),
+        Beginning::Above(height) => format!("above {height}"),
+        Beginning::State(last) => format!("signed {}", last.position),
     }
 }
 

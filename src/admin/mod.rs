@@ -3,6 +3,7 @@
 //! An act is one batch: its changes and its audit record are durable together, before the caller hears of it. The services on the
 //! admin socket and the command line without a daemon both end here.
 
+mod act;
 mod bind;
 mod keys;
 mod state;

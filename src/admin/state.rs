@@ -6,8 +6,9 @@ use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, Height, KeyName};
 use sigward_policies::model::key::Key;
 
+use super::act::Act;
+use super::keys::describe;
 use super::{Admin, state_file};
-use crate::audit::{self, Act};
 use crate::store::{Batch, Change, Sharing, StoredRow};
 
 /// A guard row with the name of its key.
@@ -61,8 +62,9 @@ impl Admin {
             )
             .into());
         }
+        let detail = describe(&beginning);
         let change = Change::Begin { public_key: key.version.public_key, chain: chain.clone(), beginning, sharing };
-        self.change(who, Act::StateInit, &key, chain, change).await
+        self.change(who, Act::StateInit, &key, chain, &detail, change).await
     }
 
     /// Joins a CometBFT state file into the state of a key; the greater position wins, and a stopped key signs again.
@@ -77,13 +79,14 @@ impl Admin {
         let row = self.row(&key, chain).await?;
         let verifier = self.keyring.find(name)?.verifier;
         let beginning = state_file::parse(json, &verifier, chain)?;
+        let detail = describe(&beginning);
         let change = Change::Begin {
             public_key: key.version.public_key,
             chain: chain.clone(),
             beginning,
             sharing: row.row.sharing,
         };
-        self.change(who, Act::StateImport, &key, chain, change).await
+        self.change(who, Act::StateImport, &key, chain, &detail, change).await
     }
 
     /// Stops the key on the chain and returns CometBFT's state file, in this order.
@@ -99,7 +102,7 @@ impl Admin {
         let stop = Change::Stop { public_key, chain: chain.clone() };
         let batch = Batch::act(
             vec![stop, Change::MarkExported { public_key }],
-            audit::of_act(who, Act::StateExport, Some(&public_key), Some(chain), self.clock.unix_micros()),
+            self.entry(who, Act::StateExport, &public_key, Some(chain), "stopped"),
         );
         self.guard.change(&self.store, &public_key, chain, batch).await?;
         let row = self.row(&key, chain).await?;
@@ -118,7 +121,7 @@ impl Admin {
         let key = self.key(name).await?;
         self.row(&key, chain).await?;
         let change = Change::Allow { public_key: key.version.public_key, chain: chain.clone(), until };
-        self.change(who, Act::StateAllow, &key, chain, change).await
+        self.change(who, Act::StateAllow, &key, chain, &format!("until {until}"), change).await
     }
 
     async fn change(
@@ -127,10 +130,11 @@ impl Admin {
         act: Act,
         key: &Key,
         chain: &ChainId,
+        detail: &str,
         change: Change,
     ) -> Result<NamedRow, Refused> {
         let public_key = key.version.public_key;
-        let entry = audit::of_act(who, act, Some(&public_key), Some(chain), self.clock.unix_micros());
+        let entry = self.entry(who, act, &public_key, Some(chain), detail);
         self.guard.change(&self.store, &public_key, chain, Batch::act(vec![change], entry)).await?;
         self.row(key, chain).await
     }

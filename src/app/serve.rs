@@ -56,7 +56,7 @@ async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
         let remedy = error.remedy().map(|remedy| format!("\n{remedy}")).unwrap_or_default();
         anyhow::anyhow!("{}: {error}{remedy}", error.code())
     })?;
-    let build = Build { version: env!("CARGO_PKG_VERSION"), ..Build::default() };
+    let build = Build { version: env!("CARGO_PKG_VERSION"), commit: option_env!("SIGWARD_COMMIT").unwrap_or("unknown") };
     let metrics = Metrics::new(build, &SystemClock);
     let readiness = Readiness::default();
     let daemon = Daemon {
@@ -88,6 +88,7 @@ async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
     }
     while tasks.join_next().await.is_some() {}
     daemon.tick();
+    daemon.denials.flush_all(daemon.parts.store.as_ref());
     daemon.parts.store.close();
     tracing::info!("stopped");
     Ok(())

@@ -74,23 +74,25 @@ enum Command {
 }
 
 /// Runs the command line of this process.
-pub fn main() -> ExitCode {
+///
+/// `cut` ends the process at once: on a second signal, or when a soft end takes too long.
+pub fn main(cut: fn()) -> ExitCode {
     let cli = Cli::parse();
     let output = Output::new(cli.json);
-    match run(cli, &output) {
+    match run(cli, &output, cut) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::report(&error, &output),
     }
 }
 
-fn run(cli: Cli, output: &Output) -> anyhow::Result<()> {
+fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
     let home = || -> anyhow::Result<PathBuf> {
         let home = find_home(cli.home.as_deref(), |name| std::env::var_os(name))?;
         Ok(std::path::absolute(home)?)
     };
     match cli.command {
         Command::Init => init::run(&home()?, output),
-        Command::Serve => serve::run(&home()?),
+        Command::Serve => serve::run(&home()?, cut),
         Command::Keys(command) => keys::run(command, &home()?, output),
         Command::State(command) => state::run(command, &home()?, output),
         Command::Audit(command) => audit::run(command, &home()?, output),

@@ -23,7 +23,7 @@ use sigward_policies::proof::{
 };
 use tokio::sync::oneshot;
 
-use crate::audit;
+use crate::audit::{self, Asked};
 use crate::authz::Authorizer;
 use crate::clock::Clock;
 use crate::crash::crash_point;
@@ -77,21 +77,14 @@ impl ChainSigner {
     pub fn refuse_at_edge(&self, refusal: Refusal) -> Refused {
         let refused = Refused::Denied(refusal);
         self.chain_metrics.refused(&refused);
-        self.denials.note(audit::of_refusal(
-            &self.caller,
-            None,
-            self.public_key(),
-            &self.chain,
-            None,
-            &refused,
-            self.clock.unix_micros(),
-        ));
+        let asked = Asked::act(&self.caller, "sign.cometbft", Some(*self.public_key()), Some(self.chain.clone()));
+        self.record(asked, &refused);
         refused
     }
 
     /// Judges, signs, verifies and records `payload`, within [`DEADLINE`].
     pub async fn sign(&self, payload: Consensus) -> Result<ConsensusReply, Refused> {
-        let (operation, position) = (payload.operation(), payload.message().position());
+        let (operation, message) = (payload.operation(), *payload.message());
         let started = Instant::now();
         let outcome = match tokio::time::timeout(DEADLINE, self.way(payload)).await {
             Ok(outcome) => outcome,
@@ -105,24 +98,21 @@ impl ChainSigner {
         match outcome {
             Ok((reply, repeat)) => {
                 self.metrics.served(operation, if repeat { Served::Replayed } else { Served::Signed });
-                self.chain_metrics.signed(position.height);
+                self.chain_metrics.signed(message.position().height);
                 Ok(reply)
             }
             Err(refused) => {
                 self.metrics.refused(operation, &refused);
                 self.chain_metrics.refused(&refused);
-                self.denials.note(audit::of_refusal(
-                    &self.caller,
-                    Some(operation),
-                    self.public_key(),
-                    &self.chain,
-                    Some(position),
-                    &refused,
-                    self.clock.unix_micros(),
-                ));
+                self.record(Asked::message(&self.caller, self.public_key(), &self.chain, operation, &message), &refused);
                 Err(refused)
             }
         }
+    }
+
+    fn record(&self, asked: Asked, refused: &Refused) {
+        let entry = audit::of_refusal(asked, refused, self.clock.unix_micros());
+        self.denials.note(self.store.as_ref(), entry);
     }
 
     async fn way(&self, payload: Consensus) -> Result<(ConsensusReply, bool), Refused> {

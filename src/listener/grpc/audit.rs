@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status};
 
 use super::errors::status;
 use super::serve::Services;
+use crate::audit::Verification;
 use crate::store::{AuditRecord, Outcome};
 
 /// Records read from the store at a time: short enough that no vote waits for a reader.
@@ -39,9 +40,9 @@ impl AuditService for Services {
         let found = self.admin.audit_verify().await.map_err(status)?;
         Ok(Response::new(VerifyResponse {
             records: found.records,
-            head_hash: found.head_hash.map(|hash| hash.to_vec()).unwrap_or_default(),
-            first_broken: found.first_broken,
-            message: found.to_string(),
+            head_hash: if found.head.sequence == 0 { Vec::new() } else { found.head.hash.to_vec() },
+            first_broken: found.first_broken.as_ref().map(|broken| broken.sequence),
+            message: describe(&found),
         }))
     }
 }
@@ -80,6 +81,17 @@ impl Services {
                 }
             }
         }
+    }
+}
+
+/// What was found, and what it does not prove.
+fn describe(found: &Verification) -> String {
+    match &found.first_broken {
+        Some(broken) => format!("record {} does not fit the chain: {}", broken.sequence, broken.what),
+        None => format!(
+            "{} records fit the chain, which ends where the witness says; records cut off together with the witness would not show",
+            found.records
+        ),
     }
 }
 
