@@ -93,11 +93,11 @@ pub fn order(key: &PublicKey, height: i64, vote: VoteFixture) -> SignOrder<Conse
         chain: chain.clone(),
         node,
     };
-    let received = Received::new(RequestId::mint(), caller, *key, chain, generation, payload);
     let now = UnixSeconds(1_800_000_000);
-    let held = Slot::new(GuardRow::begin(Watermark::Fresh, now))
+    let held = Slot::new(*key, chain.clone(), GuardRow::begin(Watermark::Fresh, now))
         .try_hold(Waker::noop())
         .expect("a free slot");
+    let received = Received::new(RequestId::mint(), caller, *key, chain, generation, payload);
     let permit = allowed(rules.judge(&received));
     let cleared = allowed(clear(&received, held, Limits::default(), now));
     match join(received, permit, cleared).expect("tokens of one request") {

@@ -1,135 +1,25 @@
 //! Files that hold secrets, sealed or not: read only when nobody else can, written so that a crash leaves the old or the
 //! new one, whole.
 //!
-//! May import: rustix, the standard library.
+//! `error`: why one was refused. May import: rustix, getrandom, the standard library.
 //!
 //! # Invariants
 //! * A file is judged through the descriptor that is then read, never by its name.
 //! * A file appears under its name only after its bytes are on disk, with mode 0600; an existing one is replaced only when
 //!   the caller says so.
 
+mod error;
+
 use std::{
     fs::{File, OpenOptions, Permissions},
     io::{self, Read as _, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 
-/// Why a private file was refused, or could not be read or written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FileError {
-    /// No such file.
-    #[error("{path} does not exist")]
-    NotFound {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Others may read or write it.
-    #[error("{path} has mode {mode:04o}: others can read or change it")]
-    Permissions {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// It belongs to another user.
-    #[error("{path} belongs to user {owner}, and sigward runs as user {user}")]
-    Owner {
-        /// The file.
-        path: PathBuf,
-        /// Its owner's user id.
-        owner: u32,
-        /// Our effective user id.
-        user: u32,
-    },
-    /// A folder, a pipe, a device or a socket.
-    #[error("{path} is not a regular {expected}")]
-    WrongType {
-        /// The path.
-        path: PathBuf,
-        /// What it should be.
-        expected: &'static str,
-    },
-    /// More or fewer bytes than such a file has.
-    #[error("{path} has {size} bytes; {expected}")]
-    Size {
-        /// The file.
-        path: PathBuf,
-        /// Its size in bytes.
-        size: u64,
-        /// What it should have.
-        expected: String,
-    },
-    /// A file of that name is there already.
-    #[error("{path} exists already and is not overwritten")]
-    Exists {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The operating system refused.
-    #[error("cannot {operation} {path}")]
-    Io {
-        /// What was being done.
-        operation: &'static str,
-        /// To which file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-}
-
-impl FileError {
-    /// The stable code of the error.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::NotFound { .. } => "file_not_found",
-            Self::Permissions { .. } => "file_permissions",
-            Self::Owner { .. } => "file_owner",
-            Self::WrongType { .. } => "file_type",
-            Self::Size { .. } => "file_size",
-            Self::Exists { .. } => "file_exists",
-            Self::Io { .. } => "file_io",
-        }
-    }
-
-    /// One line of what to do about it.
-    #[must_use]
-    pub fn remedy(&self) -> Option<String> {
-        match self {
-            Self::Permissions { path, .. } if path.is_dir() => Some(format!(
-                "chmod 0700 '{}', and consider what was in it as read",
-                path.display()
-            )),
-            Self::Permissions { path, .. } => Some(format!(
-                "chmod 0600 '{}', and consider what was in it as read",
-                path.display()
-            )),
-            Self::Owner { path, user, .. } => Some(format!("chown {user} '{}'", path.display())),
-            Self::NotFound { .. }
-            | Self::WrongType { .. }
-            | Self::Size { .. }
-            | Self::Exists { .. }
-            | Self::Io { .. } => None,
-        }
-    }
-
-    fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| match source.kind() {
-            io::ErrorKind::NotFound => Self::NotFound { path: path.into() },
-            io::ErrorKind::AlreadyExists => Self::Exists { path: path.into() },
-            _ => Self::Io {
-                operation,
-                path: path.into(),
-                source,
-            },
-        }
-    }
-}
+pub use error::FileError;
 
 /// Who may own a file and who else may read it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -356,98 +246,4 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn mode(path: &Path, mode: u32) {
-        std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-    }
-
-    #[test]
-    fn only_files_that_nobody_else_can_read_are_opened() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("kek");
-        write(&path, &[7; 32], Existing::Keep).unwrap();
-        let read = |trust| {
-            let mut bytes = [0; 32];
-            read_exactly(&path, trust, &mut bytes).map(|()| bytes)
-        };
-        assert_eq!(read(Trust::OwnerOnly).unwrap(), [7; 32]);
-        for (bits, code) in [
-            (0o400, None),
-            (0o640, Some("file_permissions")),
-            (0o604, Some("file_permissions")),
-        ] {
-            mode(&path, bits);
-            assert_eq!(read(Trust::OwnerOnly).err().map(|e| e.code()), code, "{bits:o}");
-        }
-        for bits in [0o700, 0o610, 0o620, 0o666, 0o644] {
-            mode(&path, bits);
-            let error = read(Trust::OwnerOnly).unwrap_err();
-            assert_eq!(error.code(), "file_permissions");
-            assert!(error.remedy().unwrap().starts_with("chmod 0600"));
-        }
-        mode(&path, 0o440);
-        assert!(read(Trust::ServiceManager).is_ok());
-        mode(&path, 0o444);
-        assert!(read(Trust::ServiceManager).is_err());
-    }
-
-    #[test]
-    fn folders_pipes_and_other_sizes_are_refused_without_waiting() {
-        let dir = tempfile::tempdir().unwrap();
-        let code = |path: &Path| {
-            read_exactly(path, Trust::OwnerOnly, &mut [0; 32])
-                .unwrap_err()
-                .code()
-        };
-        assert_eq!(code(dir.path()), "file_type");
-        let pipe = dir.path().join("pipe");
-        rustix::fs::mknodat(CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-        assert_eq!(code(&pipe), "file_type");
-        assert_eq!(code(&dir.path().join("none")), "file_not_found");
-        for size in [0usize, 31, 33, 4096] {
-            let path = dir.path().join(size.to_string());
-            write(&path, &vec![0; size], Existing::Keep).unwrap();
-            assert_eq!(code(&path), "file_size");
-            assert_eq!(read_sealed(&path, 32).is_err(), size > 32);
-            assert_eq!(
-                read_up_to(&path, Trust::OwnerOnly, &mut [0; 32]).is_err(),
-                size > 32
-            );
-        }
-    }
-
-    #[test]
-    fn a_new_file_never_replaces_another_unless_told() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("key");
-        write(&path, b"first", Existing::Keep).unwrap();
-        assert_eq!(
-            write(&path, b"second", Existing::Keep).unwrap_err().code(),
-            "file_exists"
-        );
-        assert_eq!(std::fs::read(&path).unwrap(), b"first");
-        write(&path, b"third", Existing::Replace).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"third");
-        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
-        assert_eq!(
-            std::fs::read_dir(dir.path()).unwrap().count(),
-            1,
-            "no temporary file stays behind"
-        );
-    }
-
-    #[test]
-    fn an_open_folder_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let keys = dir.path().join("keys");
-        ensure_folder(&keys).unwrap();
-        ensure_folder(&keys).unwrap();
-        mode(&keys, 0o750);
-        let error = ensure_folder(&keys).unwrap_err();
-        assert_eq!(error.code(), "file_permissions");
-        assert!(error.remedy().unwrap().starts_with("chmod 0700"));
-    }
-}
+mod tests;

@@ -41,7 +41,7 @@ impl Admin {
         Ok(named)
     }
 
-    /// Begins the state of a key on a chain where it has none.
+    /// Begins the state of a key on a chain where it has none, or where it was moved out.
     pub async fn init_state(
         &self,
         who: &Caller,
@@ -51,7 +51,10 @@ impl Admin {
         beginning: Beginning,
     ) -> Result<NamedRow, Refused> {
         let key = self.key(name).await?;
-        if self.rows().await?.iter().any(|row| row.public_key == key.version.public_key && row.chain == *chain) {
+        let in_use = |row: &StoredRow| {
+            row.public_key == key.version.public_key && row.chain == *chain && !row.row.stopped
+        };
+        if self.rows().await?.iter().any(in_use) {
             return Err(Refusal::new(
                 RefusalCode::AlreadyBound,
                 format!("{name} has a state on {chain} already; `sigward state show` prints it, `sigward state import` joins another into it"),

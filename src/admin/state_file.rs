@@ -16,7 +16,6 @@ use sigward_policies::double_sign::{Beginning, GuardRow, LastSigned, Watermark};
 use sigward_policies::model::algorithm::Signature;
 use sigward_policies::model::id::{ChainId, Height, Round};
 use sigward_policies::model::payload::{Position, Step};
-use sigward_policies::model::sign_bytes;
 
 /// A state file has a few hundred bytes.
 const MAX_LEN: usize = 16 * 1024;
@@ -73,24 +72,17 @@ fn signed(
         .ok()
         .and_then(|bytes| bytes.try_into().ok())
         .ok_or_else(|| invalid("signature is not 64 bytes of base64"))?;
-    let signature = Signature(signature);
-    let (message, signed_chain) = sign_bytes::parse(&bytes)?;
+    let (last, signed_chain) = LastSigned::read(bytes, Signature(signature), None)?;
     if signed_chain != *chain {
         return Err(foreign(format!("the state is of chain {signed_chain}, not {chain}")));
     }
-    if message.position() != position {
-        return Err(invalid(format!("the sign bytes are for {}, the file says {position}", message.position())));
+    if last.position != position {
+        return Err(invalid(format!("the sign bytes are for {}, the file says {position}", last.position)));
     }
     verifier
-        .verify(&bytes, &signature)
+        .verify(&last.sign_bytes, &last.signature)
         .map_err(|_| foreign("another key signed this state: the signature does not verify with this one"))?;
-    Ok(Beginning::State(Box::new(LastSigned {
-        position,
-        sign_bytes: bytes,
-        timestamp: message.timestamp(),
-        signature,
-        extension_digest: None,
-    })))
+    Ok(Beginning::State(Box::new(last)))
 }
 
 /// Writes the way back. A closed height is written so that FilePV refuses every position in it.

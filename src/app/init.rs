@@ -3,7 +3,7 @@
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use sigward_hsm::envelope::KekSource;
@@ -11,41 +11,43 @@ use sigward_hsm::identity::NodeIdentity;
 use sigward_policies::model::id::StoreId;
 
 use super::parts;
-use crate::config::{Config, Home, Seal, default_text};
+use crate::config::{self, SealSource};
 use crate::store::sqlite::SqliteStore;
 
 /// What `init` made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Made {
+    /// The configuration that was written.
+    pub config: PathBuf,
     /// The identity of the new guard store.
     pub store_id: StoreId,
 }
 
 /// Makes a home. The configuration is written last: a home with one is whole.
-pub fn init(home: &Home) -> anyhow::Result<Made> {
+pub fn init(home: &Path) -> anyhow::Result<Made> {
+    let file = home.join(config::FILE_NAME);
     anyhow::ensure!(
-        !home.config_file().exists(),
+        !file.exists(),
         "{} exists already; `sigward config check` looks at it, another --home makes another",
-        home.config_file().display()
+        file.display()
     );
-    private_folder(home.dir())?;
-    let text = default_text();
-    let config = Config::parse(&text, home.dir())?;
+    private_folder(home)?;
+    let config = config::parse(config::DEFAULT, home)?;
     private_folder(&config.keys.dir)?;
     private_folder(&config.store.dir)?;
 
     let arena = parts::arena(&config)?;
-    if let Seal::KeyFile(path) = &config.seal
+    if let SealSource::KeyFile(path) = &config.seal
         && !path.exists()
     {
         KekSource::create_key_file(&arena, path).context("cannot write the sealing key")?;
     }
-    if !config.identity.file.exists() {
-        NodeIdentity::generate(&arena)?.save(&arena, &config.identity.file)?;
+    if !config.identity.exists() {
+        NodeIdentity::generate(&arena)?.save(&arena, &config.identity)?;
     }
     let store_id = SqliteStore::create(&parts::store_options(&config))?;
-    write_new(&home.config_file(), text.as_bytes())?;
-    Ok(Made { store_id })
+    write_new(&file, config::DEFAULT.as_bytes())?;
+    Ok(Made { config: file, store_id })
 }
 
 fn private_folder(path: &Path) -> anyhow::Result<()> {

@@ -10,7 +10,7 @@ use sigward_hsm::software::SoftwareProvider;
 
 use crate::admin::{Admin, ConfiguredChain};
 use crate::clock::SystemClock;
-use crate::config::{Config, Seal};
+use crate::config::{ChainConfig, Config, SealSource};
 use crate::guard::Guard;
 use crate::keyring::Keyring;
 use crate::store::Store;
@@ -72,7 +72,7 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
     Ok(Parts { store, guard, keyring, admin, arena })
 }
 
-pub(super) fn configured(chain: &crate::config::Chain) -> ConfiguredChain {
+pub(super) fn configured(chain: &ChainConfig) -> ConfiguredChain {
     ConfiguredChain {
         id: chain.id.clone(),
         key: chain.key.clone(),
@@ -80,13 +80,13 @@ pub(super) fn configured(chain: &crate::config::Chain) -> ConfiguredChain {
     }
 }
 
-fn kek_source(seal: &Seal) -> KekSource {
+fn kek_source(seal: &SealSource) -> KekSource {
     match seal {
-        Seal::KeyFile(path) => KekSource::KeyFile(path.clone()),
-        Seal::PassphraseFile(path) => {
+        SealSource::KeyFile(path) => KekSource::KeyFile(path.clone()),
+        SealSource::PassphraseFile(path) => {
             KekSource::PassphraseFile { path: path.clone(), params: ArgonParams::default() }
         }
-        Seal::Credential(name) => KekSource::Credential {
+        SealSource::Credential(name) => KekSource::Credential {
             name: name.clone(),
             directory: std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into),
         },

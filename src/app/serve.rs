@@ -16,7 +16,7 @@ use crate::audit::Denials;
 use crate::authn;
 use crate::authz::Authorizer;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Chain, Config};
+use crate::config::{ChainConfig, Config};
 use crate::keyring::ConsensusKey;
 use crate::listener::grpc::{Services, serve_unix};
 use crate::listener::http;
@@ -49,7 +49,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let stop = shutdown::on_signals()?;
     let parts = parts::open(&config)?;
     parts.admin.open_keys().await?;
-    let identity = Arc::new(NodeIdentity::load(&parts.arena, &config.identity.file).map_err(|error| {
+    let identity = Arc::new(NodeIdentity::load(&parts.arena, &config.identity).map_err(|error| {
         let remedy = error.remedy().map(|remedy| format!("\n{remedy}")).unwrap_or_default();
         anyhow::anyhow!("{}: {error}{remedy}", error.code())
     })?);
@@ -72,7 +72,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         tasks.spawn(link.run(stop.clone()));
     }
     let services = Services::new(daemon.parts.admin.clone());
-    let socket = config.admin.socket.clone();
+    let socket = config.admin_socket.clone();
     let admin_stop = stop.clone();
     tasks.spawn(async move {
         if let Err(error) = serve_unix(services, &socket, admin_stop.clone()).await {
@@ -80,7 +80,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
             admin_stop.cancel();
         }
     });
-    if let Some(listen) = config.http.listen {
+    if let Some(listen) = config.http {
         let listener = http::bind(listen).await?;
         let (metrics, readiness, stop) = (daemon.metrics.clone(), daemon.readiness.clone(), stop.clone());
         tasks.spawn(async move { http::serve(listener, metrics, readiness, stop).await });
@@ -111,7 +111,7 @@ struct Daemon {
 
 impl Daemon {
     /// A link for every node of every chain that can be served. A chain that cannot is an alarm, and costs the others nothing.
-    async fn links(&self, chains: &[Chain]) -> anyhow::Result<Vec<Link>> {
+    async fn links(&self, chains: &[ChainConfig]) -> anyhow::Result<Vec<Link>> {
         let mut ready = Vec::new();
         for chain in chains {
             match self.key_of(chain).await {
@@ -163,7 +163,7 @@ impl Daemon {
         Ok(links)
     }
 
-    async fn key_of(&self, chain: &Chain) -> Result<ConsensusKey, Refused> {
+    async fn key_of(&self, chain: &ChainConfig) -> Result<ConsensusKey, Refused> {
         self.parts.admin.bind(&parts::configured(chain)).await?;
         let key = self.parts.keyring.find(&chain.key)?;
         match self.parts.guard.slot(&key.key.version.public_key, &chain.id) {

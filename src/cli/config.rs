@@ -1,9 +1,11 @@
 //! `sigward config`: check a configuration, print one that explains itself.
 
+use std::path::PathBuf;
+
 use serde_json::json;
 
 use super::output::Output;
-use crate::config::{Config, Home, default_text};
+use crate::config;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -15,15 +17,15 @@ pub(super) enum Command {
 
 pub(super) fn run(
     command: &Command,
-    home: impl FnOnce() -> anyhow::Result<Home>,
+    home: impl FnOnce() -> anyhow::Result<PathBuf>,
     output: &Output,
 ) -> anyhow::Result<()> {
     match command {
         Command::Check => {
             let home = home()?;
-            let config = Config::load(&home)?;
+            let config = config::load(&home)?;
             let nodes: usize = config.chains.iter().map(|chain| chain.nodes.len()).sum();
-            let file = home.config_file();
+            let file = home.join(config::FILE_NAME);
             output.result(
                 &json!({ "config": file, "valid": true, "chains": config.chains.len(), "nodes": nodes }),
                 format!("{} is valid: {} chains, {nodes} nodes", file.display(), config.chains.len()),
@@ -31,7 +33,7 @@ pub(super) fn run(
             Ok(())
         }
         Command::PrintDefault => {
-            let text = default_text();
+            let text = config::DEFAULT;
             output.result(&json!({ "config": text }), text.trim_end());
             Ok(())
         }

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{default_home, Home};
+use crate::config::find_home;
 use output::Output;
 
 /// Signs CometBFT blocks, and never twice.
@@ -84,11 +84,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli, output: &Output) -> anyhow::Result<()> {
-    let home = || -> anyhow::Result<Home> {
-        Ok(match &cli.home {
-            Some(path) => Home::new(path)?,
-            None => default_home()?,
-        })
+    let home = || -> anyhow::Result<PathBuf> {
+        let home = find_home(cli.home.as_deref(), |name| std::env::var_os(name))?;
+        Ok(std::path::absolute(home)?)
     };
     match cli.command {
         Command::Init => init::run(&home()?, output),

@@ -1,9 +1,11 @@
 //! `sigward serve`: sign until told to stop.
 
-use crate::app;
-use crate::config::{Config, Home};
+use std::path::Path;
 
-pub(super) fn run(home: &Home) -> anyhow::Result<()> {
-    let config = Config::load(home)?;
+use crate::app;
+use crate::config;
+
+pub(super) fn run(home: &Path) -> anyhow::Result<()> {
+    let config = config::load(home)?;
     app::serve(config)
 }

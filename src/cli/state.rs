@@ -14,7 +14,7 @@ use super::client::{explain, with_services};
 use super::keys::read;
 use super::output::Output;
 use crate::app;
-use crate::config::{Config, Home};
+use crate::config;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -84,7 +84,7 @@ pub(super) struct Row {
     chain: String,
 }
 
-pub(super) fn run(command: Command, home: &Home, output: &Output) -> anyhow::Result<()> {
+pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Result<()> {
     match command {
         Command::Show { key, chain } => {
             let states = with_services(home, async |channel| {
@@ -130,7 +130,7 @@ pub(super) fn run(command: Command, home: &Home, output: &Output) -> anyhow::Res
             Ok(())
         }
         Command::Adopt { above } => {
-            let adopted = app::adopt_state(&Config::load(home)?, above)?;
+            let adopted = app::adopt_state(&config::load(home)?, above)?;
             output.result(&json!({ "adopted": adopted }), &adopted);
             Ok(())
         }
@@ -138,7 +138,7 @@ pub(super) fn run(command: Command, home: &Home, output: &Output) -> anyhow::Res
 }
 
 /// The file is made before the key is stopped: a path that cannot be written must not cost the key.
-fn export(row: Row, file: &Path, home: &Home, output: &Output) -> anyhow::Result<()> {
+fn export(row: Row, file: &Path, home: &Path, output: &Output) -> anyhow::Result<()> {
     let mut out = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -3,7 +3,7 @@
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use zeroize::Zeroize as _;
 
-use crate::secret::scrubbed;
+use crate::secret::scrubbed_deep;
 
 /// Bytes of the salt.
 pub(super) const SALT: usize = 16;
@@ -65,8 +65,9 @@ impl ArgonParams {
         let params = Params::new(self.memory_kib, self.passes, self.lanes, Some(into.len()))?;
         let mut memory = vec![Block::default(); params.block_count()];
         let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let derived =
-            scrubbed(|| argon.hash_password_into_with_memory(passphrase, salt, into, memory.as_mut_slice()));
+        let derived = scrubbed_deep(|| {
+            argon.hash_password_into_with_memory(passphrase, salt, into, memory.as_mut_slice())
+        });
         memory.iter_mut().for_each(zeroize::Zeroize::zeroize);
         if derived.is_err() {
             into.zeroize();

@@ -214,7 +214,7 @@ impl Arena {
         E: From<SecretError>,
     {
         let slot = self.large_slot()?;
-        super::scrubbed(|| Placed::new(slot, build))
+        super::scrubbed_deep(|| Placed::new(slot, build))
     }
 }
 

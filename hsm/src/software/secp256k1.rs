@@ -8,7 +8,7 @@ use sigward_policies::{
     model::algorithm::{Algorithm, PublicKey, Signature},
 };
 
-use crate::secret::{Arena, Placed, SecretBytes, SecretError, scrubbed};
+use crate::secret::{Arena, Placed, SecretBytes, SecretError, scrubbed_deep};
 
 /// The key object of the library, in a slot.
 pub(crate) struct Secp256k1Key {
@@ -45,7 +45,7 @@ impl Secp256k1Key {
 
     /// Signs the SHA-256 of `message`. `None` only if the library fails.
     pub(crate) fn sign(&self, message: &[u8]) -> Option<Signature> {
-        let signature: Ecdsa = scrubbed(|| self.key.get().try_sign(message).ok())?;
+        let signature: Ecdsa = scrubbed_deep(|| self.key.get().try_sign(message).ok())?;
         // The library normalises already for this curve; a second look costs nothing and a high s is refused by nodes.
         Some(Signature(signature.normalize_s().to_bytes().into()))
     }

@@ -1,9 +1,9 @@
-//! The software provider: a folder of sealed files, opened into the arena.
+//! The software provider: the keys of a folder of sealed files, opened into the arena.
 //!
 //! May import: everything of `software`, `envelope`, `private_file`, `provider`.
 //!
 //! # Invariants
-//! * A file is called `<public key in hex>.sealed`, and opens to the secret of exactly that key, or is a fault of that key alone.
+//! * A file that does not open is the fault of its key alone.
 //! * A public key is told to nobody before its file was read back from disk, opened, and its key passed the self-test.
 //! * A key sealed for another guard store, where its watermark is, does not open here but by adoption.
 
@@ -23,11 +23,11 @@ use sigward_policies::{
     proof::{ConsensusSignatures, SignOrder, Unreleased},
 };
 
-use super::{KeyMaterial, SoftwareKey, self_test};
+use super::{KeyMaterial, SoftwareKey, folder::SealedFolder, self_test};
 use crate::{
-    envelope::{Header, MAX_SEALED, Sealed, StoreCheck},
+    envelope::{Header, StoreCheck},
     error::{Operation, ProviderError},
-    private_file::{self, Existing, FileError},
+    private_file::{self, Existing},
     provider::{
         AuthContext, Done, HsmProvider, KeyEncryptionProvider, KeyHandle, KeyMetadata, KeySpec,
         KeyStorageProvider, ProviderInfo, Sign, StorageType, same_key,
@@ -36,17 +36,12 @@ use crate::{
     verify::address,
 };
 
-const SUFFIX: &str = ".sealed";
-
 /// Keeps keys in a folder. Signs on the caller's thread: 14 µs for Ed25519.
 pub struct SoftwareProvider {
-    folder: PathBuf,
-    store: StoreId,
-    arena: Arena,
-    encryption: Arc<dyn KeyEncryptionProvider>,
+    pub(super) folder: SealedFolder,
     keys: RwLock<HashMap<PublicKey, Arc<Entry>>>,
     /// Files that did not open when the folder was last read.
-    faults: Mutex<Vec<KeyFault>>,
+    pub(super) faults: Mutex<Vec<KeyFault>>,
     /// Held by whoever changes the folder, so that a name or a public key is taken once.
     writing: Mutex<()>,
 }
@@ -69,32 +64,6 @@ pub struct KeyFault {
     pub remedy: Option<String>,
 }
 
-/// A genuine key of another guard store, opened in order to be adopted. It cannot sign.
-pub struct ForeignKey {
-    header: Header,
-    material: KeyMaterial,
-}
-
-impl ForeignKey {
-    /// The key, whose watermark the caller sets before it adopts.
-    #[must_use]
-    pub const fn public_key(&self) -> &PublicKey {
-        &self.header.public_key
-    }
-
-    /// The store that it belongs to so far.
-    #[must_use]
-    pub const fn store(&self) -> StoreId {
-        self.header.store
-    }
-
-    /// What people call it.
-    #[must_use]
-    pub const fn name(&self) -> &KeyName {
-        &self.header.name
-    }
-}
-
 impl SoftwareProvider {
     /// Opens the folder (made with mode 0700 if it is missing) and every key in it. Files that do not open are
     /// [`Self::faults`]; they do not keep the others from signing.
@@ -108,10 +77,12 @@ impl SoftwareProvider {
         encryption: Arc<dyn KeyEncryptionProvider>,
     ) -> Result<Self, ProviderError> {
         let provider = Self {
-            folder: folder.to_owned(),
-            store,
-            arena: arena.clone(),
-            encryption,
+            folder: SealedFolder {
+                path: folder.to_owned(),
+                store,
+                arena: arena.clone(),
+                encryption,
+            },
             keys: RwLock::default(),
             faults: Mutex::default(),
             writing: Mutex::default(),
@@ -126,66 +97,8 @@ impl SoftwareProvider {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Opens the key called `name` that belongs to another guard store, for adoption.
-    ///
-    /// # Errors
-    /// `key_name_not_found`; `key_not_foreign`; whatever keeps the file from opening.
-    pub fn foreign(&self, name: &KeyName) -> Result<ForeignKey, ProviderError> {
-        let mut last = None;
-        for path in self.files(Operation::Adopt)? {
-            let Ok(bytes) = private_file::read_sealed(&path, MAX_SEALED) else {
-                continue;
-            };
-            match Sealed::parse(&bytes) {
-                Ok(sealed) if sealed.unchecked_header().name == *name => {}
-                Ok(_) | Err(_) => continue,
-            }
-            match self.unseal(&path, StoreCheck::Adopting, Operation::Adopt) {
-                Ok((header, _)) if header.store == self.store => {
-                    last = Some(ProviderError::refused(
-                        "key_not_foreign",
-                        format!("{name} belongs to this store already"),
-                    ));
-                }
-                Ok((header, material)) => return Ok(ForeignKey { header, material }),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.unwrap_or_else(|| {
-            ProviderError::refused("key_name_not_found", format!("no sealed key is called {name}"))
-        }))
-    }
-
-    /// Seals a foreign key for this store, in place of its old file; from then on it signs here. The caller has put its
-    /// watermark on disk before. Its origin becomes `imported`: what it signed elsewhere is not known here.
-    ///
-    /// # Errors
-    /// As for [`KeyStorageProvider::store_key`].
-    pub fn adopt(&self, auth: &AuthContext, key: ForeignKey) -> Result<KeyMetadata, ProviderError> {
-        auth.may_manage()?;
-        let writing = self.lock_for_writing();
-        let header = Header {
-            store: self.store,
-            origin: Origin::Imported,
-            ..key.header
-        };
-        let metadata = self.put(
-            &writing,
-            header,
-            &key.material,
-            Existing::Replace,
-            Operation::Adopt,
-        )?;
-        let path = self.path_of(&metadata.public_key);
-        self.faults
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|fault| fault.path != path);
-        Ok(metadata)
-    }
-
     /// Seals, writes, reads back, opens and tries a key; only then is it one of ours.
-    fn put(
+    pub(super) fn put(
         &self,
         _writing: &MutexGuard<'_, ()>,
         header: Header,
@@ -193,25 +106,15 @@ impl SoftwareProvider {
         existing: Existing,
         operation: Operation,
     ) -> Result<KeyMetadata, ProviderError> {
-        let (public_key, name) = (header.public_key, header.name.clone());
-        if self.entries().values().any(|entry| entry.metadata.name == name) {
-            return Err(ProviderError::refused(
-                "key_exists",
-                format!("a key is called {name} already"),
-            ));
+        if self
+            .entries()
+            .values()
+            .any(|entry| entry.metadata.name == header.name)
+        {
+            let message = format!("a key is called {} already", header.name);
+            return Err(ProviderError::refused("key_exists", message));
         }
-        let path = self.path_of(&public_key);
-        let sealed = self
-            .encryption
-            .encrypt_key(header, material.secret())
-            .map_err(|e| ProviderError::from_seal(operation, e))?;
-        private_file::write(&path, &sealed, existing).map_err(|error| match error {
-            FileError::Exists { path } => ProviderError::refused(
-                "public_key_exists",
-                format!("this public key is here already: {}", path.display()),
-            ),
-            other => ProviderError::from_file(operation, other),
-        })?;
+        let path = self.folder.seal(header, material, existing, operation)?;
         match self.load(&path, operation) {
             Ok(metadata) => Ok(metadata),
             Err(error) => {
@@ -226,9 +129,11 @@ impl SoftwareProvider {
 
     /// Opens a file of this store, tries its key, and takes it in.
     fn load(&self, path: &Path, operation: Operation) -> Result<KeyMetadata, ProviderError> {
-        let (header, material) = self.unseal(path, StoreCheck::Must(self.store), operation)?;
+        let (header, material) = self
+            .folder
+            .open(path, StoreCheck::Must(self.folder.store), operation)?;
         let algorithm = header.public_key.algorithm();
-        let key = SoftwareKey::open(&self.arena, algorithm, material.secret())
+        let key = SoftwareKey::open(&self.folder.arena, algorithm, material.secret())
             .map_err(|e| ProviderError::from_key(operation, e))?;
         self_test(&key).map_err(|e| ProviderError::fault(operation, e))?;
         let metadata = KeyMetadata {
@@ -250,55 +155,6 @@ impl SoftwareProvider {
         Ok(metadata)
     }
 
-    /// Opens a file; the secret must make the public key that the header and the file's name say.
-    fn unseal(
-        &self,
-        path: &Path,
-        store: StoreCheck,
-        operation: Operation,
-    ) -> Result<(Header, KeyMaterial), ProviderError> {
-        let bytes = private_file::read_sealed(path, MAX_SEALED)
-            .map_err(|e| ProviderError::from_file(operation, e))?;
-        let (header, secret) = self
-            .encryption
-            .decrypt_key(&bytes, store)
-            .map_err(|e| ProviderError::from_seal(operation, e))?;
-        let material = KeyMaterial::from_secret(&self.arena, header.public_key.algorithm(), secret)
-            .map_err(|e| ProviderError::from_key(operation, e))?;
-        if *material.public_key() != header.public_key || self.path_of(&header.public_key) != path {
-            let message = format!("{} does not hold the key that it is named for", path.display());
-            return Err(ProviderError::refused("sealed_key_mismatch", message));
-        }
-        Ok((header, material))
-    }
-
-    /// Every sealed file of the folder, in order of name.
-    fn files(&self, operation: Operation) -> Result<Vec<PathBuf>, ProviderError> {
-        let io = |source| FileError::Io {
-            operation: "list",
-            path: self.folder.clone(),
-            source,
-        };
-        let fault = |e| ProviderError::from_file(operation, io(e));
-        let mut files = Vec::new();
-        for entry in std::fs::read_dir(&self.folder).map_err(fault)? {
-            let entry = entry.map_err(fault)?;
-            if entry
-                .file_name()
-                .to_str()
-                .is_some_and(|name| name.ends_with(SUFFIX) && !name.starts_with('.'))
-            {
-                files.push(self.folder.join(entry.file_name()));
-            }
-        }
-        files.sort_unstable();
-        Ok(files)
-    }
-
-    fn path_of(&self, public_key: &PublicKey) -> PathBuf {
-        self.folder.join(hex::encode(public_key.as_bytes()) + SUFFIX)
-    }
-
     fn entry(&self, public_key: &PublicKey) -> Result<Arc<Entry>, ProviderError> {
         let found = self.entries().get(public_key).map(Arc::clone);
         found.ok_or(ProviderError::NotFound {
@@ -310,7 +166,7 @@ impl SoftwareProvider {
         self.keys.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock_for_writing(&self) -> MutexGuard<'_, ()> {
+    pub(super) fn lock_for_writing(&self) -> MutexGuard<'_, ()> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -361,7 +217,7 @@ impl KeyStorageProvider for SoftwareProvider {
         auth.may_manage()?;
         let writing = self.lock_for_writing();
         let header = Header {
-            store: self.store,
+            store: self.folder.store,
             name: name.clone(),
             public_key: *material.public_key(),
             origin: Origin::Imported,
@@ -384,7 +240,7 @@ impl KeyStorageProvider for SoftwareProvider {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(key.public_key());
-        private_file::remove(&self.path_of(key.public_key()))
+        private_file::remove(&self.folder.path_of(key.public_key()))
             .map_err(|e| ProviderError::from_file(Operation::Delete, e))
     }
 
@@ -406,19 +262,15 @@ impl KeyStorageProvider for SoftwareProvider {
 impl HsmProvider for SoftwareProvider {
     fn initialize(&self) -> Result<(), ProviderError> {
         let _writing = self.lock_for_writing();
-        private_file::ensure_folder(&self.folder)
-            .map_err(|e| ProviderError::from_file(Operation::Initialize, e))?;
+        self.folder.ensure()?;
         let open: HashSet<PathBuf> = self
             .entries()
             .keys()
-            .map(|public_key| self.path_of(public_key))
+            .map(|public_key| self.folder.path_of(public_key))
             .collect();
         let mut faults = Vec::new();
-        for path in self
-            .files(Operation::Initialize)?
-            .into_iter()
-            .filter(|path| !open.contains(path))
-        {
+        let files = self.folder.files(Operation::Initialize)?;
+        for path in files.into_iter().filter(|path| !open.contains(path)) {
             if let Err(error) = self.load(&path, Operation::Load) {
                 faults.push(KeyFault {
                     path,
@@ -435,16 +287,25 @@ impl HsmProvider for SoftwareProvider {
     fn generate_key_pair(&self, auth: &AuthContext, spec: &KeySpec) -> Result<KeyMetadata, ProviderError> {
         auth.may_manage()?;
         let writing = self.lock_for_writing();
-        let material = KeyMaterial::generate(&self.arena, spec.algorithm)
+        let material = KeyMaterial::generate(&self.folder.arena, spec.algorithm)
             .map_err(|e| ProviderError::from_key(Operation::Generate, e))?;
         let header = Header {
-            store: self.store,
+            store: self.folder.store,
             name: spec.name.clone(),
             public_key: *material.public_key(),
             origin: Origin::Generated,
             created_at: spec.created_at,
         };
         self.put(&writing, header, &material, Existing::Keep, Operation::Generate)
+    }
+
+    fn sign(
+        &self,
+        key: &KeyHandle,
+        order: SignOrder<Consensus>,
+    ) -> Result<Unreleased<Consensus>, ProviderError> {
+        // Nothing to wait for: no channel in between.
+        self.sign_order(key, order)
     }
 
     fn derive_key(
@@ -470,7 +331,7 @@ impl HsmProvider for SoftwareProvider {
             storage: StorageType::Software,
             algorithms: &[Algorithm::Ed25519, Algorithm::Secp256k1],
             keys: self.entries().len(),
-            memory_locked: self.arena.is_locked(),
+            memory_locked: self.folder.arena.is_locked(),
         }
     }
 }

@@ -28,7 +28,7 @@ impl Beginning {
 }
 
 /// The row after `beginning` joined what was known. A state that is behind changes nothing and says so; equal positions with
-/// other bytes refuse; a stopped key resumes only with a state at or above its own.
+/// other bytes refuse; a stopped key resumes only with a state above its own, or with a height to close.
 pub fn merge(
     existing: Option<&GuardRow>,
     beginning: Beginning,
@@ -38,11 +38,11 @@ pub fn merge(
     let Some(row) = existing else {
         return Ok(GuardRow::begin(incoming, now));
     };
-    // A row that is fresh and stopped left with nothing signed; what it signed since, nobody here can know.
-    if row.stopped && incoming == Watermark::Fresh {
+    // What a key signed after it was moved out, nobody here can know: the state it left with proves nothing.
+    if row.stopped && says_nothing_new(&row.watermark, &incoming) {
         return Err(Refusal::new(
             RefusalCode::StateConflict,
-            "the key was moved out and may have signed elsewhere: give its state file, or the height to close",
+            "the key was moved out with this state and may have signed elsewhere since: give its newer state file, or the height to close (`sigward state init --above HEIGHT`)",
         ));
     }
     let watermark = maximum(&row.watermark, incoming)?;
@@ -52,6 +52,14 @@ pub fn merge(
         stopped: false,
         allow_until: row.allow_until,
     })
+}
+
+fn says_nothing_new(known: &Watermark, incoming: &Watermark) -> bool {
+    match (known, incoming) {
+        (_, Watermark::Fresh) => true,
+        (Watermark::Signed(known), Watermark::Signed(incoming)) => incoming.position == known.position,
+        (Watermark::Fresh | Watermark::Closed { .. }, Watermark::Signed(_)) | (_, Watermark::Closed { .. }) => false,
+    }
 }
 
 fn maximum(known: &Watermark, incoming: Watermark) -> Result<Watermark, Refusal> {

@@ -7,8 +7,11 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// Capacity at rest, in bytes. A vote without extension is below 300.
-pub(super) const SMALL: usize = 4096;
+use super::secret_connection::SEALED_LEN;
+
+/// Capacity at rest, in bytes: about 4 KiB, four frames of a secret connection. A vote without extension is
+/// below 300 bytes, which is one frame.
+pub(super) const SMALL: usize = 4 * SEALED_LEN;
 
 /// Bytes that arrived and were not yet used: filled at the back, consumed at the front.
 #[derive(Default)]
@@ -81,6 +84,12 @@ impl Inbox {
         }
     }
 
+    /// Memory held, in bytes.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     fn compact(&mut self) {
         if self.start > 0 {
             self.bytes.drain(..self.start);
@@ -101,6 +110,12 @@ impl Outbox {
     /// front of it and leaves first, or the stream would be cut in the middle of a frame.
     pub(super) fn tail(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
+    }
+
+    /// Memory held, in bytes.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// Writes until nothing waits. Cancel-safe: call it again to go on.
@@ -153,7 +168,11 @@ mod tests {
         let (mut near, mut far) = tokio::io::duplex(4);
         let mut outbox = Outbox::default();
         outbox.tail().extend_from_slice(b"abcdefgh");
-        assert!(tokio::time::timeout(std::time::Duration::from_millis(5), outbox.flush(&mut near)).await.is_err());
+        assert!(
+            tokio::time::timeout(std::time::Duration::from_millis(5), outbox.flush(&mut near))
+                .await
+                .is_err()
+        );
         outbox.tail().extend_from_slice(b"ij");
         let reader = tokio::spawn(async move {
             let mut got = vec![0; 10];

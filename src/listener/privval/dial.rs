@@ -17,7 +17,7 @@ use super::framing::Messages;
 use super::secret_connection::{ConnectionError, Identity, SecretConnection};
 use super::session::{self, End};
 use super::transport::{Socket, Transport};
-use crate::config::NodeAddress;
+use crate::config::{Host, NodeAddress};
 use crate::sign::ChainSigner;
 
 /// Connecting and the handshake, together, take no longer. A second signer that dials a busy node sits in its backlog without
@@ -103,8 +103,7 @@ impl Link {
         match &self.address {
             NodeAddress::Unix(path) => Ok(Transport::plain(Socket::Unix(UnixStream::connect(path).await?))),
             NodeAddress::Tcp { host, port } => {
-                // Resolved at each attempt: the node may have moved.
-                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                let stream = connect(host, *port).await?;
                 stream.set_nodelay(true)?;
                 rustix::net::sockopt::set_socket_keepalive(&stream, true).map_err(io::Error::from)?;
                 let identity = Challenged(&self.identity);
@@ -122,6 +121,19 @@ impl Link {
                 "cannot reach the node at {}: {error}; trying again every second", self.address
             );
         }
+    }
+}
+
+/// A name is resolved at each attempt, as the node may have moved; `localhost` is this machine or nothing.
+async fn connect(host: &Host, port: u16) -> io::Result<TcpStream> {
+    match host {
+        Host::Ip(ip) => TcpStream::connect((*ip, port)).await,
+        Host::Name(name) if name == "localhost" => {
+            let here: Vec<_> =
+                tokio::net::lookup_host((name.as_str(), port)).await?.filter(|at| at.ip().is_loopback()).collect();
+            TcpStream::connect(here.as_slice()).await
+        }
+        Host::Name(name) => TcpStream::connect((name.as_str(), port)).await,
     }
 }
 

@@ -12,6 +12,8 @@
 mod buffer;
 mod convert;
 mod dial;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod framing;
 pub mod secret_connection;
 pub mod session;

@@ -65,7 +65,10 @@ enum Kind<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     /// The bytes as they are: for `unix://`, where the file system says who may connect.
     pub fn plain(io: S) -> Self {
-        Self(Kind::Plain { io, out: Outbox::default() })
+        Self(Kind::Plain {
+            io,
+            out: Outbox::default(),
+        })
     }
 
     /// Inside an established secret connection: for `tcp://`.
@@ -81,12 +84,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         }
     }
 
+    /// Memory held by the buffers, in bytes.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        match &self.0 {
+            Kind::Plain { out, .. } => out.capacity(),
+            Kind::Secret(connection) => connection.capacity(),
+        }
+    }
+
     /// Waits for bytes and appends them to `inbox`; returns how many came, 0 at the end of the stream.
     /// Cancel-safe.
     ///
     /// # Errors
     /// The socket's or the secret connection's.
-    pub(super) async fn fill(&mut self, inbox: &mut Inbox, expected: usize) -> Result<usize, ConnectionError> {
+    pub(super) async fn fill(
+        &mut self,
+        inbox: &mut Inbox,
+        expected: usize,
+    ) -> Result<usize, ConnectionError> {
         match &mut self.0 {
             Kind::Plain { io, .. } => Ok(inbox.read_from(io, expected).await?),
             Kind::Secret(connection) => connection.fill(inbox, expected).await,
@@ -106,5 +122,44 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             }
             Kind::Secret(connection) => connection.send(bytes).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::listener::privval::framing::Messages;
+
+    /// A message each way between a listener that is a bare socket and our side.
+    async fn there_and_back(near: Socket, far: Socket) {
+        let (mut near, mut far) = (
+            Messages::new(Transport::plain(near)),
+            Messages::new(Transport::plain(far)),
+        );
+        near.write(|out| out.extend_from_slice(b"ping")).await.unwrap();
+        assert_eq!(far.read().await.unwrap().unwrap(), b"ping");
+        far.write(|out| out.extend_from_slice(b"pong")).await.unwrap();
+        assert_eq!(near.read().await.unwrap().unwrap(), b"pong");
+        assert!(near.transport().peer().is_none());
+        drop(far);
+        assert!(near.read().await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn messages_pass_over_unix_sockets() {
+        let (near, far) = UnixStream::pair().unwrap();
+        there_and_back(Socket::Unix(near), Socket::Unix(far)).await;
+    }
+
+    #[tokio::test]
+    async fn messages_pass_over_tcp_sockets() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
+        there_and_back(Socket::Tcp(near.unwrap()), Socket::Tcp(far.unwrap().0)).await;
     }
 }

@@ -152,7 +152,7 @@ fn a_damaged_or_open_file_is_the_fault_of_its_key_alone() {
     let bed = Bed::new();
     let provider = bed.open();
     let keys = ["a", "b", "c", "d", "e"].map(|name| generate(&provider, name, Algorithm::Secp256k1));
-    let path = |n: usize| provider.path_of(keys[n].public_key());
+    let path = |n: usize| provider.folder.path_of(keys[n].public_key());
     let mut bytes = fs::read(path(0)).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(path(0), bytes).unwrap();

@@ -71,12 +71,23 @@ pub struct Messages<S = Socket> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
     /// Messages on this stream.
     pub fn new(transport: Transport<S>) -> Self {
-        Self { transport, inbox: Inbox::default(), lent: 0, reply: Vec::new() }
+        Self {
+            transport,
+            inbox: Inbox::default(),
+            lent: 0,
+            reply: Vec::new(),
+        }
     }
 
     /// The stream below.
     pub fn transport(&self) -> &Transport<S> {
         &self.transport
+    }
+
+    /// Memory held by all buffers of this connection, in bytes.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.inbox.capacity() + self.reply.capacity() + self.transport.capacity()
     }
 
     /// Waits for the next message and lends its bytes; `None` when the peer closed between messages.
@@ -99,7 +110,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
                 }
             };
             if self.transport.fill(&mut self.inbox, expected).await? == 0 {
-                return if self.inbox.len() == 0 { Ok(None) } else { Err(FramingError::Truncated) };
+                return if self.inbox.len() == 0 {
+                    Ok(None)
+                } else {
+                    Err(FramingError::Truncated)
+                };
             }
         };
         self.lent = end;
@@ -114,12 +129,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
     pub async fn write(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> Result<(), FramingError> {
         self.reply.clear();
         self.reply.resize(REPLY_PREFIX_LEN, 0);
-        // The body goes where it will stay; the length is written in front of it afterwards.
-        let mut body = mem::take(&mut self.reply);
-        encode(&mut body);
-        self.reply = body;
+        // The body goes where it will stay; its length is written in front of it afterwards.
+        encode(&mut self.reply);
         let start = prepend_length(&mut self.reply)?;
-        self.transport.send(self.reply.get(start..).unwrap_or_default()).await?;
+        self.transport
+            .send(self.reply.get(start..).unwrap_or_default())
+            .await?;
+        self.reply.clear();
         self.reply.shrink_to(SMALL);
         Ok(())
     }
@@ -156,7 +172,9 @@ fn prepend_length(message: &mut [u8]) -> Result<usize, FramingError> {
         return Err(too_long());
     }
     let short = u16::try_from(len).map_err(|_| too_long())?;
-    let prefix = message.first_chunk_mut::<REPLY_PREFIX_LEN>().ok_or_else(too_long)?;
+    let prefix = message
+        .first_chunk_mut::<REPLY_PREFIX_LEN>()
+        .ok_or_else(too_long)?;
     let [low, high] = [(short & 0x7f).to_le_bytes()[0], (short >> 7).to_le_bytes()[0]];
     if high == 0 {
         *prefix = [0, low];

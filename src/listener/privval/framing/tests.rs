@@ -11,7 +11,11 @@ use super::*;
 
 /// A runtime for the property tests, which are not async.
 fn block_on<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(work)
 }
 
 fn pair(capacity: usize) -> (Messages<DuplexStream>, DuplexStream) {
@@ -43,7 +47,10 @@ async fn a_ping_as_cometbft_frames_it() {
 async fn an_end_between_messages_is_no_error_and_an_end_inside_one_is() {
     assert!(first(&[]).await.unwrap().is_none());
     for cut in [&[2_u8][..], &[2, 0x3a], &[0x80], &[0x80, 0x80]] {
-        assert!(matches!(first(cut).await, Err(FramingError::Truncated)), "{cut:?}");
+        assert!(
+            matches!(first(cut).await, Err(FramingError::Truncated)),
+            "{cut:?}"
+        );
     }
 }
 
@@ -53,7 +60,10 @@ async fn lengths_that_are_not_minimal_varints_are_refused() {
     let overlong = [0x82, 0x00, 0x3a, 0x00];
     let tenth_too_large = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02];
     for bad in [&eleven[..], &overlong, &tenth_too_large, &[0x80, 0x80, 0x00]] {
-        assert!(matches!(first(bad).await, Err(FramingError::BadLength)), "{bad:?}");
+        assert!(
+            matches!(first(bad).await, Err(FramingError::BadLength)),
+            "{bad:?}"
+        );
     }
 }
 
@@ -104,7 +114,9 @@ async fn a_reply_is_at_most_what_every_node_reads() {
         far.read_exact(&mut got).await.unwrap();
         assert_eq!(got, framed(&body));
     }
-    let refused = messages.write(|out| out.extend_from_slice(&[0; MAX_REPLY_LEN + 1])).await;
+    let refused = messages
+        .write(|out| out.extend_from_slice(&[0; MAX_REPLY_LEN + 1]))
+        .await;
     assert!(matches!(refused, Err(FramingError::ReplyTooLong { len }) if len == MAX_REPLY_LEN + 1));
     // Nothing of it was sent: the stream still works.
     messages.write(|out| out.extend_from_slice(b"ok")).await.unwrap();

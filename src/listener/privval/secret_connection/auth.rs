@@ -41,7 +41,10 @@ impl PeerKey {
 /// CometBFT's peer id: the first 20 bytes of SHA-256 of the key, in lower-case hex (p2p/key.go).
 impl fmt::Display for PeerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Sha256::digest(self.0).iter().take(20).try_for_each(|byte| write!(f, "{byte:02x}"))
+        Sha256::digest(self.0)
+            .iter()
+            .take(20)
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -53,7 +56,13 @@ impl fmt::Debug for PeerKey {
 
 /// Our authentication message.
 pub(super) fn encode(identity: &impl Identity, challenge: &[u8; 32]) -> Vec<u8> {
-    [HEAD.as_slice(), &identity.public_key(), &MIDDLE, &identity.sign_challenge(challenge)].concat()
+    [
+        HEAD.as_slice(),
+        &identity.public_key(),
+        &MIDDLE,
+        &identity.sign_challenge(challenge),
+    ]
+    .concat()
 }
 
 /// The peer's authentication message, collected from as many frames as it comes in.
@@ -63,16 +72,24 @@ pub(super) struct PeerAuth {
 
 impl PeerAuth {
     pub(super) fn new() -> Self {
-        Self { bytes: Vec::with_capacity(AUTH_LEN) }
+        Self {
+            bytes: Vec::with_capacity(AUTH_LEN),
+        }
     }
 
     /// Takes one frame's data; the key once the message is whole and its signature verifies.
     ///
     /// # Errors
     /// As soon as the bytes cannot become the one legal encoding; when the signature does not verify.
-    pub(super) fn absorb(&mut self, data: &[u8], challenge: &[u8; 32]) -> Result<Option<PeerKey>, ProtocolError> {
+    pub(super) fn absorb(
+        &mut self,
+        data: &[u8],
+        challenge: &[u8; 32],
+    ) -> Result<Option<PeerKey>, ProtocolError> {
         self.bytes.extend_from_slice(data);
-        let Some((head, rest)) = self.bytes.split_first_chunk::<5>() else { return Ok(None) };
+        let Some((head, rest)) = self.bytes.split_first_chunk::<5>() else {
+            return Ok(None);
+        };
         match head {
             &HEAD => {}
             // A public key is there, but its oneof arm is another algorithm's.
@@ -82,12 +99,18 @@ impl PeerAuth {
         if self.bytes.len() > AUTH_LEN {
             return Err(ProtocolError::AuthMalformed);
         }
-        let Some((key, rest)) = rest.split_first_chunk::<32>() else { return Ok(None) };
-        let Some((middle, rest)) = rest.split_first_chunk::<2>() else { return Ok(None) };
+        let Some((key, rest)) = rest.split_first_chunk::<32>() else {
+            return Ok(None);
+        };
+        let Some((middle, rest)) = rest.split_first_chunk::<2>() else {
+            return Ok(None);
+        };
         if *middle != MIDDLE {
             return Err(ProtocolError::AuthMalformed);
         }
-        let Some((signature, _)) = rest.split_first_chunk::<64>() else { return Ok(None) };
+        let Some((signature, _)) = rest.split_first_chunk::<64>() else {
+            return Ok(None);
+        };
         verify(key, challenge, signature).map(Some)
     }
 }

@@ -7,13 +7,12 @@
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::auth::{Identity, PeerKey};
-use super::error::{ConnectionError, ProtocolError};
+use super::error::ConnectionError;
+#[cfg(doc)]
+use super::error::ProtocolError;
 use super::frame::{Opener, SEALED_LEN, Sealer};
 use super::handshake::{AwaitingHello, Established, HELLO_LEN, Step};
-use crate::listener::privval::buffer::{Inbox, Outbox};
-
-/// Ciphertext that is read at once: four frames, about 4 KiB. A request without a vote extension is one.
-const READ_LEN: usize = 4 * SEALED_LEN;
+use crate::listener::privval::buffer::{Inbox, Outbox, SMALL};
 
 /// An established connection over the stream `S`.
 pub struct SecretConnection<S> {
@@ -61,7 +60,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SecretConnection<S> {
                 more(&mut sealed_in, &mut io, "the handshake").await?;
             }
         };
-        Ok(Self { io, sealer, opener, peer, sealed_in, sealed_out })
+        Ok(Self {
+            io,
+            sealer,
+            opener,
+            peer,
+            sealed_in,
+            sealed_out,
+        })
     }
 
     /// The key that the peer proved to hold.
@@ -69,9 +75,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SecretConnection<S> {
         self.peer
     }
 
-    /// Decrypts everything that has arrived into `plain`, waiting until that is at least one byte;
-    /// returns how many came, 0 at the end of the stream. `expected` is the length at which the caller
-    /// will be content. Cancel-safe.
+    /// Memory held by the buffers, in bytes.
+    #[cfg(test)]
+    pub(in crate::listener::privval) fn capacity(&self) -> usize {
+        self.sealed_in.capacity() + self.sealed_out.capacity()
+    }
+
+    /// Waits for a frame with data, decrypts it and appends its data to `plain`; returns how many bytes came,
+    /// 0 at the end of the stream. One frame at a time: a good message is delivered even when the frame
+    /// after it, which may have arrived with it, is bad. `expected` is the length at which the caller will
+    /// be content. Cancel-safe.
     ///
     /// # Errors
     /// The socket's; a frame that does not open (after which nothing opens); an end inside a frame.
@@ -81,17 +94,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SecretConnection<S> {
         expected: usize,
     ) -> Result<usize, ConnectionError> {
         loop {
-            let mut came: usize = 0;
-            while let Some(frame) = self.sealed_in.front_mut::<SEALED_LEN>() {
+            if let Some(frame) = self.sealed_in.front_mut::<SEALED_LEN>() {
                 let data = self.opener.open(frame)?;
+                let came = data.len();
                 plain.append(data, expected);
-                came = came.saturating_add(data.len());
                 self.sealed_in.consume(SEALED_LEN);
-            }
-            if came > 0 {
-                return Ok(came);
-            }
-            if self.sealed_in.read_from(&mut self.io, READ_LEN).await? == 0 {
+                if came > 0 {
+                    return Ok(came);
+                }
+            } else if self.sealed_in.read_from(&mut self.io, SMALL).await? == 0 {
                 return match self.sealed_in.len() {
                     0 => Ok(0),
                     _ => Err(ConnectionError::Truncated { during: "a frame" }),
@@ -116,7 +127,7 @@ async fn more<S>(inbox: &mut Inbox, io: &mut S, during: &'static str) -> Result<
 where
     S: AsyncRead + Unpin,
 {
-    match inbox.read_from(io, READ_LEN).await? {
+    match inbox.read_from(io, SMALL).await? {
         0 => Err(ConnectionError::Truncated { during }),
         _ => Ok(()),
     }

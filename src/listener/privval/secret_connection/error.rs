@@ -7,7 +7,9 @@ use std::io;
 #[non_exhaustive]
 pub enum ProtocolError {
     /// The first 35 bytes are not an ephemeral public key; most often the peer speaks another protocol.
-    #[error("the peer's first message is not a SecretConnection hello: is this the node's priv_validator_laddr?")]
+    #[error(
+        "the peer's first message is not a SecretConnection hello: is this the node's priv_validator_laddr?"
+    )]
     HelloMalformed,
     /// The peer's ephemeral key is one of the points that make the shared secret known to everybody.
     #[error("the peer's ephemeral key is a low-order point")]

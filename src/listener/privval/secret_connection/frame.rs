@@ -30,7 +30,10 @@ pub struct Sealer {
 impl Sealer {
     /// Starts at nonce 0.
     pub(super) fn new(key: &[u8; 32]) -> Self {
-        Self { cipher: ChaCha20Poly1305::new(key.into()), counter: Counter::default() }
+        Self {
+            cipher: ChaCha20Poly1305::new(key.into()),
+            counter: Counter::default(),
+        }
     }
 
     /// Appends `message` to `out`, cut into as many frames as it needs; nothing for an empty message.
@@ -67,7 +70,11 @@ pub struct Opener {
 impl Opener {
     /// Starts at nonce 0.
     pub(super) fn new(key: &[u8; 32]) -> Self {
-        Self { cipher: ChaCha20Poly1305::new(key.into()), counter: Counter::default(), failed: false }
+        Self {
+            cipher: ChaCha20Poly1305::new(key.into()),
+            counter: Counter::default(),
+            failed: false,
+        }
     }
 
     /// Opens one frame in place and returns its data, which may be empty.
@@ -75,7 +82,10 @@ impl Opener {
     /// # Errors
     /// [`ProtocolError::FrameTag`], [`ProtocolError::ChunkTooLong`], [`ProtocolError::NonceExhausted`];
     /// after any of them [`ProtocolError::Failed`] for ever.
-    pub fn open<'frame>(&mut self, frame: &'frame mut [u8; SEALED_LEN]) -> Result<&'frame [u8], ProtocolError> {
+    pub fn open<'frame>(
+        &mut self,
+        frame: &'frame mut [u8; SEALED_LEN],
+    ) -> Result<&'frame [u8], ProtocolError> {
         if self.failed {
             return Err(ProtocolError::Failed);
         }
@@ -84,15 +94,25 @@ impl Opener {
         opened
     }
 
-    fn open_next<'frame>(&mut self, frame: &'frame mut [u8; SEALED_LEN]) -> Result<&'frame [u8], ProtocolError> {
+    fn open_next<'frame>(
+        &mut self,
+        frame: &'frame mut [u8; SEALED_LEN],
+    ) -> Result<&'frame [u8], ProtocolError> {
         let nonce = self.counter.next()?;
-        let (plain, tag) = frame.split_last_chunk_mut::<TAG_LEN>().ok_or(ProtocolError::Internal)?;
+        let (plain, tag) = frame
+            .split_last_chunk_mut::<TAG_LEN>()
+            .ok_or(ProtocolError::Internal)?;
         self.cipher
             .decrypt_inout_detached(&nonce, &[], (&mut *plain).into(), &Tag::from(*tag))
             .map_err(|_| ProtocolError::FrameTag)?;
-        let (length, data) = plain.split_first_chunk::<LENGTH_LEN>().ok_or(ProtocolError::Internal)?;
+        let (length, data) = plain
+            .split_first_chunk::<LENGTH_LEN>()
+            .ok_or(ProtocolError::Internal)?;
         let claimed = u32::from_le_bytes(*length);
-        usize::try_from(claimed).ok().and_then(|length| data.get(..length)).ok_or(ProtocolError::ChunkTooLong { claimed })
+        usize::try_from(claimed)
+            .ok()
+            .and_then(|length| data.get(..length))
+            .ok_or(ProtocolError::ChunkTooLong { claimed })
     }
 }
 
@@ -128,7 +148,10 @@ mod tests {
     fn a_frame_is_always_1044_bytes_and_opens_to_what_went_in() {
         for len in [1, 2, 1023, 1024] {
             let message = vec![0x5a; len];
-            assert_eq!(Opener::new(&[7; 32]).open(&mut sealed(&message)).unwrap(), message);
+            assert_eq!(
+                Opener::new(&[7; 32]).open(&mut sealed(&message)).unwrap(),
+                message
+            );
         }
         assert_eq!(SEALED_LEN, 1044);
     }
@@ -156,7 +179,9 @@ mod tests {
         let mut frame = [0; SEALED_LEN];
         frame[..4].copy_from_slice(&claimed.to_le_bytes());
         let cipher = ChaCha20Poly1305::new(&[7; 32].into());
-        let tag = cipher.encrypt_inout_detached(&[0; 12].into(), &[], (&mut frame[..PLAIN_LEN]).into()).unwrap();
+        let tag = cipher
+            .encrypt_inout_detached(&[0; 12].into(), &[], (&mut frame[..PLAIN_LEN]).into())
+            .unwrap();
         frame[PLAIN_LEN..].copy_from_slice(&tag);
         frame
     }
@@ -177,7 +202,10 @@ mod tests {
         sealer.counter.0 = u64::MAX - 1;
         sealer.seal(b"last", &mut Vec::new()).unwrap();
         for _ in 0..2 {
-            assert_eq!(sealer.seal(b"one more", &mut Vec::new()), Err(ProtocolError::NonceExhausted));
+            assert_eq!(
+                sealer.seal(b"one more", &mut Vec::new()),
+                Err(ProtocolError::NonceExhausted)
+            );
         }
         let mut opener = Opener::new(&[7; 32]);
         opener.counter.0 = u64::MAX;
@@ -187,7 +215,13 @@ mod tests {
     #[test]
     fn nonces_count_up_little_endian_after_four_zero_bytes() {
         let mut counter = Counter(0x0102);
-        assert_eq!(counter.next().unwrap().as_slice(), [0, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(counter.next().unwrap().as_slice(), [0, 0, 0, 0, 3, 1, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(
+            counter.next().unwrap().as_slice(),
+            [0, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0]
+        );
+        assert_eq!(
+            counter.next().unwrap().as_slice(),
+            [0, 0, 0, 0, 3, 1, 0, 0, 0, 0, 0, 0]
+        );
     }
 }

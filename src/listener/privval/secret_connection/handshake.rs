@@ -89,7 +89,12 @@ impl AwaitingHello {
         }
         let (sealer, opener) = key_schedule::directions(side, dh.as_bytes())?;
         let challenge = key_schedule::challenge(side, &self.public, remote, dh.as_bytes());
-        Ok(AwaitingAuth { sealer, opener, challenge, peer: PeerAuth::new() })
+        Ok(AwaitingAuth {
+            sealer,
+            opener,
+            challenge,
+            peer: PeerAuth::new(),
+        })
     }
 }
 
@@ -130,7 +135,11 @@ impl AwaitingAuth {
         let data = self.opener.open(frame)?;
         Ok(match self.peer.absorb(data, &self.challenge)? {
             None => Step::More(self),
-            Some(peer) => Step::Done(Established { sealer: self.sealer, opener: self.opener, peer }),
+            Some(peer) => Step::Done(Established {
+                sealer: self.sealer,
+                opener: self.opener,
+                peer,
+            }),
         })
     }
 }

@@ -59,7 +59,9 @@ pub(super) fn directions(side: Side, dh: &[u8; 32]) -> Result<(Sealer, Opener), 
 /// 96 bytes: two keys, and a challenge of the protocol's first version that nobody uses any more.
 fn expand(dh: &[u8; 32]) -> Result<Zeroizing<[u8; 96]>, ProtocolError> {
     let mut okm = Zeroizing::new([0; 96]);
-    Hkdf::<Sha256>::new(None, dh).expand(HKDF_INFO, okm.as_mut_slice()).map_err(|_| ProtocolError::Internal)?;
+    Hkdf::<Sha256>::new(None, dh)
+        .expand(HKDF_INFO, okm.as_mut_slice())
+        .map_err(|_| ProtocolError::Internal)?;
     Ok(okm)
 }
 
@@ -78,23 +80,36 @@ mod tests {
         let mut lines = 0;
         for line in GOLDEN.lines().filter(|line| !line.is_empty()) {
             let columns: Vec<&str> = line.split(',').collect();
-            let [secret, local_is_least, recv, send, legacy] = columns[..] else { panic!("{line}") };
+            let [secret, local_is_least, recv, send, legacy] = columns[..] else {
+                panic!("{line}")
+            };
             let dh: [u8; 32] = hex::decode(secret).unwrap().try_into().unwrap();
             let okm = expand(&dh).unwrap();
-            let (first, second) = if local_is_least == "true" { (recv, send) } else { (send, recv) };
+            let (first, second) = if local_is_least == "true" {
+                (recv, send)
+            } else {
+                (send, recv)
+            };
             assert_eq!(hex::encode(&okm[..32]), first);
             assert_eq!(hex::encode(&okm[32..64]), second);
             assert_eq!(hex::encode(&okm[64..]), legacy);
 
             // The keys are used in the direction that the file names.
-            let side = if local_is_least == "true" { Side::Lower } else { Side::Upper };
+            let side = if local_is_least == "true" {
+                Side::Lower
+            } else {
+                Side::Upper
+            };
             let (mut sealer, mut opener) = directions(side, &dh).unwrap();
             let key = |column: &str| -> [u8; 32] { hex::decode(column).unwrap().try_into().unwrap() };
             let mut out = Vec::new();
             sealer.seal(b"out", &mut out).unwrap();
             Sealer::new(&key(recv)).seal(b"in", &mut out).unwrap();
             let (sent, received) = out.split_at_mut(1044);
-            assert_eq!(Opener::new(&key(send)).open(sent.try_into().unwrap()).unwrap(), b"out");
+            assert_eq!(
+                Opener::new(&key(send)).open(sent.try_into().unwrap()).unwrap(),
+                b"out"
+            );
             assert_eq!(opener.open(received.try_into().unwrap()).unwrap(), b"in");
             lines += 1;
         }

@@ -9,13 +9,14 @@
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 use prost::{Message, encoding};
 use sigward_proto::cometbft::{
-    PingResponse, Proposal, PubKeyResponse, PublicKey, RemoteSignerError, SignedProposalResponse, SignedVoteResponse,
-    Vote, public_key::Sum,
+    PingResponse, Proposal, PubKeyResponse, PublicKey, RemoteSignerError, SignedProposalResponse,
+    SignedVoteResponse, Vote, public_key::Sum,
 };
 
 use super::request::Arm;
 
-/// In every response the error is field 2, the unknown ones of later versions hopefully too.
+/// In every response so far the error is field 2; a node that does not find it there sees an empty answer,
+/// which it refuses just as well.
 const ERROR_FIELD: u32 = 2;
 
 /// Most bytes of an error's text.
@@ -82,13 +83,19 @@ impl Reply {
     pub fn vote(mut vote: Vote) -> Self {
         vote.extension = Vec::new();
         vote.non_rp_extension = Vec::new();
-        Self::Vote(SignedVoteResponse { vote: Some(vote), error: None })
+        Self::Vote(SignedVoteResponse {
+            vote: Some(vote),
+            error: None,
+        })
     }
 
     /// The signed proposal.
     #[must_use]
     pub fn proposal(proposal: Proposal) -> Self {
-        Self::Proposal(SignedProposalResponse { proposal: Some(proposal), error: None })
+        Self::Proposal(SignedProposalResponse {
+            proposal: Some(proposal),
+            error: None,
+        })
     }
 
     /// An error in answer to a request in `arm`. `code` is 2 for a conflict, 0 otherwise; a text of more
@@ -97,7 +104,10 @@ impl Reply {
     pub fn error(arm: Arm, code: i32, description: impl Into<String>) -> Self {
         let mut description = description.into();
         description.truncate(description.floor_char_boundary(MAX_DESCRIPTION_LEN));
-        Self::Error { arm, error: RemoteSignerError { code, description } }
+        Self::Error {
+            arm,
+            error: RemoteSignerError { code, description },
+        }
     }
 
     /// Appends the encoded `Message` to `out`.
@@ -115,7 +125,8 @@ impl Reply {
 /// `{arm + 1: {2: error}}`, for arms that have a type and for those that nobody has thought of yet.
 fn encode_error(arm: Arm, error: &RemoteSignerError, out: &mut Vec<u8>) {
     let len = u64::try_from(error.encoded_len()).unwrap_or(u64::MAX);
-    let inner = u64::try_from(key_len(ERROR_FIELD).saturating_add(encoded_len_varint(len))).unwrap_or(u64::MAX);
+    let inner =
+        u64::try_from(key_len(ERROR_FIELD).saturating_add(encoded_len_varint(len))).unwrap_or(u64::MAX);
     encode_key(arm.answer(), WireType::LengthDelimited, out);
     encode_varint(inner.saturating_add(len), out);
     encoding::message::encode(ERROR_FIELD, error, out);

@@ -8,7 +8,9 @@
 
 use prost::Message as _;
 use prost::encoding::{WireType, decode_key, decode_varint};
-use sigward_proto::cometbft::{PingRequest, PubKeyRequest, SignBytesRequest, SignProposalRequest, SignVoteRequest};
+use sigward_proto::cometbft::{
+    PingRequest, PubKeyRequest, SignBytesRequest, SignProposalRequest, SignVoteRequest,
+};
 
 /// The field number of a request in `Message`'s oneof; its answer is the next number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
