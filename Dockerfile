@@ -3,7 +3,7 @@
 #   docker build -t sigward .
 #   docker run --rm -v sigward:/var/lib/sigward --ulimit memlock=16777216 sigward init
 
-# The toolchain of rust-toolchain.toml, on the Debian of the runtime: the binary is linked to that glibc.
+# The release that rust-toolchain.toml pins (keep them in step), on the Debian of the runtime: the binary is linked to that glibc.
 FROM rust:1.95.0-bookworm AS build
 WORKDIR /src
 COPY . .
@@ -24,7 +24,7 @@ ENV SIGWARD_HOME=/var/lib/sigward
 # State on the image's own overlay would be forgotten; sigward refuses it there. One container a volume, ever.
 VOLUME ["/var/lib/sigward"]
 WORKDIR /var/lib/sigward
-# SIGTERM drains what is under way, 5 s at most.
+# SIGTERM finishes what is under way: seconds at most.
 STOPSIGNAL SIGTERM
 # None: /livez and /readyz are on the container's loopback, this image has no HTTP client, and a check that restarts a signer
 # because a node is down does harm.
