@@ -1,7 +1,6 @@
 //! The only place that names concrete types: configuration → store → provider → guard → pipeline → listeners.
 
 mod init;
-mod observers;
 mod offline;
 mod parts;
 mod serve;

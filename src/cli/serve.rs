@@ -7,5 +7,6 @@ use crate::config;
 
 pub(super) fn run(home: &Path) -> anyhow::Result<()> {
     let config = config::load(home)?;
-    app::serve(config)
+    // The soft end takes too long, or was asked for twice: nothing is lost, what was released is on disk.
+    app::serve(&config, |_cut| std::process::abort())
 }

@@ -19,6 +19,8 @@ use super::session::{self, End};
 use super::transport::{Socket, Transport};
 use crate::config::{Host, NodeAddress};
 use crate::sign::ChainSigner;
+use crate::telemetry::metrics::NodeMetrics;
+use crate::telemetry::readiness::Check;
 
 /// Connecting and the handshake, together, take no longer. A second signer that dials a busy node sits in its backlog without
 /// a byte (spec 1.1): this is what bounds that wait.
@@ -27,14 +29,6 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest pause between two attempts.
 const LAST_PAUSE: Duration = Duration::from_secs(1);
-
-/// Who wants to know how the connection is.
-pub trait LinkObserver: Send + Sync {
-    /// A session began.
-    fn connected(&self);
-    /// A session ended, or an attempt failed.
-    fn disconnected(&self);
-}
 
 /// One node of one chain.
 pub struct Link {
@@ -46,8 +40,10 @@ pub struct Link {
     pub signer: ChainSigner,
     /// Our side of the SecretConnection.
     pub identity: Arc<NodeIdentity>,
-    /// Metrics and readiness.
-    pub observer: Arc<dyn LinkObserver>,
+    /// Metrics.
+    pub metrics: NodeMetrics,
+    /// Readiness: failing while the node is out of reach.
+    pub check: Check,
 }
 
 impl fmt::Debug for Link {
@@ -87,10 +83,11 @@ impl Link {
 
     async fn session(&self, transport: Transport, stop: &CancellationToken) {
         tracing::info!(chain = %self.signer.chain, node = %self.node, "connected");
-        self.observer.connected();
+        let _connected = self.metrics.connected();
+        self.check.good();
         let mut messages = Messages::new(transport);
         let end = session::serve(&mut messages, &self.signer, stop).await;
-        self.observer.disconnected();
+        self.check.fail(format!("disconnected: {end}"));
         match end {
             End::Closed | End::Stopping => {
                 tracing::info!(chain = %self.signer.chain, node = %self.node, "disconnected: {end}");
@@ -114,7 +111,7 @@ impl Link {
 
     /// Says once, not ten times a second, that a node is out of reach.
     fn complain(&self, complained: &mut bool, error: &dyn fmt::Display) {
-        self.observer.disconnected();
+        self.check.fail(error.to_string());
         if !std::mem::replace(complained, true) {
             tracing::warn!(
                 chain = %self.signer.chain, node = %self.node,

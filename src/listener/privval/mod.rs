@@ -20,4 +20,4 @@ pub mod session;
 pub mod transport;
 pub mod wire;
 
-pub use dial::{Link, LinkObserver};
+pub use dial::Link;
