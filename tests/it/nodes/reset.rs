@@ -24,14 +24,15 @@ fn reset_node(version: Version, signed_by: SignedBy) {
     // The chain lives on in a full node, which has an unused key of its own.
     let mut archive = Node::new(&stage.home, "b", &stage.chain, SignedBy::Itself);
     archive.peer_with(&stage.node);
+    stage.node.peer_with(&archive);
     archive.start();
-    let height = stage.node.wait_for_growth(10, RECOVERY);
-
-    // Alone with its empty store, so that nothing but refusals can happen.
+    archive.wait_for_height(10, RECOVERY);
     stage.node.kill();
-    stage.node.reset_to_zero();
-    archive.wait_for_height(height, RECOVERY);
+    let highest = archive.height().expect("the archive answers");
     archive.terminate();
+
+    // Alone with its empty store: nothing but refusals can happen.
+    stage.node.reset_to_zero();
     let refused_before = refusals(&stage);
     stage.node.start();
     let refused = poll(RECOVERY, || {
@@ -54,9 +55,13 @@ fn reset_node(version: Version, signed_by: SignedBy) {
 
     // Its peer gives it the blocks; it signs again above the watermark.
     archive.start();
-    stage.node.wait_for_height(height + 3, Duration::from_secs(60));
-    archive.wait_for_height(height + 3, RECOVERY);
-    assert_eq!(stage.node.block_id(height), archive.block_id(height), "one chain");
+    stage.node.wait_for_height(highest + 3, Duration::from_secs(60));
+    archive.wait_for_height(highest + 3, RECOVERY);
+    assert_eq!(
+        stage.node.block_id(highest),
+        archive.block_id(highest),
+        "one chain"
+    );
 
     let records = stage.finish();
     assert!(

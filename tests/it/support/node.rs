@@ -120,6 +120,10 @@ impl Node {
     /// Starts the program; a signer that is to serve it must be dialing already (the first `GetPubKey` waits 3 s only).
     pub(crate) fn start(&mut self) {
         assert!(self.process.is_none(), "the node runs already");
+        // A killed node leaves its socket behind and does not start over it; its operator's service file removes it.
+        if let Some(socket) = self.laddr.strip_prefix("unix://") {
+            let _ = std::fs::remove_file(socket);
+        }
         let mut command = Command::new(&self.program);
         command.arg("start").arg("--home").arg(&self.dir);
         self.process = Some(Process::start(command, &self.log));
