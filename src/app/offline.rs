@@ -3,15 +3,15 @@
 use std::sync::Mutex;
 
 use hyper_util::rt::TokioIo;
-use sigward_policies::model::id::Height;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::parts::{self, Parts};
+use crate::authn;
 use crate::config::Config;
 use crate::listener::grpc::{Services, serve_stream};
-use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::{Above, Adopted, SqliteStore};
 
 /// Bytes in flight between client and services.
 const PIPE: usize = 64 * 1024;
@@ -61,9 +61,7 @@ impl Offline {
     }
 }
 
-/// Opens a state folder whose store or witness was lost: closes every height up to `above`. Says what it did.
-pub fn adopt_state(config: &Config, above: i64) -> anyhow::Result<String> {
-    let above = Height::new(above)?;
-    let adopted = SqliteStore::adopt(&parts::store_options(config), above)?;
-    Ok(adopted.to_string())
+/// Opens a state folder whose store or witness was lost: closes every height up to `above`. No daemon can be running.
+pub fn adopt_state(config: &Config, above: &Above) -> anyhow::Result<Adopted> {
+    Ok(SqliteStore::adopt(&parts::store_options(config), above, &authn::this_process().to_string())?)
 }

@@ -84,7 +84,7 @@ fn kek_source(seal: &SealSource) -> KekSource {
     match seal {
         SealSource::KeyFile(path) => KekSource::KeyFile(path.clone()),
         SealSource::PassphraseFile(path) => {
-            KekSource::PassphraseFile { path: path.clone(), params: ArgonParams::default() }
+            KekSource::PassphraseFile { path: path.clone(), params: ArgonParams::RECOMMENDED }
         }
         SealSource::Credential(name) => KekSource::Credential {
             name: name.clone(),

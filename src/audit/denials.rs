@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{AuditEntry, Gatherer};
-use crate::store::{Batch, Store};
+use super::Gatherer;
+use crate::store::{AuditEntry, Batch, Store};
 
 /// How many denials of a kind are recorded one by one in a second; the rest are counted.
 const PER_SECOND: u32 = 10;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
+use sigward_policies::model::id::{ChainId, Height};
 use sigward_proto::v1::state_service_client::StateServiceClient;
 use sigward_proto::v1::{
     AllowStateRequest, ExportStateRequest, ImportStateRequest, InitStateRequest, ShowStateRequest, SignState,
@@ -14,6 +15,7 @@ use super::client::{explain, with_services};
 use super::keys::read;
 use super::output::Output;
 use crate::app;
+use crate::store::sqlite::{Above, Adopted};
 use crate::config;
 
 #[derive(Debug, clap::Subcommand)]
@@ -67,9 +69,10 @@ pub(super) enum Command {
     },
     /// Open a state folder whose store or witness was lost or is behind: closes every height up to HEIGHT for every key
     Adopt {
-        /// Sign only heights greater than this. Take the highest that any of your chains has seen, and add a margin
-        #[arg(long, value_name = "HEIGHT")]
-        above: i64,
+        /// Sign only heights greater than this: take the highest that the chain has seen, and add a margin. HEIGHT for all
+        /// chains, or CHAIN_ID=HEIGHT for each of them
+        #[arg(long, value_name = "[CHAIN_ID=]HEIGHT", required = true)]
+        above: Vec<String>,
     },
 }
 
@@ -130,10 +133,41 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             Ok(())
         }
         Command::Adopt { above } => {
-            let adopted = app::adopt_state(&config::load(home)?, above)?;
-            output.result(&json!({ "adopted": adopted }), &adopted);
+            adopted(&app::adopt_state(&config::load(home)?, &read_above(&above)?)?, output);
             Ok(())
         }
+    }
+}
+
+fn read_above(words: &[String]) -> anyhow::Result<Above> {
+    let height = |text: &str| -> anyhow::Result<Height> {
+        Ok(Height::new(text.parse().with_context(|| format!("{text} is no height"))?)?)
+    };
+    match words {
+        [one] if !one.contains('=') => Ok(Above::Everywhere(height(one)?)),
+        words => {
+            let each = words.iter().map(|word| {
+                let (chain, text) = word.split_once('=').context("give one height for all, or CHAIN_ID=HEIGHT for each")?;
+                Ok((ChainId::new(chain)?, height(text)?))
+            });
+            Ok(Above::PerChain(each.collect::<anyhow::Result<_>>()?))
+        }
+    }
+}
+
+fn adopted(adopted: &Adopted, output: &Output) {
+    match adopted {
+        Adopted::Closed { store, rows } => output.result(
+            &json!({ "adopted": "closed", "store_id": store.to_string(), "rows": rows }),
+            format!("Store {store} opens again; {rows} rows sign nothing at or below the heights given."),
+        ),
+        Adopted::Replaced { store, aside } => output.result(
+            &json!({ "adopted": "replaced", "store_id": store.to_string(), "aside": aside }),
+            format!(
+                "The store was lost: {store} is new and empty, what was left is in {}.\nNow for each key: sigward keys adopt NAME --above HEIGHT",
+                aside.display()
+            ),
+        ),
     }
 }
 
