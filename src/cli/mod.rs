@@ -97,7 +97,7 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
         Command::State(command) => state::run(command, &home()?, output),
         Command::Audit(command) => audit::run(command, &home()?, output),
         Command::Config(command) => config::run(&command, home, output),
-        Command::Demo(args) => demo::run(&args),
+        Command::Demo(args) => demo::run(&args, cli.json),
         Command::Completions(args) => completions::run::<Cli>(&args),
     }
 }
