@@ -13,3 +13,8 @@ pub fn dialled_node(chain: &ChainId, node: &NodeName) -> Caller {
 pub fn unix_peer(credentials: &tokio::net::unix::UCred) -> Caller {
     Caller::LocalUser { uid: credentials.uid() }
 }
+
+/// The user who runs this very process, for the command line without a daemon.
+pub fn this_process() -> Caller {
+    Caller::LocalUser { uid: rustix::process::geteuid().as_raw() }
+}

@@ -58,7 +58,8 @@ impl Guard {
         receipts
     }
 
-    async fn refresh(&self, store: &Arc<dyn Store>, key: &PublicKey, chain: &ChainId) -> Result<(), Refused> {
+    /// Takes over what the store holds of `key` on `chain`.
+    pub async fn refresh(&self, store: &Arc<dyn Store>, key: &PublicKey, chain: &ChainId) -> Result<(), Refused> {
         let reader = Arc::clone(store);
         let rows = tokio::task::spawn_blocking(move || reader.rows()).await.map_err(|_| {
             Failure::new(FailureCode::StoreUnavailable, "reading the guard rows was interrupted")
@@ -74,7 +75,8 @@ impl Guard {
         match slots.get(&(row.public_key, row.chain.clone())) {
             Some(slot) => slot.set(row.row),
             None => {
-                slots.insert((row.public_key, row.chain), Slot::new(row.row));
+                let slot = Slot::new(row.public_key, row.chain.clone(), row.row);
+                slots.insert((row.public_key, row.chain), slot);
             }
         }
     }

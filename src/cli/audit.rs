@@ -1,5 +1,7 @@
 //! `sigward audit`: read the chain of records, and check that nothing in it was altered.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 use sigward_proto::v1::audit_service_client::AuditServiceClient;
 use sigward_proto::v1::{Decision, Record, TailRequest, VerifyRequest};
@@ -7,7 +9,6 @@ use sigward_proto::v1::{Decision, Record, TailRequest, VerifyRequest};
 use super::client::{explain, with_services};
 use super::exit::CheckFailed;
 use super::output::Output;
-use crate::config::Home;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -27,7 +28,7 @@ pub(super) enum Command {
     Verify,
 }
 
-pub(super) fn run(command: Command, home: &Home, output: &Output) -> anyhow::Result<()> {
+pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Result<()> {
     match command {
         Command::Tail { from, lines, follow } => with_services(home, async |channel| {
             let limit = if lines == 0 { u32::MAX } else { lines };

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::path::Path;
 
 use anyhow::Context as _;
 use hyper_util::rt::TokioIo;
@@ -11,14 +12,14 @@ use tonic::{Code, Status};
 
 use super::exit::RefusedByRule;
 use crate::app;
-use crate::config::{Config, Home};
+use crate::config;
 
 /// Runs `act` with a channel to the admin services.
-pub(super) fn with_services<T, F>(home: &Home, act: impl FnOnce(Channel) -> F) -> anyhow::Result<T>
+pub(super) fn with_services<T, F>(home: &Path, act: impl FnOnce(Channel) -> F) -> anyhow::Result<T>
 where
     F: Future<Output = anyhow::Result<T>>,
 {
-    let config = Config::load(home)?;
+    let config = config::load(home)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let outcome = runtime.block_on(async {
         if let Some(channel) = daemon(&config).await? {
@@ -35,8 +36,8 @@ where
 }
 
 /// A channel to the daemon's admin socket; `None` when nobody listens there.
-async fn daemon(config: &Config) -> anyhow::Result<Option<Channel>> {
-    let path = config.admin.socket.clone();
+async fn daemon(config: &config::Config) -> anyhow::Result<Option<Channel>> {
+    let path = config.admin_socket.clone();
     match UnixStream::connect(&path).await {
         Ok(_listening) => {}
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {

@@ -37,9 +37,6 @@ pub(super) struct DemoArgs {
     /// Leave the folder with both homes and their logs where it is
     #[arg(long)]
     keep: bool,
-    /// Print JSON for scripts instead of text for people
-    #[arg(long)]
-    json: bool,
 }
 
 /// Tells a person, and in JSON tells nobody, what is done next.
@@ -65,8 +62,8 @@ impl Narrator {
 }
 
 /// Runs the demo from the empty folder to the last block.
-pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {
-    let say = Narrator { json: args.json };
+pub(super) fn run(args: &DemoArgs, json: bool) -> anyhow::Result<()> {
+    let say = Narrator { json: json };
     let interrupt = Interrupt::listen().context("cannot listen for Ctrl-C")?;
     let program = node::find(args.cometbft.as_deref())?;
     let folder = Folder::new(args.keep)?;

@@ -14,7 +14,6 @@ use sigward_proto::v1::{
 
 use super::client::{explain, with_services};
 use super::output::Output;
-use crate::config::Home;
 
 /// Files of keys and states are small; anything larger is something else.
 const MAX_FILE: u64 = 64 * 1024;
@@ -93,7 +92,7 @@ pub(super) struct ImportBeginning {
     never_signed: bool,
 }
 
-pub(super) fn run(command: Command, home: &Home, output: &Output) -> anyhow::Result<()> {
+pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Result<()> {
     match command {
         Command::Create { name, algorithm, bech32 } => {
             let key = with_services(home, async |channel| {

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{default_home, Home};
+use crate::config::find_home;
 use output::Output;
 
 /// Signs CometBFT blocks, and never twice.
@@ -74,30 +74,30 @@ enum Command {
 }
 
 /// Runs the command line of this process.
-pub fn main() -> ExitCode {
+///
+/// `cut` ends the process at once: on a second signal, or when a soft end takes too long.
+pub fn main(cut: fn()) -> ExitCode {
     let cli = Cli::parse();
     let output = Output::new(cli.json);
-    match run(cli, &output) {
+    match run(cli, &output, cut) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::report(&error, &output),
     }
 }
 
-fn run(cli: Cli, output: &Output) -> anyhow::Result<()> {
-    let home = || -> anyhow::Result<Home> {
-        Ok(match &cli.home {
-            Some(path) => Home::new(path)?,
-            None => default_home()?,
-        })
+fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
+    let home = || -> anyhow::Result<PathBuf> {
+        let home = find_home(cli.home.as_deref(), |name| std::env::var_os(name))?;
+        Ok(std::path::absolute(home)?)
     };
     match cli.command {
         Command::Init => init::run(&home()?, output),
-        Command::Serve => serve::run(&home()?),
+        Command::Serve => serve::run(&home()?, cut),
         Command::Keys(command) => keys::run(command, &home()?, output),
         Command::State(command) => state::run(command, &home()?, output),
         Command::Audit(command) => audit::run(command, &home()?, output),
         Command::Config(command) => config::run(&command, home, output),
-        Command::Demo(args) => demo::run(&args),
+        Command::Demo(args) => demo::run(&args, cli.json),
         Command::Completions(args) => completions::run::<Cli>(&args),
     }
 }

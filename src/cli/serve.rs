@@ -1,9 +1,12 @@
 //! `sigward serve`: sign until told to stop.
 
-use crate::app;
-use crate::config::{Config, Home};
+use std::path::Path;
 
-pub(super) fn run(home: &Home) -> anyhow::Result<()> {
-    let config = Config::load(home)?;
-    app::serve(config)
+use crate::app;
+use crate::config;
+
+pub(super) fn run(home: &Path, cut: fn()) -> anyhow::Result<()> {
+    let config = config::load(home)?;
+    // Ending hard loses nothing: what was released is on disk.
+    app::serve(&config, move |_why| cut())
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
+use sigward_policies::model::id::{ChainId, Height};
 use sigward_proto::v1::state_service_client::StateServiceClient;
 use sigward_proto::v1::{
     AllowStateRequest, ExportStateRequest, ImportStateRequest, InitStateRequest, ShowStateRequest, SignState,
@@ -14,7 +15,8 @@ use super::client::{explain, with_services};
 use super::keys::read;
 use super::output::Output;
 use crate::app;
-use crate::config::{Config, Home};
+use crate::store::sqlite::{Above, Adopted};
+use crate::config;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -67,9 +69,10 @@ pub(super) enum Command {
     },
     /// Open a state folder whose store or witness was lost or is behind: closes every height up to HEIGHT for every key
     Adopt {
-        /// Sign only heights greater than this. Take the highest that any of your chains has seen, and add a margin
-        #[arg(long, value_name = "HEIGHT")]
-        above: i64,
+        /// Sign only heights greater than this: take the highest that the chain has seen, and add a margin. HEIGHT for all
+        /// chains, or CHAIN_ID=HEIGHT for each of them
+        #[arg(long, value_name = "[CHAIN_ID=]HEIGHT", required = true)]
+        above: Vec<String>,
     },
 }
 
@@ -84,7 +87,7 @@ pub(super) struct Row {
     chain: String,
 }
 
-pub(super) fn run(command: Command, home: &Home, output: &Output) -> anyhow::Result<()> {
+pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Result<()> {
     match command {
         Command::Show { key, chain } => {
             let states = with_services(home, async |channel| {
@@ -130,15 +133,46 @@ pub(super) fn run(command: Command, home: &Home, output: &Output) -> anyhow::Res
             Ok(())
         }
         Command::Adopt { above } => {
-            let adopted = app::adopt_state(&Config::load(home)?, above)?;
-            output.result(&json!({ "adopted": adopted }), &adopted);
+            adopted(&app::adopt_state(&config::load(home)?, &read_above(&above)?)?, output);
             Ok(())
         }
     }
 }
 
+fn read_above(words: &[String]) -> anyhow::Result<Above> {
+    let height = |text: &str| -> anyhow::Result<Height> {
+        Ok(Height::new(text.parse().with_context(|| format!("{text} is no height"))?)?)
+    };
+    match words {
+        [one] if !one.contains('=') => Ok(Above::Everywhere(height(one)?)),
+        words => {
+            let each = words.iter().map(|word| {
+                let (chain, text) = word.split_once('=').context("give one height for all, or CHAIN_ID=HEIGHT for each")?;
+                Ok((ChainId::new(chain)?, height(text)?))
+            });
+            Ok(Above::PerChain(each.collect::<anyhow::Result<_>>()?))
+        }
+    }
+}
+
+fn adopted(adopted: &Adopted, output: &Output) {
+    match adopted {
+        Adopted::Closed { store, rows } => output.result(
+            &json!({ "adopted": "closed", "store_id": store.to_string(), "rows": rows }),
+            format!("Store {store} opens again; {rows} rows sign nothing at or below the heights given."),
+        ),
+        Adopted::Replaced { store, aside } => output.result(
+            &json!({ "adopted": "replaced", "store_id": store.to_string(), "aside": aside }),
+            format!(
+                "The store was lost: {store} is new and empty, what was left is in {}.\nNow for each key: sigward keys adopt NAME --above HEIGHT",
+                aside.display()
+            ),
+        ),
+    }
+}
+
 /// The file is made before the key is stopped: a path that cannot be written must not cost the key.
-fn export(row: Row, file: &Path, home: &Home, output: &Output) -> anyhow::Result<()> {
+fn export(row: Row, file: &Path, home: &Path, output: &Output) -> anyhow::Result<()> {
     let mut out = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)

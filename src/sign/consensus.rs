@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sigward_hsm::provider::ProviderError;
+use sigward_hsm::error::ProviderError;
 use sigward_hsm::verify::VerifyError;
 use sigward_policies::decision::{Failure, FailureCode, Refusal, Refused};
 use sigward_policies::double_sign::{Limits, Slot};
@@ -16,48 +16,24 @@ use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::ChainId;
 use sigward_policies::model::operation::Operation;
-use sigward_policies::model::payload::{Consensus, Position};
+use sigward_policies::model::payload::Consensus;
 use sigward_policies::proof::{
     self, ConsensusReply, Joined, Mismatch, Payload, Receipt, Received, RequestId, SignOrder, ToCommit, ToVerify,
     Unreleased, Verified,
 };
 use tokio::sync::oneshot;
 
-use crate::audit;
+use crate::audit::{self, Asked};
 use crate::authz::Authorizer;
 use crate::clock::Clock;
 use crate::crash::crash_point;
 use crate::guard;
 use crate::keyring::ConsensusKey;
 use crate::store::{self, Batch, Store};
+use crate::telemetry::metrics::{ChainMetrics, Served, SignMetrics, Stage};
 
 /// A node waits 5 s for a reply before it drops the connection (CometBFT `privval/signer_endpoint.go`): answer before that.
 pub const DEADLINE: Duration = Duration::from_secs(4);
-
-/// A part of the way of a request, as metrics name it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Stage {
-    /// Authorization and guard, with the wait for another request on the same key.
-    Guard,
-    /// The key signs.
-    Provider,
-    /// The signature is checked, beside the commit.
-    Verify,
-    /// From handing over to the store until the receipt.
-    Commit,
-    /// All of it.
-    Total,
-}
-
-/// Who wants to know how requests went: metrics, and the log of alarms.
-pub trait Observer: Send + Sync {
-    /// How long a stage took.
-    fn stage(&self, operation: Operation, stage: Stage, took: Duration);
-    /// A reply left; `repeat` if it was stored.
-    fn released(&self, operation: Operation, position: Position, repeat: bool);
-    /// A request got no signature.
-    fn refused(&self, operation: Option<Operation>, refused: &Refused);
-}
 
 /// Everything that one node's connection needs to have its chain's key sign.
 pub struct ChainSigner {
@@ -79,8 +55,10 @@ pub struct ChainSigner {
     pub denials: Arc<audit::Denials>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Metrics.
-    pub observer: Arc<dyn Observer>,
+    /// Metrics of requests.
+    pub metrics: Arc<SignMetrics>,
+    /// Metrics of the chain.
+    pub chain_metrics: Arc<ChainMetrics>,
 }
 
 impl fmt::Debug for ChainSigner {
@@ -98,22 +76,15 @@ impl ChainSigner {
     /// Counts and records a request that was refused before it had a payload; hands the refusal on to the caller.
     pub fn refuse_at_edge(&self, refusal: Refusal) -> Refused {
         let refused = Refused::Denied(refusal);
-        self.observer.refused(None, &refused);
-        self.denials.note(audit::of_refusal(
-            &self.caller,
-            None,
-            self.public_key(),
-            &self.chain,
-            None,
-            &refused,
-            self.clock.unix_micros(),
-        ));
+        self.chain_metrics.refused(&refused);
+        let asked = Asked::act(&self.caller, "sign.cometbft", Some(*self.public_key()), Some(self.chain.clone()));
+        self.record(asked, &refused);
         refused
     }
 
     /// Judges, signs, verifies and records `payload`, within [`DEADLINE`].
     pub async fn sign(&self, payload: Consensus) -> Result<ConsensusReply, Refused> {
-        let (operation, position) = (payload.operation(), payload.message().position());
+        let (operation, message) = (payload.operation(), *payload.message());
         let started = Instant::now();
         let outcome = match tokio::time::timeout(DEADLINE, self.way(payload)).await {
             Ok(outcome) => outcome,
@@ -123,26 +94,25 @@ impl ChainSigner {
             )
             .into()),
         };
-        self.observer.stage(operation, Stage::Total, started.elapsed());
+        self.metrics.took(operation, Stage::Total, started.elapsed());
         match outcome {
             Ok((reply, repeat)) => {
-                self.observer.released(operation, position, repeat);
+                self.metrics.served(operation, if repeat { Served::Replayed } else { Served::Signed });
+                self.chain_metrics.signed(message.position().height);
                 Ok(reply)
             }
             Err(refused) => {
-                self.observer.refused(Some(operation), &refused);
-                self.denials.note(audit::of_refusal(
-                    &self.caller,
-                    Some(operation),
-                    self.public_key(),
-                    &self.chain,
-                    Some(position),
-                    &refused,
-                    self.clock.unix_micros(),
-                ));
+                self.metrics.refused(operation, &refused);
+                self.chain_metrics.refused(&refused);
+                self.record(Asked::message(&self.caller, self.public_key(), &self.chain, operation, &message), &refused);
                 Err(refused)
             }
         }
+    }
+
+    fn record(&self, asked: Asked, refused: &Refused) {
+        let entry = audit::of_refusal(asked, refused, self.clock.unix_micros());
+        self.denials.note(self.store.as_ref(), entry);
     }
 
     async fn way(&self, payload: Consensus) -> Result<(ConsensusReply, bool), Refused> {
@@ -161,13 +131,13 @@ impl ChainSigner {
         let permit = rules.judge(&received).into_result()?;
         let cleared = guard::clear(&self.slot, &received, self.limits, self.clock.unix_seconds()).await.into_result()?;
         let joined = proof::join(received, permit, cleared).map_err(mismatch)?;
-        self.observer.stage(operation, Stage::Guard, judging.elapsed());
+        self.metrics.took(operation, Stage::Guard, judging.elapsed());
 
         match joined {
             Joined::Order(order) => {
                 let signing = Instant::now();
                 let unreleased = self.have_signed(order).await?;
-                self.observer.stage(operation, Stage::Provider, signing.elapsed());
+                self.metrics.took(operation, Stage::Provider, signing.elapsed());
                 crash_point!("sign_before_commit");
                 let to_commit = unreleased.to_commit();
                 let repeat = to_commit.is_repeat();
@@ -223,10 +193,10 @@ impl ChainSigner {
 
         let verifying = Instant::now();
         let verified = self.key.verifier.check(to_verify);
-        self.observer.stage(operation, Stage::Verify, verifying.elapsed());
+        self.metrics.took(operation, Stage::Verify, verifying.elapsed());
 
         let receipts = told.await.map_err(|_dropped| store::stopped())?;
-        self.observer.stage(operation, Stage::Commit, committing.elapsed());
+        self.metrics.took(operation, Stage::Commit, committing.elapsed());
         // The commit counts even if the check fails: the position is burnt, and the alarm is raised below.
         let verified = verified.map_err(|error| verification_failed(&error))?;
         let receipt = receipts?.signature.ok_or_else(|| {

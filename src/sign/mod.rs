@@ -2,4 +2,4 @@
 
 pub mod consensus;
 
-pub use consensus::{ChainSigner, Observer, Stage};
+pub use consensus::{ChainSigner, DEADLINE};

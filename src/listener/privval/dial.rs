@@ -17,8 +17,10 @@ use super::framing::Messages;
 use super::secret_connection::{ConnectionError, Identity, SecretConnection};
 use super::session::{self, End};
 use super::transport::{Socket, Transport};
-use crate::config::NodeAddress;
+use crate::config::{Host, NodeAddress};
 use crate::sign::ChainSigner;
+use crate::telemetry::metrics::NodeMetrics;
+use crate::telemetry::readiness::Check;
 
 /// Connecting and the handshake, together, take no longer. A second signer that dials a busy node sits in its backlog without
 /// a byte (spec 1.1): this is what bounds that wait.
@@ -27,14 +29,6 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest pause between two attempts.
 const LAST_PAUSE: Duration = Duration::from_secs(1);
-
-/// Who wants to know how the connection is.
-pub trait LinkObserver: Send + Sync {
-    /// A session began.
-    fn connected(&self);
-    /// A session ended, or an attempt failed.
-    fn disconnected(&self);
-}
 
 /// One node of one chain.
 pub struct Link {
@@ -46,8 +40,10 @@ pub struct Link {
     pub signer: ChainSigner,
     /// Our side of the SecretConnection.
     pub identity: Arc<NodeIdentity>,
-    /// Metrics and readiness.
-    pub observer: Arc<dyn LinkObserver>,
+    /// Metrics.
+    pub metrics: NodeMetrics,
+    /// Readiness: failing while the node is out of reach.
+    pub check: Check,
 }
 
 impl fmt::Debug for Link {
@@ -87,10 +83,11 @@ impl Link {
 
     async fn session(&self, transport: Transport, stop: &CancellationToken) {
         tracing::info!(chain = %self.signer.chain, node = %self.node, "connected");
-        self.observer.connected();
+        let _connected = self.metrics.connected();
+        self.check.good();
         let mut messages = Messages::new(transport);
         let end = session::serve(&mut messages, &self.signer, stop).await;
-        self.observer.disconnected();
+        self.check.fail(format!("disconnected: {end}"));
         match end {
             End::Closed | End::Stopping => {
                 tracing::info!(chain = %self.signer.chain, node = %self.node, "disconnected: {end}");
@@ -103,8 +100,7 @@ impl Link {
         match &self.address {
             NodeAddress::Unix(path) => Ok(Transport::plain(Socket::Unix(UnixStream::connect(path).await?))),
             NodeAddress::Tcp { host, port } => {
-                // Resolved at each attempt: the node may have moved.
-                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                let stream = connect(host, *port).await?;
                 stream.set_nodelay(true)?;
                 rustix::net::sockopt::set_socket_keepalive(&stream, true).map_err(io::Error::from)?;
                 let identity = Challenged(&self.identity);
@@ -115,7 +111,7 @@ impl Link {
 
     /// Says once, not ten times a second, that a node is out of reach.
     fn complain(&self, complained: &mut bool, error: &dyn fmt::Display) {
-        self.observer.disconnected();
+        self.check.fail(error.to_string());
         if !std::mem::replace(complained, true) {
             tracing::warn!(
                 chain = %self.signer.chain, node = %self.node,
@@ -125,16 +121,32 @@ impl Link {
     }
 }
 
+/// A name is resolved at each attempt, as the node may have moved; `localhost` is this machine or nothing.
+async fn connect(host: &Host, port: u16) -> io::Result<TcpStream> {
+    match host {
+        Host::Ip(ip) => TcpStream::connect((*ip, port)).await,
+        Host::Name(name) if name == "localhost" => {
+            let here: Vec<_> =
+                tokio::net::lookup_host((name.as_str(), port)).await?.filter(|at| at.ip().is_loopback()).collect();
+            TcpStream::connect(here.as_slice()).await
+        }
+        Host::Name(name) => TcpStream::connect((name.as_str(), port)).await,
+    }
+}
+
 /// The node identity as the handshake wants it.
 struct Challenged<'a>(&'a NodeIdentity);
 
 impl Identity for Challenged<'_> {
     fn public_key(&self) -> [u8; 32] {
-        self.0.public_key()
+        let mut raw = [0; 32];
+        raw.iter_mut().zip(self.0.public_key().as_bytes()).for_each(|(to, from)| *to = *from);
+        raw
     }
 
     fn sign_challenge(&self, challenge: &[u8; 32]) -> [u8; 64] {
-        self.0.sign_challenge(challenge)
+        // A signature of zeros is none: the peer ends the handshake.
+        self.0.sign_challenge(challenge).map_or([0; 64], |signature| signature.0)
     }
 }
 

@@ -1,0 +1,50 @@
+//! Denials on their way to the chain: gathered, so that a flood of them neither fills the disk nor slows a vote.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::Gatherer;
+use crate::store::{AuditEntry, Batch, Store};
+
+/// How many denials of a kind are recorded one by one in a second; the rest are counted.
+const PER_SECOND: u32 = 10;
+
+/// The gatherer of a running daemon.
+#[derive(Debug)]
+pub struct Denials(Mutex<Gatherer>);
+
+impl Default for Denials {
+    fn default() -> Self {
+        Self(Mutex::new(Gatherer::new(PER_SECOND)))
+    }
+}
+
+impl Denials {
+    /// Records a denial, or counts it. Nobody waits for it: the refusal itself changes nothing.
+    pub fn note(&self, store: &dyn Store, entry: AuditEntry) {
+        let entries = self.lock().take(entry);
+        record(store, entries);
+    }
+
+    /// Records what was counted in seconds that are over.
+    pub fn flush(&self, store: &dyn Store, now_micros: i64) {
+        let entries = self.lock().flush(now_micros);
+        record(store, entries);
+    }
+
+    /// Records all that was counted: sigward is stopping.
+    pub fn flush_all(&self, store: &dyn Store) {
+        let entries = self.lock().flush_all();
+        record(store, entries);
+    }
+
+    /// Every change of the gatherer is whole by itself.
+    fn lock(&self) -> MutexGuard<'_, Gatherer> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn record(store: &dyn Store, entries: Vec<AuditEntry>) {
+    if !entries.is_empty() {
+        store.commit(Batch::record(entries), Box::new(|_outcome| {}));
+    }
+}

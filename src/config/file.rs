@@ -1,0 +1,88 @@
+//! The file: from a folder to a [`Config`], and what each way of not being readable is called.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::error::{ConfigCode, ConfigError, Place};
+use super::{Config, MAX_CONFIG_BYTES, parse};
+
+/// The name of the file in its folder.
+pub const FILE_NAME: &str = "sigward.toml";
+
+/// Reads `sigward.toml` of the folder `home`. Paths in it become absolute, `home` being made so first.
+pub fn load(home: &Path) -> Result<Config, ConfigError> {
+    let home = std::path::absolute(home).map_err(|error| {
+        ConfigError::new(
+            ConfigCode::Unreadable,
+            format!("the folder {} cannot be made absolute: {error}", home.display()),
+            "name the folder with --home DIR",
+        )
+        .because(error)
+    })?;
+    let path = home.join(FILE_NAME);
+    read(&path)
+        .and_then(|text| parse(&text, &home))
+        .map_err(|error| error.in_file(&path))
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    // Asked before opening: opening a pipe would wait for its writer.
+    let about = std::fs::metadata(path).map_err(unreadable)?;
+    if !about.is_file() {
+        return Err(ConfigError::new(
+            ConfigCode::Unreadable,
+            "this is not a file",
+            "put a file there, or name another folder with --home DIR",
+        ));
+    }
+    if about.mode() & 0o002 != 0 {
+        return Err(ConfigError::invalid(
+            "everybody on this machine may write this file, and so choose whom sigward signs for",
+            "take that right away: chmod o-w",
+        ));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_CONFIG_BYTES as u64 + 1).read_to_end(&mut bytes))
+        .map_err(unreadable)?;
+    if bytes.len() > MAX_CONFIG_BYTES {
+        return Err(too_large());
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes());
+        let mut refused = ConfigError::invalid("this byte is not UTF-8", "save the file as UTF-8 text");
+        refused.place = Some(Place::of(&text, good));
+        refused
+    })
+}
+
+fn unreadable(error: io::Error) -> ConfigError {
+    let (code, message, advice) = match error.kind() {
+        io::ErrorKind::NotFound => (
+            ConfigCode::Missing,
+            "there is no configuration here".to_owned(),
+            "make one with `sigward init`, or name its folder with --home DIR",
+        ),
+        io::ErrorKind::PermissionDenied => (
+            ConfigCode::Unreadable,
+            "this user may not read it".to_owned(),
+            "run sigward as the user who owns it",
+        ),
+        _ => (
+            ConfigCode::Unreadable,
+            error.to_string(),
+            "see that the file and its disk are in order",
+        ),
+    };
+    ConfigError::new(code, message, advice).because(error)
+}
+
+pub(super) fn too_large() -> ConfigError {
+    ConfigError::invalid(
+        format!("the file has more than {MAX_CONFIG_BYTES} bytes"),
+        "a configuration is small; see that this is the right file",
+    )
+}

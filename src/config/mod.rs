@@ -1,0 +1,193 @@
+//! Configuration [1]: `sigward.toml`, from text to values that are valid by construction. May import `policies` only.
+//!
+//! [`parse`] is pure: text and a folder in, a [`Config`] or one [`ConfigError`] out. Nothing outside this module meets a value
+//! that was not judged; nothing in it opens a file that the configuration names.
+//!
+//! *Invariants:* unknown fields refuse; relative paths are made absolute at the file's folder; no listener off loopback exists; a
+//! TCP link off loopback exists only where the file says `unauthenticated = "private-network"`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use sigward_policies::double_sign::Limits;
+use sigward_policies::model::id::{ChainId, KeyName, NodeName};
+
+mod address;
+mod chain;
+mod error;
+mod file;
+mod home;
+mod raw;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+pub use address::{Host, MAX_SOCKET_PATH, NodeAddress, Reach};
+pub use error::{ConfigCode, ConfigError, Place};
+pub use file::{FILE_NAME, load};
+pub use home::find_home;
+
+/// Largest configuration that is read, in bytes.
+pub const MAX_CONFIG_BYTES: usize = 1 << 20;
+
+/// The default configuration, every field with its comment: `sigward config print-default`, and what `init` writes.
+pub const DEFAULT: &str = include_str!("default.toml");
+
+/// A configuration that can be acted upon. Paths are absolute if the folder given to [`parse`] was.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// Where state lives.
+    pub store: StoreConfig,
+    /// What opens sealed keys.
+    pub seal: SealSource,
+    /// Where sealed keys live.
+    pub keys: KeysConfig,
+    /// The file of the node identity (SecretConnection).
+    pub identity: PathBuf,
+    /// The admin socket.
+    pub admin_socket: PathBuf,
+    /// Where health and metrics are served; loopback. None when switched off.
+    pub http: Option<SocketAddr>,
+    /// What the log looks like.
+    pub log: LogConfig,
+    /// The chains, in the order of the file; ids are distinct.
+    pub chains: Vec<ChainConfig>,
+}
+
+/// `[store]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoreConfig {
+    /// The folder.
+    pub dir: PathBuf,
+    /// The witness file.
+    pub witness: PathBuf,
+    /// Whether file systems that may forget are accepted.
+    pub allow_volatile: bool,
+}
+
+/// `[seal]`: where the key-encryption key comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SealSource {
+    /// A file of 32 bytes.
+    KeyFile(PathBuf),
+    /// A passphrase in a file.
+    PassphraseFile(PathBuf),
+    /// A systemd credential, by name: a file in `$CREDENTIALS_DIRECTORY` (systemd.exec(5)).
+    Credential(String),
+}
+
+/// `[keys]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeysConfig {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Whether sigward runs where memory cannot be locked.
+    pub allow_unlocked_memory: bool,
+}
+
+/// `[log]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogConfig {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// Levels in the words of `tracing_subscriber::EnvFilter`; every level in it is a known one.
+    pub level: String,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[[chain]]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ChainConfig {
+    /// The chain.
+    pub id: ChainId,
+    /// The key that signs for it.
+    pub key: KeyName,
+    /// Whether the key may serve other chains that say so too.
+    pub shared: bool,
+    /// The guard's settings.
+    pub limits: Limits,
+    /// Its nodes; names are distinct within the chain, addresses in the whole file.
+    pub nodes: Vec<NodeConfig>,
+}
+
+/// `[[chain.node]]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeConfig {
+    /// What the operator calls it.
+    pub name: NodeName,
+    /// Where it listens. Leaves the machine only where the file accepts that the link is unauthenticated.
+    pub address: NodeAddress,
+}
+
+/// Reads a configuration. Pure; `base` is what relative paths are relative to. Refuses text above [`MAX_CONFIG_BYTES`].
+pub fn parse(text: &str, base: &Path) -> Result<Config, ConfigError> {
+    if text.len() > MAX_CONFIG_BYTES {
+        return Err(file::too_large());
+    }
+    let raw: raw::RawConfig = toml::from_str(text).map_err(|error| ConfigError::from_toml(text, error))?;
+    validate::config(raw, &validate::Source { text, base })
+}
+
+impl Config {
+    /// What an operator should hear at every start, one sentence each: settings that are allowed and not safe everywhere.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut said = Vec::new();
+        if self.store.allow_volatile {
+            said.push(
+                "store.allow_volatile: a state that is forgotten is a double sign; for development only"
+                    .to_owned(),
+            );
+        }
+        if self.keys.allow_unlocked_memory {
+            said.push(
+                "keys.allow_unlocked_memory: secrets may reach the swap; for development only".to_owned(),
+            );
+        }
+        for chain in &self.chains {
+            if chain.shared {
+                said.push(format!(
+                    "chain {}: key {} may serve other chains too; a slash on one can be a slash on all",
+                    chain.id, chain.key
+                ));
+            }
+            if chain.nodes.is_empty() {
+                said.push(format!(
+                    "chain {}: no node; nothing asks for its signatures",
+                    chain.id
+                ));
+            }
+            for node in chain.unauthenticated() {
+                said.push(format!(
+                    "chain {}: node {} at {} is not authenticated; whoever owns that route gets signatures",
+                    chain.id, node.name, node.address
+                ));
+            }
+        }
+        said
+    }
+
+    /// How many links leave the machine without authentication.
+    pub fn unauthenticated_links(&self) -> usize {
+        self.chains
+            .iter()
+            .map(|chain| chain.unauthenticated().count())
+            .sum()
+    }
+}
+
+impl ChainConfig {
+    fn unauthenticated(&self) -> impl Iterator<Item = &NodeConfig> {
+        self.nodes
+            .iter()
+            .filter(|node| node.address.reach() == Reach::Network)
+    }
+}

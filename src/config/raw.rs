@@ -1,0 +1,96 @@
+//! `sigward.toml` as it is written, before anything is believed: one struct a table, every unknown field refused.
+//!
+//! Values keep their place in the file (`Spanned`), so that a refusal can point at them. No `flatten` and no `untagged`: both
+//! would let unknown fields through or blur the error.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+/// Text with its place.
+pub(super) type Text = Spanned<String>;
+/// A number with its place.
+pub(super) type Number = Spanned<i64>;
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawConfig {
+    pub(super) store: Option<RawStore>,
+    pub(super) seal: Option<Spanned<RawSeal>>,
+    pub(super) keys: Option<RawKeys>,
+    pub(super) identity: Option<RawIdentity>,
+    pub(super) admin: Option<RawAdmin>,
+    pub(super) http: Option<RawHttp>,
+    pub(super) log: Option<RawLog>,
+    #[serde(default)]
+    pub(super) chain: Vec<RawChain>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawStore {
+    pub(super) dir: Option<Text>,
+    pub(super) witness: Option<Text>,
+    pub(super) allow_volatile: Option<bool>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSeal {
+    pub(super) key_file: Option<Text>,
+    pub(super) passphrase_file: Option<Text>,
+    pub(super) credential: Option<Text>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawKeys {
+    pub(super) dir: Option<Text>,
+    pub(super) allow_unlocked_memory: Option<bool>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawIdentity {
+    pub(super) file: Option<Text>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAdmin {
+    pub(super) socket: Option<Text>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawHttp {
+    pub(super) listen: Option<Text>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLog {
+    pub(super) format: Option<Text>,
+    pub(super) level: Option<Text>,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawChain {
+    pub(super) id: Text,
+    pub(super) key: Text,
+    pub(super) shared: Option<bool>,
+    pub(super) strict_extensions: Option<bool>,
+    pub(super) height_jump: Option<Number>,
+    pub(super) heights_per_second: Option<Number>,
+    pub(super) round_jump: Option<Number>,
+    #[serde(default)]
+    pub(super) node: Vec<RawNode>,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawNode {
+    pub(super) name: Text,
+    pub(super) address: Text,
+    pub(super) unauthenticated: Option<Text>,
+}

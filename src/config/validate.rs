@@ -1,0 +1,264 @@
+//! From what is written to what holds: the tables that stand alone. Chains are in chain.rs.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+
+use super::error::{ConfigError, quote};
+use super::raw::{RawConfig, RawHttp, RawKeys, RawLog, RawSeal, RawStore, Text};
+use super::{
+    Config, KeysConfig, LogConfig, LogFormat, MAX_SOCKET_PATH, SealSource, StoreConfig, chain, suggest,
+};
+
+/// Where health and metrics are served unless the file says otherwise.
+const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 26650);
+const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+
+/// The file and the folder it stands in.
+pub(super) struct Source<'a> {
+    pub(super) text: &'a str,
+    pub(super) base: &'a Path,
+}
+
+impl Source<'_> {
+    /// A refusal that points at `value`.
+    pub(super) fn bad<T>(
+        &self,
+        value: &Spanned<T>,
+        key: impl Into<String>,
+        message: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> ConfigError {
+        ConfigError::invalid(message, advice)
+            .at(self.text, &value.span())
+            .key(key)
+    }
+
+    fn path(&self, value: Option<&Text>, key: &str, default: &str) -> Result<PathBuf, ConfigError> {
+        let Some(value) = value else {
+            return Ok(self.base.join(default));
+        };
+        let text = value.as_ref();
+        if text.is_empty() || text.contains('\0') {
+            return Err(self.bad(
+                value,
+                key,
+                format!("{} is no path", quote(text)),
+                format!("name a path, or leave the field out for {default:?}"),
+            ));
+        }
+        Ok(self.base.join(text))
+    }
+}
+
+pub(super) fn config(raw: RawConfig, source: &Source<'_>) -> Result<Config, ConfigError> {
+    let admin = raw.admin.unwrap_or_default().socket;
+    let config = Config {
+        store: store(&raw.store.unwrap_or_default(), source)?,
+        seal: seal(raw.seal.as_ref(), source)?,
+        keys: keys(&raw.keys.unwrap_or_default(), source)?,
+        identity: source.path(
+            raw.identity.unwrap_or_default().file.as_ref(),
+            "identity.file",
+            "identity.key",
+        )?,
+        admin_socket: admin_socket(admin.as_ref(), source)?,
+        http: http(&raw.http.unwrap_or_default(), source)?,
+        log: log(&raw.log.unwrap_or_default(), source)?,
+        chains: chain::chains(&raw.chain, source)?,
+    };
+    paths_are_distinct(&config)?;
+    Ok(config)
+}
+
+fn store(raw: &RawStore, source: &Source<'_>) -> Result<StoreConfig, ConfigError> {
+    let dir = source.path(raw.dir.as_ref(), "store.dir", "state")?;
+    let witness = match &raw.witness {
+        None => dir.join("witness"),
+        witness => source.path(witness.as_ref(), "store.witness", "state/witness")?,
+    };
+    Ok(StoreConfig {
+        dir,
+        witness,
+        allow_volatile: raw.allow_volatile.unwrap_or(false),
+    })
+}
+
+fn seal(raw: Option<&Spanned<RawSeal>>, source: &Source<'_>) -> Result<SealSource, ConfigError> {
+    let default = "seal.key";
+    let Some(table) = raw else {
+        return Ok(SealSource::KeyFile(source.base.join(default)));
+    };
+    let advice = "name exactly one of key_file, passphrase_file and credential";
+    let raw = table.as_ref();
+    match (&raw.key_file, &raw.passphrase_file, &raw.credential) {
+        (file @ Some(_), None, None) => source
+            .path(file.as_ref(), "seal.key_file", default)
+            .map(SealSource::KeyFile),
+        (None, file @ Some(_), None) => source
+            .path(file.as_ref(), "seal.passphrase_file", "passphrase")
+            .map(SealSource::PassphraseFile),
+        (None, None, Some(name)) => credential(name, source),
+        (None, None, None) => Err(source.bad(
+            table,
+            "seal",
+            "the table names nothing that opens the keys",
+            advice,
+        )),
+        (_, second @ Some(_), _) | (_, _, second) => {
+            let place = second.as_ref().map_or(table.span(), Spanned::span);
+            Err(
+                ConfigError::invalid("the table names more than one thing that opens the keys", advice)
+                    .at(source.text, &place)
+                    .key("seal"),
+            )
+        }
+    }
+}
+
+/// A credential's name becomes a file name in `$CREDENTIALS_DIRECTORY`: it must not lead out of it.
+fn credential(name: &Text, source: &Source<'_>) -> Result<SealSource, ConfigError> {
+    let text = name.as_ref();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    if text.is_empty() || text.len() > 255 || text.starts_with('.') || !text.bytes().all(plain) {
+        return Err(source.bad(
+            name,
+            "seal.credential",
+            format!("{} is no name of a systemd credential", quote(text)),
+            "use the name that stands in LoadCredentialEncrypted= of the unit, such as sigward-seal",
+        ));
+    }
+    Ok(SealSource::Credential(text.clone()))
+}
+
+fn keys(raw: &RawKeys, source: &Source<'_>) -> Result<KeysConfig, ConfigError> {
+    Ok(KeysConfig {
+        dir: source.path(raw.dir.as_ref(), "keys.dir", "keys")?,
+        allow_unlocked_memory: raw.allow_unlocked_memory.unwrap_or(false),
+    })
+}
+
+fn admin_socket(raw: Option<&Text>, source: &Source<'_>) -> Result<PathBuf, ConfigError> {
+    let path = source.path(raw, "admin.socket", "admin.sock")?;
+    if path.as_os_str().len() <= MAX_SOCKET_PATH {
+        return Ok(path);
+    }
+    let mut error = ConfigError::invalid(
+        format!(
+            "the path {} has more than {MAX_SOCKET_PATH} bytes, the most that a unix socket can have",
+            quote(&path.to_string_lossy())
+        ),
+        "set a shorter one, such as socket = \"/run/sigward/admin.sock\"",
+    )
+    .key("admin.socket");
+    if let Some(raw) = raw {
+        error = error.at(source.text, &raw.span());
+    }
+    Err(error)
+}
+
+fn http(raw: &RawHttp, source: &Source<'_>) -> Result<Option<SocketAddr>, ConfigError> {
+    let Some(listen) = &raw.listen else {
+        return Ok(Some(HTTP));
+    };
+    let text = listen.as_ref();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let advice =
+        "listen on loopback, such as 127.0.0.1:26650, and let something that speaks TLS stand before it";
+    let numeric = match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => text.clone(),
+    };
+    let address: SocketAddr = numeric.parse().map_err(|_| {
+        source.bad(
+            listen,
+            "http.listen",
+            format!("{} is no IP address with a port", quote(text)),
+            advice,
+        )
+    })?;
+    if !address.ip().to_canonical().is_loopback() {
+        return Err(source.bad(
+            listen,
+            "http.listen",
+            format!("{} is not on loopback, and this listener has no TLS", quote(text)),
+            advice,
+        ));
+    }
+    Ok(Some(address))
+}
+
+fn log(raw: &RawLog, source: &Source<'_>) -> Result<LogConfig, ConfigError> {
+    let format = match &raw.format {
+        None => LogFormat::Text,
+        Some(format) => match format.as_ref().as_str() {
+            "text" => LogFormat::Text,
+            "json" => LogFormat::Json,
+            other => {
+                return Err(source.bad(
+                    format,
+                    "log.format",
+                    format!("unknown format {}", quote(other)),
+                    suggest::advice(other, &["text", "json"]),
+                ));
+            }
+        },
+    };
+    let level = match &raw.level {
+        None => "info".to_owned(),
+        Some(level) => {
+            for item in level.as_ref().split(',') {
+                level_is_known(item.trim(), level, source)?;
+            }
+            level.as_ref().clone()
+        }
+    };
+    Ok(LogConfig { format, level })
+}
+
+/// `EnvFilter` would take a mistyped level for the name of a module, and log everything of it.
+fn level_is_known(item: &str, whole: &Text, source: &Source<'_>) -> Result<(), ConfigError> {
+    let (target, level) = item.split_once('=').unwrap_or(("", item));
+    let path = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':');
+    if LEVELS.contains(&level) && target.bytes().all(path) && (item == level || !target.is_empty()) {
+        return Ok(());
+    }
+    Err(source.bad(
+        whole,
+        "log.level",
+        format!("unknown level {}", quote(item)),
+        suggest::advice(level, &LEVELS),
+    ))
+}
+
+/// One file with two tasks would overwrite itself.
+fn paths_are_distinct(config: &Config) -> Result<(), ConfigError> {
+    let seal = match &config.seal {
+        SealSource::KeyFile(path) => Some(("seal.key_file", path)),
+        SealSource::PassphraseFile(path) => Some(("seal.passphrase_file", path)),
+        SealSource::Credential(_) => None,
+    };
+    let mut seen: Vec<(&str, &PathBuf)> = Vec::new();
+    let paths = [
+        ("store.dir", &config.store.dir),
+        ("store.witness", &config.store.witness),
+        ("keys.dir", &config.keys.dir),
+        ("identity.file", &config.identity),
+        ("admin.socket", &config.admin_socket),
+    ];
+    for (key, path) in paths.into_iter().chain(seal) {
+        // Paths compare by their components: `a//b` is `a/b`.
+        if let Some((other, _)) = seen.iter().find(|(_, known)| *known == path) {
+            return Err(ConfigError::invalid(
+                format!("{} is {other} already", quote(&path.to_string_lossy())),
+                "give each its own path",
+            )
+            .key(key));
+        }
+        seen.push((key, path));
+    }
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! What each path answers.
+
+use std::sync::Arc;
+
+use axum::body::HttpBody;
+use axum::extract::{RawQuery, Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::host;
+use crate::telemetry::metrics::CONTENT_TYPE;
+use crate::telemetry::readiness::{CheckReport, Weight};
+use crate::telemetry::{Metrics, Readiness};
+
+/// Paths that answer whatever the `Host`: probes and scrapers come with names of their own.
+const ANY_HOST: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+
+#[derive(Clone)]
+struct Shared {
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+}
+
+pub(super) fn router(metrics: Arc<Metrics>, readiness: Readiness) -> Router {
+    Router::new()
+        .route("/livez", get(live))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(scrape))
+        .fallback(|| async {
+            (
+                StatusCode::NOT_FOUND,
+                "not_found: there are /livez, /readyz and /metrics\n",
+            )
+        })
+        .layer(from_fn(admit))
+        .with_state(Shared { metrics, readiness })
+}
+
+/// What no path accepts: another method, a body, a foreign `Host`.
+async fn admit(request: Request, next: Next) -> Response {
+    let mut response = if request.method() != Method::GET {
+        let allow = [(header::ALLOW, "GET")];
+        (
+            StatusCode::METHOD_NOT_ALLOWED,
+            allow,
+            "method_not_allowed: only GET\n",
+        )
+            .into_response()
+    } else if !request.body().is_end_stream() {
+        // Nobody reads it, so the connection cannot go on.
+        let close = [(header::CONNECTION, "close")];
+        (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            close,
+            "body_refused: nothing here takes a body\n",
+        )
+            .into_response()
+    } else if !ANY_HOST.contains(&request.uri().path()) && !from_this_machine(&request) {
+        (
+            StatusCode::MISDIRECTED_REQUEST,
+            "host_refused: ask for 127.0.0.1 or localhost\n",
+        )
+            .into_response()
+    } else {
+        next.run(request).await
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
+}
+
+/// One `Host`, of this machine; and the same in the request line where that has one.
+fn from_this_machine(request: &Request) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let header = hosts
+        .next()
+        .and_then(|host| host.to_str().ok())
+        .is_some_and(host::is_loopback);
+    let line = request
+        .uri()
+        .authority()
+        .is_none_or(|line| host::is_loopback(line.as_str()));
+    header && hosts.next().is_none() && line
+}
+
+async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// 200 when ready, 503 when not. `?verbose` lists every check, with what to do about those that fail.
+async fn ready(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Response {
+    let report = shared.readiness.report();
+    let status = if report.ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let verbose = query.is_some_and(|query| {
+        query
+            .split('&')
+            .any(|item| item.split('=').next() == Some("verbose"))
+    });
+    let body = if verbose {
+        json!({ "ready": report.ready, "checks": report.checks.iter().map(in_full).collect::<Vec<_>>() })
+    } else {
+        let failing = |check: &&CheckReport| check.failing.is_some() && check.weight == Weight::Required;
+        let failing: Vec<_> = report
+            .checks
+            .iter()
+            .filter(failing)
+            .map(|check| &check.name)
+            .collect();
+        json!({ "ready": report.ready, "failing": failing })
+    };
+    (status, Json(body)).into_response()
+}
+
+fn in_full(check: &CheckReport) -> Value {
+    let required = check.weight == Weight::Required;
+    match &check.failing {
+        None => json!({ "name": check.name, "required": required, "status": "ok" }),
+        Some(reason) => json!({
+            "name": check.name, "required": required, "status": "failing", "reason": reason, "what_to_do": check.advice,
+        }),
+    }
+}
+
+/// On a blocking thread: a worker of the runtime may have a signature to serve.
+async fn scrape(State(shared): State<Shared>) -> Response {
+    match tokio::task::spawn_blocking(move || shared.metrics.encode()).await {
+        Ok(Ok(text)) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, "metrics_failed\n").into_response(),
+    }
+}

@@ -1,0 +1,56 @@
+//! Label sets. Low cardinality by their types: configured names and words of our own.
+
+use prometheus_client::encoding::EncodeLabelSet;
+
+use super::Reload;
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(super) struct RequestLabels {
+    pub(super) proto: &'static str,
+    pub(super) op: &'static str,
+    pub(super) result: &'static str,
+    pub(super) reason: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(super) struct StageLabels {
+    pub(super) op: &'static str,
+    pub(super) stage: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(super) struct ChainLabels {
+    pub(super) chain: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(super) struct RefusalLabels {
+    pub(super) chain: String,
+    pub(super) reason: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(super) struct NodeLabels {
+    pub(super) chain: String,
+    pub(super) node: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(super) struct StateLabels {
+    pub(super) state: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(super) struct ReloadLabels {
+    pub(super) result: &'static str,
+}
+
+impl ReloadLabels {
+    pub(super) const fn of(reload: Reload) -> Self {
+        let result = match reload {
+            Reload::Applied => "applied",
+            Reload::Refused => "refused",
+        };
+        Self { result }
+    }
+}

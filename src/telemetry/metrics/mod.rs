@@ -1,0 +1,176 @@
+//! Metrics: counters, gauges and histograms in OpenMetrics text (spec/key-management 4.8), all named `sigward_…`.
+//!
+//! [`Metrics`] hands out handles, resolved once per chain, node and operation; on the way of a signature they cost an atomic
+//! addition or an uncontended lock each, and no label set is hashed. Labels hold configured names and stable codes only: nothing
+//! that a peer sends becomes a label, so a peer cannot make series.
+//!
+//! *Invariant:* a metric never fails a request and never decides one.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+use sigward_policies::model::id::{ChainId, NodeName};
+use sigward_policies::model::key::VersionState;
+
+use crate::clock::Clock;
+
+mod chain;
+mod labels;
+mod process;
+mod sign;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use chain::{ChainFamilies, NodeFamilies};
+pub use chain::{ChainMetrics, Connected, NodeMetrics};
+use labels::{ReloadLabels, StateLabels};
+use sign::SignFamilies;
+pub use sign::{Proto, Served, SignMetrics, Stage};
+pub use store::StoreMetrics;
+
+/// The media type of [`Metrics::encode`] (OpenMetrics 1.0).
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Every state of a key version, so that a state that nobody is in reads 0.
+const STATES: [VersionState; 8] = [
+    VersionState::Pending,
+    VersionState::Staged,
+    VersionState::Active,
+    VersionState::Deprecated,
+    VersionState::Disabled,
+    VersionState::DestroyScheduled,
+    VersionState::Destroyed,
+    VersionState::Compromised,
+];
+
+/// What is running.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Build {
+    /// Its version.
+    pub version: &'static str,
+    /// Its commit, or `unknown`.
+    pub commit: &'static str,
+}
+
+/// How a reload went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reload {
+    /// The new settings are in force.
+    Applied,
+    /// They are bad; the running ones stay.
+    Refused,
+}
+
+/// All metrics of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    sign: SignFamilies,
+    chain: ChainFamilies,
+    node: NodeFamilies,
+    store: StoreMetrics,
+    unauthenticated: Gauge,
+    keys: Family<StateLabels, Gauge>,
+    reloads: Family<ReloadLabels, Counter>,
+}
+
+impl Metrics {
+    /// Metrics that begin now, by `clock`.
+    pub fn new(build: Build, clock: &dyn Clock) -> Arc<Self> {
+        let mut registry = Registry::with_prefix("sigward");
+        let unauthenticated = Gauge::default();
+        let keys = Family::<StateLabels, Gauge>::default();
+        let reloads = Family::<ReloadLabels, Counter>::default();
+        registry.register(
+            "unauthenticated_links",
+            "Configured TCP links off loopback, whose far end proves nothing",
+            unauthenticated.clone(),
+        );
+        registry.register("keys", "Key versions by state", keys.clone());
+        registry.register(
+            "reload",
+            "Reloads of the configuration by result",
+            reloads.clone(),
+        );
+        registry.register(
+            "build",
+            "What is running",
+            Info::new(vec![("version", build.version), ("commit", build.commit)]),
+        );
+        process::register(&mut registry, clock.unix_seconds());
+        for result in [Reload::Applied, Reload::Refused] {
+            drop(reloads.get_or_create(&ReloadLabels::of(result)));
+        }
+        Arc::new(Self {
+            sign: SignFamilies::register(&mut registry),
+            chain: ChainFamilies::register(&mut registry),
+            node: NodeFamilies::register(&mut registry),
+            store: StoreMetrics::register(&mut registry),
+            registry,
+            unauthenticated,
+            keys,
+            reloads,
+        })
+    }
+
+    /// Handles for requests that come by `proto`.
+    pub fn sign(&self, proto: Proto) -> SignMetrics {
+        self.sign.handles(proto)
+    }
+
+    /// Handles for a configured chain.
+    pub fn chain(&self, chain: &ChainId) -> ChainMetrics {
+        self.chain.handles(chain)
+    }
+
+    /// Handles for a configured node.
+    pub fn node(&self, chain: &ChainId, node: &NodeName) -> NodeMetrics {
+        self.node.handles(chain, node)
+    }
+
+    /// Handles for the store.
+    pub fn store(&self) -> StoreMetrics {
+        self.store.clone()
+    }
+
+    /// Takes a node that is no longer configured out of what is told.
+    pub fn forget_node(&self, chain: &ChainId, node: &NodeName) {
+        self.node.forget(chain, node);
+    }
+
+    /// Says how many configured links leave the machine without authentication.
+    pub fn set_unauthenticated_links(&self, links: usize) {
+        self.unauthenticated.set(i64::try_from(links).unwrap_or(i64::MAX));
+    }
+
+    /// Says in which states all key versions are.
+    pub fn set_keys(&self, states: impl IntoIterator<Item = VersionState>) {
+        let states: Vec<_> = states.into_iter().collect();
+        for state in STATES {
+            let count = states.iter().filter(|other| **other == state).count();
+            self.keys
+                .get_or_create(&StateLabels {
+                    state: state.as_str(),
+                })
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Counts a reload.
+    pub fn reloaded(&self, result: Reload) {
+        self.reloads.get_or_create(&ReloadLabels::of(result)).inc();
+    }
+
+    /// Everything as OpenMetrics text ([`CONTENT_TYPE`]). Takes milliseconds with many chains: off the runtime's workers.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        let mut text = String::with_capacity(32 << 10);
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
