@@ -10,6 +10,7 @@
     clippy::indexing_slicing
 )]
 
+mod demo;
 mod layers;
 mod nodes;
 mod support;
