@@ -22,10 +22,10 @@ fn every_message_field_and_value_of_our_services_is_commented() {
     let set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
     for file in set.file.iter().filter(|f| f.package() == "sigward.v1") {
         for location in &file.source_code_info.as_ref().unwrap().location {
-            let documented = match location.path.as_slice() {
-                [4, _] | [4, _, 2, _] | [5, _] | [5, _, 2, _] | [6, _] | [6, _, 2, _] => true,
-                _ => false,
-            };
+            let documented = matches!(
+                location.path.as_slice(),
+                [4, _] | [4, _, 2, _] | [5, _] | [5, _, 2, _] | [6, _] | [6, _, 2, _]
+            );
             if documented {
                 let comment = location.leading_comments.as_deref().unwrap_or_default();
                 assert!(!comment.trim().is_empty(), "{} {:?}", file.name(), location.path);

@@ -1,3 +1,7 @@
-//! Listeners [7]: bytes from outside become calls of the layers below, and answers become bytes again.
+//! Listeners: peer bytes in, domain types out, replies back.
+//!
+//! Nothing behind this module sees protobuf, HTTP or TLS. Layer 7: may import everything below it.
 
+pub mod grpc;
 pub mod http;
+pub mod privval;

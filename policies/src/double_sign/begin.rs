@@ -28,7 +28,7 @@ impl Beginning {
 }
 
 /// The row after `beginning` joined what was known. A state that is behind changes nothing and says so; equal positions with
-/// other bytes refuse; a stopped key resumes only with a state at or above its own.
+/// other bytes refuse; a stopped key resumes only with a state above its own, or with a height to close.
 pub fn merge(
     existing: Option<&GuardRow>,
     beginning: Beginning,
@@ -38,6 +38,13 @@ pub fn merge(
     let Some(row) = existing else {
         return Ok(GuardRow::begin(incoming, now));
     };
+    // What a key signed after it was moved out, nobody here can know: the state it left with proves nothing.
+    if row.stopped && says_nothing_new(&row.watermark, &incoming) {
+        return Err(Refusal::new(
+            RefusalCode::StateConflict,
+            "the key was moved out with this state and may have signed elsewhere since: give its newer state file, or the height to close (`sigward state init --above HEIGHT`)",
+        ));
+    }
     let watermark = maximum(&row.watermark, incoming)?;
     Ok(GuardRow {
         watermark,
@@ -45,6 +52,14 @@ pub fn merge(
         stopped: false,
         allow_until: row.allow_until,
     })
+}
+
+fn says_nothing_new(known: &Watermark, incoming: &Watermark) -> bool {
+    match (known, incoming) {
+        (_, Watermark::Fresh) => true,
+        (Watermark::Signed(known), Watermark::Signed(incoming)) => incoming.position == known.position,
+        (Watermark::Fresh | Watermark::Closed { .. }, Watermark::Signed(_)) | (_, Watermark::Closed { .. }) => false,
+    }
 }
 
 fn maximum(known: &Watermark, incoming: Watermark) -> Result<Watermark, Refusal> {
@@ -62,7 +77,11 @@ fn maximum(known: &Watermark, incoming: Watermark) -> Result<Watermark, Refusal>
                 std::cmp::Ordering::Less => behind("the state file is behind"),
                 std::cmp::Ordering::Greater => Ok(Watermark::Signed(incoming)),
                 std::cmp::Ordering::Equal if incoming.sign_bytes == known.sign_bytes => {
-                    Ok(Watermark::Signed(known.clone()))
+                    let extension_digest = known.extension_digest.or(incoming.extension_digest);
+                    Ok(Watermark::Signed(LastSigned {
+                        extension_digest,
+                        ..known.clone()
+                    }))
                 }
                 std::cmp::Ordering::Equal => behind(
                     "the state file holds another message for the same position: a double sign has happened",

@@ -27,7 +27,7 @@ pub struct Clearing {
     pub(crate) stored: Option<LastSigned>,
 }
 
-/// Judges `received` over the row that `held` holds.
+/// Judges `received` over the row that `held` holds; a hold of another key's or chain's row fails.
 pub fn clear(
     received: &Received<Consensus>,
     held: Held,
@@ -35,6 +35,12 @@ pub fn clear(
     now: UnixSeconds,
 ) -> Decision<Cleared> {
     let claim = received.claim().clone();
+    if !held.is_of(claim.key(), claim.chain()) {
+        return Decision::Fail(Failure::new(
+            FailureCode::TokenMismatch,
+            "the guard row that is held belongs to another key or chain",
+        ));
+    }
     match judge(held.row(), received.payload(), claim.chain(), &limits, now) {
         Verdict::Refuse(refusal) => Decision::Deny(refusal),
         Verdict::Sign => Decision::Allow(Cleared {

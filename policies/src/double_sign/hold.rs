@@ -3,16 +3,26 @@
 //! A [`Slot`] is the row in memory. Taking hold of it yields a [`Held`]; while any copy of that lives, nobody else gets one.
 //! Waiting is the caller's affair: a waker left here is woken when the hold ends.
 //!
-//! *Invariant:* the row in a slot changes only through what the store says it committed.
+//! *Invariants:* the row in a slot changes only through what the store says it committed, and never to a lower watermark: word of
+//! an older commit may arrive late. A slot knows whose row it is; a hold of one row clears no request for another.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use super::watermark::GuardRow;
+use crate::model::algorithm::PublicKey;
+use crate::model::id::ChainId;
 
 /// A guard row in memory. Cheap to clone; clones are the same slot.
 #[derive(Clone, Debug)]
-pub struct Slot(Arc<Mutex<State>>);
+pub struct Slot(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    key: PublicKey,
+    chain: ChainId,
+    state: Mutex<State>,
+}
 
 #[derive(Debug)]
 struct State {
@@ -22,13 +32,17 @@ struct State {
 }
 
 impl Slot {
-    /// A slot with the row that the store holds.
-    pub fn new(row: GuardRow) -> Self {
-        Self(Arc::new(Mutex::new(State {
-            row: Arc::new(row),
-            busy: false,
-            waiting: Vec::new(),
-        })))
+    /// A slot with the row that the store holds for `key` on `chain`. Make one slot a row: two would be held at once.
+    pub fn new(key: PublicKey, chain: ChainId, row: GuardRow) -> Self {
+        Self(Arc::new(Shared {
+            key,
+            chain,
+            state: Mutex::new(State {
+                row: Arc::new(row),
+                busy: false,
+                waiting: Vec::new(),
+            }),
+        }))
     }
 
     /// Takes hold, or leaves `waker` to be woken when the present holder lets go.
@@ -54,14 +68,17 @@ impl Slot {
         self.lock().row.clone()
     }
 
-    /// Replaces the row by what the store says it holds.
+    /// Replaces the row by what the store says it holds. A row with a lower watermark is old news and changes nothing.
     pub fn set(&self, row: GuardRow) {
-        self.lock().row = Arc::new(row);
+        let mut state = self.lock();
+        if !row.watermark.is_below(&state.row.watermark) {
+            state.row = Arc::new(row);
+        }
     }
 
     /// No code panics while it holds this lock; were it to, the row is whole all the same, as it is replaced in one step.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -79,6 +96,12 @@ impl Held {
     /// The row as it was when the hold began.
     pub fn row(&self) -> &GuardRow {
         &self.0.row
+    }
+
+    /// Whether this is the row of `key` on `chain`.
+    pub(super) fn is_of(&self, key: &PublicKey, chain: &ChainId) -> bool {
+        let shared = &self.0.slot.0;
+        shared.key == *key && shared.chain == *chain
     }
 
     /// Another share of the same hold, for the tokens of the same request.

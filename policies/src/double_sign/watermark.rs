@@ -2,9 +2,11 @@
 //!
 //! *Invariant:* a watermark never goes down: every function here that makes a row from a row keeps or raises it.
 
+use crate::decision::Refusal;
 use crate::model::algorithm::Signature;
-use crate::model::id::{Height, UnixSeconds};
+use crate::model::id::{ChainId, Height, UnixSeconds};
 use crate::model::payload::{Position, Timestamp};
+use crate::model::sign_bytes;
 
 /// The last message that a key signed on a chain, whole: a repeat is answered from it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,6 +21,26 @@ pub struct LastSigned {
     pub signature: Signature,
     /// SHA-256 of the first extension signed with it, if one was.
     pub extension_digest: Option<[u8; 32]>,
+}
+
+impl LastSigned {
+    /// Takes position and timestamp from the sign bytes themselves, so that what is stored beside them cannot say otherwise: a
+    /// position lower than what was signed would open positions again. Yields the chain they were signed for, too.
+    pub fn read(
+        sign_bytes: Vec<u8>,
+        signature: Signature,
+        extension_digest: Option<[u8; 32]>,
+    ) -> Result<(Self, ChainId), Refusal> {
+        let (message, chain) = sign_bytes::parse(&sign_bytes)?;
+        let last = Self {
+            position: message.position(),
+            sign_bytes,
+            timestamp: message.timestamp(),
+            signature,
+            extension_digest,
+        };
+        Ok((last, chain))
+    }
 }
 
 /// The last (height, round, step), and how much is known of it.
@@ -42,6 +64,16 @@ impl Watermark {
             Self::Fresh => 0,
             Self::Closed { height } => height.value(),
             Self::Signed(last) => last.position.height.value(),
+        }
+    }
+
+    /// Whether this leaves open what `other` has closed. A closed height is above every position within it.
+    pub fn is_below(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Signed(own), Self::Signed(other)) => own.position < other.position,
+            (Self::Signed(_), Self::Closed { .. }) => self.height() <= other.height(),
+            (Self::Signed(_), Self::Fresh) => false,
+            (Self::Fresh | Self::Closed { .. }, _) => self.height() < other.height(),
         }
     }
 }

@@ -67,7 +67,7 @@ pub struct RawVote<'a> {
     pub block_id: Option<RawBlockId<'a>>,
     /// Timestamp.
     pub timestamp: Option<RawTimestamp>,
-    /// Address of the validator; empty or all zero when the node does not say.
+    /// Address of the validator, 20 bytes; empty or all zero when the node does not say.
     pub validator_address: &'a [u8],
     /// Extension fields.
     pub extension: RawExtension<'a>,
@@ -207,7 +207,7 @@ fn pol_round(raw: i32, round: Round) -> Result<Option<Round>, Refusal> {
 }
 
 fn address_is(claimed: &[u8], own: &Address) -> Result<(), Refusal> {
-    if claimed.iter().all(|b| *b == 0) || claimed == own.0 {
+    if claimed.is_empty() || claimed == [0; 20] || claimed == own.0 {
         return Ok(());
     }
     Err(Refusal::new(

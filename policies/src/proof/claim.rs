@@ -150,3 +150,66 @@ impl<P: Payload> Received<P> {
         (self.claim, self.caller, self.payload)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::model::algorithm::Algorithm;
+
+    /// One request has one identity, so that outside this package the first check always answers. The others stand behind it.
+    #[test]
+    fn claims_that_differ_in_anything_are_told_apart() {
+        let own = || Claim {
+            request: 1,
+            key: PublicKey::new(Algorithm::Ed25519, &[1; 32]).unwrap(),
+            chain: ChainId::new("a").unwrap(),
+            operation: Operation::SignPrevote,
+            generation: Generation(1),
+        };
+        let other_key = PublicKey::new(Algorithm::Ed25519, &[2; 32]).unwrap();
+        let other_chain = ChainId::new("b").unwrap();
+        assert_eq!(own().same(&own()), Ok(()));
+        for (other, mismatch) in [
+            (Claim { request: 2, ..own() }, Mismatch::Request),
+            (
+                Claim {
+                    key: other_key,
+                    ..own()
+                },
+                Mismatch::Key,
+            ),
+            (
+                Claim {
+                    chain: other_chain,
+                    ..own()
+                },
+                Mismatch::Key,
+            ),
+            (
+                Claim {
+                    operation: Operation::SignPrecommit,
+                    ..own()
+                },
+                Mismatch::Operation,
+            ),
+            (
+                Claim {
+                    generation: Generation(2),
+                    ..own()
+                },
+                Mismatch::Generation,
+            ),
+        ] {
+            assert_eq!(own().same(&other), Err(mismatch));
+            assert_eq!(other.same(&own()), Err(mismatch));
+        }
+    }
+
+    #[test]
+    fn no_two_requests_have_one_identity() {
+        let ids: std::collections::HashSet<u64> = (0..1_000).map(|_| RequestId::mint().0).collect();
+        assert_eq!(ids.len(), 1_000);
+    }
+}

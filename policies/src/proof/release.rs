@@ -142,3 +142,97 @@ impl<P: Payload> Released<P> {
         self.reply
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
+
+    use std::task::Waker;
+
+    use super::*;
+    use crate::authz::{NodeGrant, Rules};
+    use crate::double_sign::{Limits, Slot, Watermark, clear};
+    use crate::model::algorithm::{Address, Algorithm, Signature};
+    use crate::model::id::{ChainId, Generation, NodeName};
+    use crate::model::parse::{ExtensionSigning, RawExtension, RawTimestamp, RawVote};
+    use crate::proof::{ConsensusSignatures, Joined, Mismatch, Received, RequestId, Unreleased, join};
+
+    fn signed() -> (Unreleased<Consensus>, GuardRow) {
+        let (key, chain) = (
+            PublicKey::new(Algorithm::Ed25519, &[1; 32]).unwrap(),
+            ChainId::new("a").unwrap(),
+        );
+        let node = NodeName::new("n").unwrap();
+        let extension = RawExtension {
+            bytes: &[],
+            digest: [0; 32],
+            signing: ExtensionSigning::Skip,
+            non_replay_protected: false,
+        };
+        let raw = RawVote {
+            kind: 1,
+            height: 1,
+            round: 0,
+            block_id: None,
+            timestamp: Some(RawTimestamp { seconds: 0, nanos: 0 }),
+            validator_address: &[],
+            extension,
+        };
+        let vote = Consensus::from_vote(&raw, &Address([0; 20])).unwrap();
+        let caller = Caller::Node {
+            chain: chain.clone(),
+            node: node.clone(),
+        };
+        let received = Received::new(RequestId::mint(), caller, key, chain.clone(), Generation(1), vote);
+        let rules = Rules::new(
+            Generation(1),
+            [NodeGrant {
+                chain: chain.clone(),
+                node,
+                key,
+            }],
+        );
+        let permit = rules.judge(&received).into_result().unwrap();
+        let row = GuardRow::begin(Watermark::Fresh, UnixSeconds(0));
+        let held = Slot::new(key, chain, row.clone())
+            .try_hold(Waker::noop())
+            .unwrap();
+        let cleared = clear(&received, held, Limits::default(), UnixSeconds(0))
+            .into_result()
+            .unwrap();
+        let Joined::Order(order) = join(received, permit, cleared).unwrap() else {
+            panic!("a key has to sign");
+        };
+        let signatures = ConsensusSignatures {
+            message: Some(Signature([1; 64])),
+            extension: None,
+        };
+        (order.signed(signatures).unwrap(), row)
+    }
+
+    #[test]
+    fn signatures_other_than_those_verified_or_recorded_are_not_released() {
+        let (token, row) = signed();
+        let mut checked = token.to_verify().unwrap();
+        checked
+            .pairs
+            .iter_mut()
+            .for_each(|(_, signature)| *signature = Signature([2; 64]));
+        let receipt = Receipt::asserted_by_store(token.to_commit(), row);
+        let refused = token.release(Verified::asserted_by_verifier(checked), receipt);
+        assert_eq!(refused.unwrap_err(), Mismatch::Signatures);
+
+        let (token, row) = signed();
+        let mut checked = token.to_verify().unwrap();
+        checked.pairs.clear();
+        let receipt = Receipt::asserted_by_store(token.to_commit(), row);
+        let refused = token.release(Verified::asserted_by_verifier(checked), receipt);
+        assert_eq!(refused.unwrap_err(), Mismatch::Signatures);
+
+        let (token, row) = signed();
+        let checked = Verified::asserted_by_verifier(token.to_verify().unwrap());
+        let mut receipt = Receipt::asserted_by_store(token.to_commit(), row);
+        receipt.signatures.message = Some(Signature([2; 64]));
+        assert_eq!(token.release(checked, receipt).unwrap_err(), Mismatch::Signatures);
+    }
+}

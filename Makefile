@@ -1,0 +1,63 @@
+# The developer's menu. Every recipe installs what it needs, once.
+
+SHELL := /bin/bash
+FUZZ_SECONDS ?= 60
+
+.PHONY: help demo test check bench fuzz fmt lint deny audit doc peers build clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: ## a real CometBFT node makes blocks that sigward signs
+	@scripts/setup.sh base
+	@scripts/peers.sh demo
+	@cargo build --release --quiet --bin sigward
+	@target/release/sigward demo
+
+test: ## everything: format, lints, licences, unit and integration tests with real nodes, 10 s of each fuzz target
+	@scripts/test.sh
+
+check: ## what a commit must pass before review: format, lints, unit tests, licences, docs
+	@scripts/setup.sh base tools
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --features failpoints -- -D warnings
+	cargo test --workspace --features failpoints --lib --bins
+	scripts/deny.sh
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+
+bench: ## sigward beside priv_val_server and tmkms, in one run
+	@scripts/setup.sh base
+	@scripts/peers.sh bench
+	@cargo build --release --quiet --bin sigward
+	@target/peers/node-driver bench
+
+fuzz: ## every fuzz target for FUZZ_SECONDS (60)
+	@scripts/setup.sh base tools
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh
+
+fmt: ## format the code
+	cargo fmt --all
+
+lint: ## clippy, warnings are errors
+	cargo clippy --workspace --all-targets --features failpoints -- -D warnings
+
+deny: ## licences, bans and sources of dependencies
+	@scripts/setup.sh tools
+	scripts/deny.sh
+
+audit: ## advisories against dependencies (fetches the advisory database)
+	@scripts/setup.sh tools
+	target/tools/bin/cargo-deny --all-features check advisories
+
+doc: ## the API documentation
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+peers: ## real CometBFT nodes and the node-side driver, into target/peers
+	@scripts/setup.sh base
+	@scripts/peers.sh nodes
+
+build: ## the release binary
+	cargo build --release --bin sigward
+
+clean: ## everything that was built, peers and tools too
+	rm -rf target fuzz/target

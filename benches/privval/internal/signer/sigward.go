@@ -1,0 +1,105 @@
+package signer
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"text/template"
+
+	"sigward/benches/privval/internal/node"
+)
+
+//go:embed sigward.toml.tmpl
+var builtInTemplate string
+
+// sigward: one process, a key for each chain, every signature durable.
+type sigward struct {
+	program  string
+	template *template.Template
+}
+
+func sigwardTemplate(path string) (*template.Template, error) {
+	text := builtInTemplate
+	if path != "" {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		text = string(content)
+	}
+	return template.New("sigward.toml").Option("missingkey=error").Parse(text)
+}
+
+func (sigward) Name() string                { return "sigward" }
+func (sigward) About() string               { return "durable; one process, a key a chain" }
+func (sigward) Extensions() node.Extensions { return node.WithExtensions }
+
+func (s sigward) Start(ctx context.Context, dir string, chains []Chain) (Running, error) {
+	running := Running{Processes: NewProcesses(dir), Keys: map[string][]byte{}}
+	home := filepath.Join(dir, "home")
+	if _, err := s.command(ctx, "init", "--home", home); err != nil {
+		return running, err
+	}
+	for _, chain := range chains {
+		key, err := s.createKey(ctx, home, chain.ID)
+		if err != nil {
+			return running, err
+		}
+		running.Keys[chain.ID] = key
+	}
+	if err := s.appendConfig(filepath.Join(home, "sigward.toml"), chains); err != nil {
+		return running, err
+	}
+	return running, running.Spawn("sigward", s.program, "serve", "--home", home)
+}
+
+func (s sigward) createKey(ctx context.Context, home, name string) ([]byte, error) {
+	output, err := s.command(ctx, "keys", "create", name, "--home", home, "--json")
+	if err != nil {
+		return nil, err
+	}
+	var created struct {
+		PublicKeyHex string `json:"public_key_hex"`
+	}
+	if err := json.Unmarshal(output, &created); err != nil {
+		return nil, fmt.Errorf("sigward keys create %s printed %q: %w", name, output, err)
+	}
+	key, err := hex.DecodeString(created.PublicKeyHex)
+	if err == nil && len(key) != 32 {
+		err = fmt.Errorf("public_key_hex has %d bytes", len(key))
+	}
+	return key, err
+}
+
+// appendConfig adds the template's text to the configuration that `init` wrote.
+func (s sigward) appendConfig(path string, chains []Chain) error {
+	var text bytes.Buffer
+	if err := s.template.Execute(&text, chains); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(text.Bytes())
+	return errors.Join(err, file.Close())
+}
+
+// command runs one short CLI command and returns what it printed.
+func (s sigward) command(ctx context.Context, args ...string) ([]byte, error) {
+	var stderr bytes.Buffer
+	command := exec.CommandContext(ctx, s.program, args...)
+	command.Stderr = &stderr
+	output, err := command.Output()
+	if err != nil {
+		return nil, fmt.Errorf("sigward %v: %w\n%s", args, err, stderr.Bytes())
+	}
+	return output, nil
+}

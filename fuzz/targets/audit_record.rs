@@ -1,0 +1,4 @@
+//! An encoded audit record: what is accepted is written back the same.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sigward::store::fuzzing::audit_record(bytes));

@@ -1,0 +1,24 @@
+//! Keys in software: sealed on disk, opened into the locked arena, used in place.
+//!
+//! `ed25519`, `secp256k1`: the two algorithms; `key`: one of either; `material`: a secret on its way in; `filepv`: CometBFT's key
+//! file; `self_test`: the only signatures that are made without an order; `folder`: sealed files; `store`: the provider; `adopt`: keys of
+//! another store.
+
+mod adopt;
+mod ed25519;
+pub mod filepv;
+mod folder;
+mod key;
+mod material;
+mod secp256k1;
+mod self_test;
+mod store;
+
+pub use adopt::ForeignKey;
+pub use key::OpenKeyError;
+pub use material::KeyMaterial;
+pub use store::{KeyFault, SoftwareProvider};
+
+pub(crate) use ed25519::Ed25519Key;
+pub(crate) use key::SoftwareKey;
+pub(crate) use self_test::self_test;

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Installs what a fresh Debian machine lacks: `base` (compiler, make), `tools` (cargo-deny, cargo-fuzz into target/tools).
+# Idempotent; does nothing where a tool is there already.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+need() { # command package
+  command -v "$1" >/dev/null 2>&1 || missing+=("$2")
+}
+
+base() {
+  local missing=()
+  need cc build-essential
+  need c++ build-essential
+  need make make
+  need curl curl
+  need git git
+  need python3 python3
+  # Where Go is too old, peers.sh gets it by pip.
+  python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
+  [ ${#missing[@]} -eq 0 ] && return
+  echo "setup: installing ${missing[*]}"
+  local as_root=""
+  [ "$(id -u)" -eq 0 ] || as_root=sudo
+  $as_root apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends "${missing[@]}"
+}
+
+cargo_tool() { # binary crate@version
+  [ -x "target/tools/bin/$1" ] && return
+  echo "setup: building $2"
+  # These only have to run, not to run fast.
+  CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+    CARGO_TARGET_DIR="$PWD/target/tools/build" cargo install --quiet --locked --root target/tools "$2"
+}
+
+tools() {
+  cargo_tool cargo-deny cargo-deny@0.20.2
+  cargo_tool cargo-fuzz cargo-fuzz@0.13.1
+  rm -rf target/tools/build
+}
+
+for what in "$@"; do "$what"; done

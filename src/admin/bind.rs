@@ -1,0 +1,58 @@
+//! Giving a key its chain: when the configuration first names a key for a chain, its guard row begins.
+//!
+//! Only a key that was generated here and never left may begin fresh, because only its past is wholly known. Every other key has
+//! been told its past at import, or must be told by `state init`.
+
+use sigward_policies::decision::{Refusal, RefusalCode, Refused};
+use sigward_policies::double_sign::Beginning;
+use sigward_policies::model::caller::Caller;
+use sigward_policies::model::key::{Key, Origin};
+
+use super::{Admin, ConfiguredChain};
+use crate::audit::{self, Act};
+use crate::store::{Batch, Change, StoredRow, may_share};
+
+impl Admin {
+    /// Makes sure that the key of `chain` has a guard row there.
+    pub async fn bind(&self, chain: &ConfiguredChain) -> Result<(), Refused> {
+        let key = self.key(&chain.key).await?;
+        let public_key = key.version.public_key;
+        let own: Vec<_> = self.rows().await?.into_iter().filter(|row| row.public_key == public_key).collect();
+        may_share(&own, &chain.id, chain.sharing)?;
+        if own.iter().any(|row| row.chain == chain.id) {
+            return Ok(());
+        }
+        may_begin_fresh(&key, chain, &own)?;
+        let begin = Change::Begin {
+            public_key,
+            chain: chain.id.clone(),
+            beginning: Beginning::NeverSigned,
+            sharing: chain.sharing,
+        };
+        let entry = audit::of_act(
+            &Caller::Service,
+            Act::KeyBind,
+            Some(&public_key),
+            Some(&chain.id),
+            self.clock.unix_micros(),
+        );
+        self.guard.change(&self.store, &public_key, &chain.id, Batch::act(vec![begin], entry)).await?;
+        tracing::info!(key = %key.name, chain = %chain.id, "a key has its chain: its guard row begins fresh");
+        Ok(())
+    }
+}
+
+fn may_begin_fresh(key: &Key, chain: &ConfiguredChain, own: &[StoredRow]) -> Result<(), Refusal> {
+    let version = &key.version;
+    let past_is_known = version.origin == Origin::Generated && !version.exported;
+    if past_is_known && own.iter().all(|row| !row.row.stopped) {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        RefusalCode::BeginningRequired,
+        format!(
+            "{} was not made here, or has left: say what it signed on {} with `sigward state init --key {} --chain {} --above HEIGHT` or --never-signed",
+            key.name, chain.id, key.name, chain.id
+        ),
+    ))
+}

@@ -1,0 +1,294 @@
+//! Acts on keys: create, import, adopt, list.
+//!
+//! The private half is durable with its provider before the store hears of the key: a crash in between leaves a sealed file that
+//! no row speaks of and that therefore signs nothing. Asking again finishes the act.
+
+use std::sync::Arc;
+
+use sigward_hsm::error::ProviderError;
+use sigward_hsm::provider::{
+    AuthContext, HsmProvider as _, KeyMetadata, KeySpec, KeyStorageProvider as _, Sign,
+};
+use sigward_hsm::software::filepv;
+use sigward_hsm::verify::Verifier;
+use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
+use sigward_policies::double_sign::Beginning;
+use sigward_policies::model::algorithm::{Algorithm, PublicKey};
+use sigward_policies::model::caller::Caller;
+use sigward_policies::model::id::{ChainId, Height, KeyName};
+use sigward_policies::model::key::{Key, KeyVersion, Origin, VersionState};
+use sigward_policies::model::payload::Consensus;
+
+use super::{Admin, state_file};
+use crate::audit::{self, Act};
+use crate::crash::crash_point;
+use crate::keyring::ConsensusKey;
+use crate::store::{self, Batch, Change, Sharing};
+
+/// A key with the chains that it has a state on.
+#[derive(Clone, Debug)]
+pub struct ListedKey {
+    /// The key.
+    pub key: Key,
+    /// The chains, in order.
+    pub chains: Vec<ChainId>,
+}
+
+/// What is said of the past of a key that is brought in.
+#[derive(Clone, Debug)]
+pub enum ImportBeginning {
+    /// CometBFT's state file.
+    StateFile(Vec<u8>),
+    /// The operator's word.
+    Known(Beginning),
+}
+
+impl Admin {
+    /// Makes a key. It serves no chain until the configuration names it for one.
+    pub async fn create_key(&self, who: &Caller, name: &KeyName, algorithm: Algorithm) -> Result<ListedKey, Refused> {
+        self.name_is_free(name).await?;
+        let metadata = match self.left_over(|key| key.name == *name).await? {
+            // An earlier attempt was cut off before the store heard of it: the key has never signed.
+            Some(found) if found.origin == Origin::Generated && found.public_key.algorithm() == algorithm => found,
+            Some(found) => return Err(taken(&found)),
+            None => {
+                let spec = KeySpec { name: name.clone(), algorithm, created_at: self.clock.unix_seconds() };
+                let auth = AuthContext::new(who.clone());
+                self.with_provider(move |provider| provider.generate_key_pair(&auth, &spec)).await?
+            }
+        };
+        crash_point!("admin_key_sealed");
+        let key = key_of(&metadata);
+        let public_key = key.version.public_key;
+        let entry = audit::of_act(who, Act::KeyCreate, Some(&public_key), None, self.clock.unix_micros());
+        store::commit(self.store.as_ref(), Batch::act(vec![Change::AddKey(key.clone())], entry)).await?;
+        self.open(key.clone())?;
+        Ok(ListedKey { key, chains: Vec::new() })
+    }
+
+    /// Brings in a CometBFT key file together with what the key has signed so far.
+    pub async fn import_key(
+        &self,
+        who: &Caller,
+        name: &KeyName,
+        file: &[u8],
+        chain: &ChainId,
+        sharing: Sharing,
+        beginning: ImportBeginning,
+    ) -> Result<ListedKey, Refused> {
+        self.name_is_free(name).await?;
+        let material = filepv::parse(&self.arena, file).map_err(|error| {
+            let remedy = error.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+            Refusal::new(RefusalCode::InvalidKeyFile, format!("{error}{remedy}"))
+        })?;
+        let public_key = *material.public_key();
+        self.public_key_is_free(&public_key).await?;
+        let verifier = Verifier::new(&public_key).map_err(not_a_key)?;
+        let beginning = match beginning {
+            ImportBeginning::StateFile(json) => state_file::parse(&json, &verifier, chain)?,
+            ImportBeginning::Known(beginning) => beginning,
+        };
+        let metadata = match self.left_over(|key| key.public_key == public_key || key.name == *name).await? {
+            Some(found) if found.public_key == public_key && found.name == *name => found,
+            Some(found) => return Err(taken(&found)),
+            None => {
+                let (auth, name) = (AuthContext::new(who.clone()), name.clone());
+                let now = self.clock.unix_seconds();
+                self.with_provider(move |provider| provider.store_key(&auth, &name, now, material)).await?
+            }
+        };
+        crash_point!("admin_key_sealed");
+        let mut key = key_of(&metadata);
+        key.version.origin = Origin::Imported;
+        let changes = vec![
+            Change::AddKey(key.clone()),
+            Change::Begin { public_key, chain: chain.clone(), beginning, sharing },
+        ];
+        let entry = audit::of_act(who, Act::KeyImport, Some(&public_key), Some(chain), self.clock.unix_micros());
+        self.guard.change(&self.store, &public_key, chain, Batch::act(changes, entry)).await?;
+        self.open(key.clone())?;
+        Ok(ListedKey { key, chains: vec![chain.clone()] })
+    }
+
+    /// Takes over a sealed key of another guard store: first its heights are closed here, on every chain that the
+    /// configuration gives it, then it is sealed for this store.
+    pub async fn adopt_key(&self, who: &Caller, name: &KeyName, above: Height) -> Result<ListedKey, Refused> {
+        let wanted = name.clone();
+        let foreign = self.with_provider(move |provider| provider.foreign(&wanted)).await?;
+        let public_key = *foreign.public_key();
+        let known = self.keys().await?.into_iter().any(|key| key.version.public_key == public_key);
+        if !known {
+            self.name_is_free(name).await?;
+        }
+        let chains: Vec<_> = self.chains.iter().filter(|chain| chain.key == *name).cloned().collect();
+        let version = KeyVersion {
+            version: 1,
+            public_key,
+            address: sigward_hsm::verify::address(&public_key),
+            provider: self.provider.provider_info().name.to_owned(),
+            origin: Origin::Imported,
+            state: VersionState::Active,
+            created_at: self.clock.unix_seconds(),
+            exported: false,
+        };
+        let key = Key { name: name.clone(), version };
+        let mut changes = if known { Vec::new() } else { vec![Change::AddKey(key.clone())] };
+        changes.extend(chains.iter().map(|chain| Change::Begin {
+            public_key,
+            chain: chain.id.clone(),
+            beginning: Beginning::Above(above),
+            sharing: chain.sharing,
+        }));
+        let entry = audit::of_act(who, Act::KeyAdopt, Some(&public_key), None, self.clock.unix_micros());
+        store::commit(self.store.as_ref(), Batch::act(changes, entry)).await?;
+        crash_point!("admin_key_adopting");
+        let auth = AuthContext::new(who.clone());
+        self.with_provider(move |provider| provider.adopt(&auth, foreign)).await?;
+        for chain in &chains {
+            self.guard.refresh(&self.store, &public_key, &chain.id).await?;
+        }
+        self.open(key.clone())?;
+        Ok(ListedKey { key, chains: chains.into_iter().map(|chain| chain.id).collect() })
+    }
+
+    /// Every key, by name.
+    pub async fn list_keys(&self) -> Result<Vec<ListedKey>, Refused> {
+        let (keys, rows) = (self.keys().await?, self.rows().await?);
+        Ok(keys
+            .into_iter()
+            .map(|key| {
+                let public_key = key.version.public_key;
+                let mut chains: Vec<_> =
+                    rows.iter().filter(|row| row.public_key == public_key).map(|row| row.chain.clone()).collect();
+                chains.sort();
+                ListedKey { key, chains }
+            })
+            .collect())
+    }
+
+    /// The key called `name`.
+    pub async fn listed_key(&self, name: &KeyName) -> Result<ListedKey, Refused> {
+        self.key(name).await?;
+        self.list_keys().await?.into_iter().find(|listed| listed.key.name == *name).ok_or_else(|| {
+            Refusal::new(RefusalCode::KeyNotFound, format!("there is no key {name}")).into()
+        })
+    }
+
+    /// Opens every active key of the store for signing. A key whose provider does not have it is left out, loudly.
+    pub async fn open_keys(&self) -> Result<(), Refused> {
+        for key in self.keys().await? {
+            if key.version.state != VersionState::Active {
+                continue;
+            }
+            let name = key.name.clone();
+            if let Err(refused) = self.open(key) {
+                tracing::error!(alarm = true, key = %name, code = refused.code(), "a key is not usable: {refused}");
+            }
+        }
+        for fault in self.provider.faults() {
+            tracing::error!(
+                alarm = true, file = %fault.path.display(), code = fault.code,
+                "a sealed key does not open: {}{}",
+                fault.message,
+                fault.remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default()
+            );
+        }
+        Ok(())
+    }
+
+    fn open(&self, key: Key) -> Result<(), Refused> {
+        let public_key = key.version.public_key;
+        let handle = self.provider.load_key(&public_key).map_err(provider_refused)?;
+        let verifier = Arc::new(Verifier::new(&public_key).map_err(not_a_key)?);
+        let signer: Arc<dyn Sign<Consensus>> = self.provider.clone();
+        self.keyring.insert(ConsensusKey { key, handle, signer, verifier });
+        Ok(())
+    }
+
+    async fn name_is_free(&self, name: &KeyName) -> Result<(), Refused> {
+        match self.keys().await?.iter().any(|key| key.name == *name) {
+            false => Ok(()),
+            true => Err(Refusal::new(RefusalCode::KeyExists, format!("there is a key {name} already")).into()),
+        }
+    }
+
+    async fn public_key_is_free(&self, public_key: &PublicKey) -> Result<(), Refused> {
+        match self.keys().await?.iter().find(|key| key.version.public_key == *public_key) {
+            None => Ok(()),
+            Some(key) => Err(Refusal::new(
+                RefusalCode::PublicKeyExists,
+                format!("this public key is here already, as {} ({})", key.name, key.version.state),
+            )
+            .into()),
+        }
+    }
+
+    /// A key that the provider has and the store does not know of.
+    async fn left_over(&self, is: impl Fn(&KeyMetadata) -> bool) -> Result<Option<KeyMetadata>, Refused> {
+        let known = self.keys().await?;
+        let kept = self.provider.list_keys().map_err(provider_refused)?;
+        Ok(kept
+            .into_iter()
+            .filter(|kept| !known.iter().any(|key| key.version.public_key == kept.public_key))
+            .find(is))
+    }
+
+    /// Argon2id and file syncs take their time: not on the runtime's threads.
+    async fn with_provider<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&sigward_hsm::software::SoftwareProvider) -> Result<T, ProviderError> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let provider = Arc::clone(&self.provider);
+        tokio::task::spawn_blocking(move || act(&provider))
+            .await
+            .map_err(|_| Failure::new(FailureCode::ProviderUnavailable, "the provider was interrupted"))?
+            .map_err(provider_refused)
+    }
+}
+
+fn key_of(metadata: &KeyMetadata) -> Key {
+    Key {
+        name: metadata.name.clone(),
+        version: KeyVersion {
+            version: 1,
+            public_key: metadata.public_key,
+            address: metadata.address,
+            provider: metadata.storage.as_str().to_owned(),
+            origin: metadata.origin,
+            state: VersionState::Active,
+            created_at: metadata.created_at,
+            exported: false,
+        },
+    }
+}
+
+fn taken(found: &KeyMetadata) -> Refused {
+    let message = format!(
+        "the key folder holds {} already, called {}, from an act that was cut off; finish that one by repeating it",
+        found.public_key, found.name
+    );
+    Refusal::new(RefusalCode::KeyExists, message).into()
+}
+
+fn not_a_key(error: sigward_hsm::verify::VerifyError) -> Refused {
+    Refusal::new(RefusalCode::InvalidPublicKey, error.to_string()).into()
+}
+
+/// A provider's refusal keeps its advice; its faults are ours.
+fn provider_refused(error: ProviderError) -> Refused {
+    let remedy = error.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+    let message = format!("{}: {error}{remedy}", error.code());
+    match &error {
+        ProviderError::NotFound { .. } => Refusal::new(RefusalCode::KeyNotFound, message).into(),
+        ProviderError::Refused { code: "foreign_store", .. } => Refusal::new(RefusalCode::ForeignStore, message).into(),
+        ProviderError::Refused { code: "key_exists", .. } => Refusal::new(RefusalCode::KeyExists, message).into(),
+        ProviderError::Refused { code: "public_key_exists", .. } => {
+            Refusal::new(RefusalCode::PublicKeyExists, message).into()
+        }
+        ProviderError::Refused { .. } | ProviderError::Unsupported { .. } => {
+            Refusal::new(RefusalCode::InvalidParameters, message).into()
+        }
+        ProviderError::Unavailable { .. } => Failure::new(FailureCode::ProviderUnavailable, message).into(),
+        _ => Failure::new(FailureCode::ProviderFault, message).into(),
+    }
+}

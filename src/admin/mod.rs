@@ -1,0 +1,105 @@
+//! What an operator can do: make and bring in keys, begin and move sign states, read the audit chain.
+//!
+//! An act is one batch: its changes and its audit record are durable together, before the caller hears of it. The services on the
+//! admin socket and the command line without a daemon both end here.
+
+mod bind;
+mod keys;
+mod state;
+pub mod state_file;
+
+use std::fmt;
+use std::sync::Arc;
+
+use sigward_hsm::secret::Arena;
+use sigward_hsm::software::SoftwareProvider;
+use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
+use sigward_policies::model::id::{ChainId, KeyName};
+use sigward_policies::model::key::Key;
+
+pub use keys::{ImportBeginning, ListedKey};
+pub use state::NamedRow;
+
+use crate::audit::{self, Verification};
+use crate::clock::Clock;
+use crate::guard::Guard;
+use crate::keyring::Keyring;
+use crate::store::{AuditRecord, Sharing, Store, StoredRow};
+
+/// A chain as the configuration names it: its id, its key, and whether that key may serve others.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfiguredChain {
+    /// The chain.
+    pub id: ChainId,
+    /// Its key's name.
+    pub key: KeyName,
+    /// Whether the key is shared.
+    pub sharing: Sharing,
+}
+
+/// Everything that an act may need.
+pub struct Admin {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Guard rows in memory.
+    pub guard: Arc<Guard>,
+    /// Usable keys.
+    pub keyring: Arc<Keyring>,
+    /// Where keys are kept.
+    pub provider: Arc<SoftwareProvider>,
+    /// Locked memory for a key on its way in.
+    pub arena: Arena,
+    /// The chains of the configuration.
+    pub chains: Vec<ConfiguredChain>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").field("chains", &self.chains).finish_non_exhaustive()
+    }
+}
+
+impl Admin {
+    /// Up to `limit` audit records from sequence `from` on.
+    pub async fn audit(&self, from: u64, limit: usize) -> Result<Vec<AuditRecord>, Refused> {
+        self.read(move |store| store.audit(from, limit)).await
+    }
+
+    /// How many audit records there are.
+    pub fn audit_head(&self) -> u64 {
+        self.store.health().audit_records
+    }
+
+    /// Recomputes the audit chain from its beginning.
+    pub async fn audit_verify(&self) -> Result<Verification, Refused> {
+        self.read(|store| audit::verify(store)).await
+    }
+
+    async fn keys(&self) -> Result<Vec<Key>, Refused> {
+        self.read(|store| store.keys()).await
+    }
+
+    async fn rows(&self) -> Result<Vec<StoredRow>, Refused> {
+        self.read(|store| store.rows()).await
+    }
+
+    async fn key(&self, name: &KeyName) -> Result<Key, Refused> {
+        self.keys().await?.into_iter().find(|key| key.name == *name).ok_or_else(|| {
+            let message = format!("there is no key {name}; `sigward keys list` shows them");
+            Refusal::new(RefusalCode::KeyNotFound, message).into()
+        })
+    }
+
+    /// Reads on a thread that may block.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Store) -> Result<T, Refused> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let store = Arc::clone(&self.store);
+        tokio::task::spawn_blocking(move || read(store.as_ref())).await.unwrap_or_else(|_| {
+            Err(Failure::new(FailureCode::StoreUnavailable, "reading the store was interrupted").into())
+        })
+    }
+}

@@ -1,0 +1,152 @@
+//! Acts on sign states: begin, join, move out, allow. Each is one batch with its audit record, made while the row is held.
+
+use sigward_policies::decision::{Refusal, RefusalCode, Refused};
+use sigward_policies::double_sign::Beginning;
+use sigward_policies::model::caller::Caller;
+use sigward_policies::model::id::{ChainId, Height, KeyName};
+use sigward_policies::model::key::Key;
+
+use super::{Admin, state_file};
+use crate::audit::{self, Act};
+use crate::store::{Batch, Change, Sharing, StoredRow};
+
+/// A guard row with the name of its key.
+#[derive(Clone, Debug)]
+pub struct NamedRow {
+    /// The key's name.
+    pub key: KeyName,
+    /// The row.
+    pub row: StoredRow,
+}
+
+impl Admin {
+    /// Every guard row, or those of `key` and `chain`, by key and chain.
+    pub async fn states(&self, key: Option<&KeyName>, chain: Option<&ChainId>) -> Result<Vec<NamedRow>, Refused> {
+        if let Some(name) = key {
+            self.key(name).await?;
+        }
+        let keys = self.keys().await?;
+        let mut named: Vec<_> = self
+            .rows()
+            .await?
+            .into_iter()
+            .filter(|row| chain.is_none_or(|chain| row.chain == *chain))
+            .filter_map(|row| {
+                let owner = keys.iter().find(|key| key.version.public_key == row.public_key)?;
+                Some(NamedRow { key: owner.name.clone(), row })
+            })
+            .filter(|row| key.is_none_or(|key| row.key == *key))
+            .collect();
+        named.sort_by(|a, b| (&a.key, &a.row.chain).cmp(&(&b.key, &b.row.chain)));
+        Ok(named)
+    }
+
+    /// Begins the state of a key on a chain where it has none, or where it was moved out.
+    pub async fn init_state(
+        &self,
+        who: &Caller,
+        name: &KeyName,
+        chain: &ChainId,
+        sharing: Sharing,
+        beginning: Beginning,
+    ) -> Result<NamedRow, Refused> {
+        let key = self.key(name).await?;
+        let in_use = |row: &StoredRow| {
+            row.public_key == key.version.public_key && row.chain == *chain && !row.row.stopped
+        };
+        if self.rows().await?.iter().any(in_use) {
+            return Err(Refusal::new(
+                RefusalCode::AlreadyBound,
+                format!("{name} has a state on {chain} already; `sigward state show` prints it, `sigward state import` joins another into it"),
+            )
+            .into());
+        }
+        let change = Change::Begin { public_key: key.version.public_key, chain: chain.clone(), beginning, sharing };
+        self.change(who, Act::StateInit, &key, chain, change).await
+    }
+
+    /// Joins a CometBFT state file into the state of a key; the greater position wins, and a stopped key signs again.
+    pub async fn import_state(
+        &self,
+        who: &Caller,
+        name: &KeyName,
+        chain: &ChainId,
+        json: &[u8],
+    ) -> Result<NamedRow, Refused> {
+        let key = self.key(name).await?;
+        let row = self.row(&key, chain).await?;
+        let verifier = self.keyring.find(name)?.verifier;
+        let beginning = state_file::parse(json, &verifier, chain)?;
+        let change = Change::Begin {
+            public_key: key.version.public_key,
+            chain: chain.clone(),
+            beginning,
+            sharing: row.row.sharing,
+        };
+        self.change(who, Act::StateImport, &key, chain, change).await
+    }
+
+    /// Stops the key on the chain and returns CometBFT's state file, in this order.
+    pub async fn export_state(
+        &self,
+        who: &Caller,
+        name: &KeyName,
+        chain: &ChainId,
+    ) -> Result<(NamedRow, Vec<u8>), Refused> {
+        let key = self.key(name).await?;
+        self.row(&key, chain).await?;
+        let public_key = key.version.public_key;
+        let stop = Change::Stop { public_key, chain: chain.clone() };
+        let batch = Batch::act(
+            vec![stop, Change::MarkExported { public_key }],
+            audit::of_act(who, Act::StateExport, Some(&public_key), Some(chain), self.clock.unix_micros()),
+        );
+        self.guard.change(&self.store, &public_key, chain, batch).await?;
+        let row = self.row(&key, chain).await?;
+        let json = state_file::write(&row.row.row)?;
+        Ok((row, json))
+    }
+
+    /// Lets the key pass the guard against far jumps up to `until`.
+    pub async fn allow(
+        &self,
+        who: &Caller,
+        name: &KeyName,
+        chain: &ChainId,
+        until: Height,
+    ) -> Result<NamedRow, Refused> {
+        let key = self.key(name).await?;
+        self.row(&key, chain).await?;
+        let change = Change::Allow { public_key: key.version.public_key, chain: chain.clone(), until };
+        self.change(who, Act::StateAllow, &key, chain, change).await
+    }
+
+    async fn change(
+        &self,
+        who: &Caller,
+        act: Act,
+        key: &Key,
+        chain: &ChainId,
+        change: Change,
+    ) -> Result<NamedRow, Refused> {
+        let public_key = key.version.public_key;
+        let entry = audit::of_act(who, act, Some(&public_key), Some(chain), self.clock.unix_micros());
+        self.guard.change(&self.store, &public_key, chain, Batch::act(vec![change], entry)).await?;
+        self.row(key, chain).await
+    }
+
+    async fn row(&self, key: &Key, chain: &ChainId) -> Result<NamedRow, Refused> {
+        let row = self
+            .rows()
+            .await?
+            .into_iter()
+            .find(|row| row.public_key == key.version.public_key && row.chain == *chain)
+            .ok_or_else(|| {
+                Refusal::new(
+                    RefusalCode::NoSignState,
+                    format!("{} has no state on {chain}; begin one with `sigward state init`", key.name),
+                )
+            })?;
+        Ok(NamedRow { key: key.name.clone(), row })
+    }
+}

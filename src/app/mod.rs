@@ -1,0 +1,11 @@
+//! The only place that names concrete types: configuration → store → provider → guard → pipeline → listeners.
+
+mod init;
+mod observers;
+mod offline;
+mod parts;
+mod serve;
+
+pub use init::{Made, init};
+pub use offline::{Offline, adopt_state};
+pub use serve::serve;

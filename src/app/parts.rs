@@ -1,0 +1,94 @@
+//! What a daemon and the command line without one have in common: store, provider, keyring, guard and acts, opened in the one
+//! order that is safe. The state's lock comes first and is held for life.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use sigward_hsm::envelope::{ArgonParams, KekSource};
+use sigward_hsm::secret::{Arena, ArenaSize, Unlocked};
+use sigward_hsm::software::SoftwareProvider;
+
+use crate::admin::{Admin, ConfiguredChain};
+use crate::clock::SystemClock;
+use crate::config::{ChainConfig, Config, SealSource};
+use crate::guard::Guard;
+use crate::keyring::Keyring;
+use crate::store::Store;
+use crate::store::sqlite::{Options, SqliteStore};
+
+/// How many keys the locked arena has room for: 4096 take little more than 1 MiB.
+const MAX_KEYS: u32 = 4096;
+
+/// The opened parts.
+pub(super) struct Parts {
+    pub(super) store: Arc<SqliteStore>,
+    pub(super) guard: Arc<Guard>,
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) admin: Arc<Admin>,
+    pub(super) arena: Arena,
+}
+
+/// The arena for secrets, locked unless the configuration allows otherwise.
+pub(super) fn arena(config: &Config) -> anyhow::Result<Arena> {
+    let unlocked = if config.keys.allow_unlocked_memory { Unlocked::Allow } else { Unlocked::Refuse };
+    Arena::new(ArenaSize::for_keys(MAX_KEYS), unlocked).map_err(|error| {
+        let remedy = error.remedy().map(|remedy| format!("\n{remedy}")).unwrap_or_default();
+        anyhow::anyhow!("{}: {error}{remedy}", error.code())
+    })
+}
+
+/// Where and how the store is kept.
+pub(super) fn store_options(config: &Config) -> Options {
+    Options {
+        dir: config.store.dir.clone(),
+        witness: config.store.witness.clone(),
+        allow_volatile: config.store.allow_volatile,
+        clock: Arc::new(SystemClock),
+    }
+}
+
+/// Opens everything that an act needs.
+pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
+    let store = SqliteStore::open(&store_options(config))?;
+    let arena = arena(config)?;
+    let kek = kek_source(&config.seal).read(&arena).map_err(|error| {
+        let remedy = error.remedy().map(|remedy| format!("\n{remedy}")).unwrap_or_default();
+        anyhow::anyhow!("{}: {error}{remedy}", error.code())
+    })?;
+    let provider = SoftwareProvider::open(&config.keys.dir, store.id(), &arena, Arc::new(kek))
+        .map_err(|error| anyhow::anyhow!("{}: {error}\n{}", error.code(), error.remedy().unwrap_or_default()))
+        .context("cannot open the key folder")?;
+    let guard = Arc::new(Guard::load(store.rows()?));
+    let keyring = Arc::new(Keyring::default());
+    let admin = Arc::new(Admin {
+        store: store.clone(),
+        guard: guard.clone(),
+        keyring: keyring.clone(),
+        provider: Arc::new(provider),
+        arena: arena.clone(),
+        chains: config.chains.iter().map(configured).collect(),
+        clock: Arc::new(SystemClock),
+    });
+    Ok(Parts { store, guard, keyring, admin, arena })
+}
+
+pub(super) fn configured(chain: &ChainConfig) -> ConfiguredChain {
+    ConfiguredChain {
+        id: chain.id.clone(),
+        key: chain.key.clone(),
+        sharing: if chain.shared { crate::store::Sharing::Shared } else { crate::store::Sharing::OneChain },
+    }
+}
+
+fn kek_source(seal: &SealSource) -> KekSource {
+    match seal {
+        SealSource::KeyFile(path) => KekSource::KeyFile(path.clone()),
+        SealSource::PassphraseFile(path) => {
+            KekSource::PassphraseFile { path: path.clone(), params: ArgonParams::default() }
+        }
+        SealSource::Credential(name) => KekSource::Credential {
+            name: name.clone(),
+            directory: std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into),
+        },
+    }
+}

@@ -1,0 +1,256 @@
+//! `sigward keys`: make, bring in, adopt, list and show keys.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use serde_json::{Value, json};
+use sigward_proto::v1::key_service_client::KeyServiceClient;
+use sigward_proto::v1::{
+    AdoptKeyRequest, CreateKeyRequest, GetKeyRequest, ImportKeyRequest, Key, KeyOrigin, KeyState, ListKeysRequest,
+    import_key_request::Beginning,
+};
+
+use super::client::{explain, with_services};
+use super::output::Output;
+
+/// Files of keys and states are small; anything larger is something else.
+const MAX_FILE: u64 = 64 * 1024;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Make a key. It is fresh: nothing was ever signed with it, and no copy of it exists
+    Create {
+        /// What to call it
+        name: String,
+        /// ed25519 or secp256k1
+        #[arg(long, default_value = "ed25519")]
+        algorithm: String,
+        /// Prefix of bech32 addresses: PREFIXvalcons1…
+        #[arg(long, default_value = "cosmos", value_name = "PREFIX")]
+        bech32: String,
+    },
+    /// Bring in a CometBFT priv_validator_key.json. Stop the old signer first, for ever
+    Import {
+        /// What to call it
+        name: String,
+        /// The key file
+        #[arg(long, value_name = "priv_validator_key.json")]
+        file: PathBuf,
+        /// The chain it signs for
+        #[arg(long, value_name = "CHAIN_ID")]
+        chain: String,
+        /// The key may serve several chains; each of them must say so
+        #[arg(long)]
+        shared: bool,
+        #[command(flatten)]
+        beginning: ImportBeginning,
+        /// Prefix of bech32 addresses: PREFIXvalcons1…
+        #[arg(long, default_value = "cosmos", value_name = "PREFIX")]
+        bech32: String,
+    },
+    /// Take over a sealed key that belongs to another guard store, or whose guard was lost
+    Adopt {
+        /// Its name
+        name: String,
+        /// Sign only heights greater than this
+        #[arg(long, value_name = "HEIGHT")]
+        above: i64,
+        /// Prefix of bech32 addresses: PREFIXvalcons1…
+        #[arg(long, default_value = "cosmos", value_name = "PREFIX")]
+        bech32: String,
+    },
+    /// List all keys
+    List {
+        /// Prefix of bech32 addresses: PREFIXvalcons1…
+        #[arg(long, default_value = "cosmos", value_name = "PREFIX")]
+        bech32: String,
+    },
+    /// Show one key, in every form that a chain may want
+    Show {
+        /// Its name
+        name: String,
+        /// Prefix of bech32 addresses: PREFIXvalcons1…
+        #[arg(long, default_value = "cosmos", value_name = "PREFIX")]
+        bech32: String,
+    },
+}
+
+/// Where the signing history of an imported key ends. There is no default, because every default double-signs somewhere.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct ImportBeginning {
+    /// The old signer's state: nothing at or below it is signed again
+    #[arg(long, value_name = "priv_validator_state.json")]
+    state: Option<PathBuf>,
+    /// Sign only heights greater than this
+    #[arg(long, value_name = "HEIGHT")]
+    above: Option<i64>,
+    /// You vouch that this key has never signed anything
+    #[arg(long)]
+    never_signed: bool,
+}
+
+pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Result<()> {
+    match command {
+        Command::Create { name, algorithm, bech32 } => {
+            let key = with_services(home, async |channel| {
+                let request = CreateKeyRequest { name, algorithm };
+                let reply = KeyServiceClient::new(channel).create(request).await.map_err(explain)?;
+                reply.into_inner().key.context("the service returned no key")
+            })?;
+            show(&key, &bech32, output)?;
+            if !output.is_json() {
+                println!("\nNo backup of this key exists. If this disk is lost, so is the key.");
+            }
+            Ok(())
+        }
+        Command::Import { name, file, chain, shared, beginning, bech32 } => {
+            let request = ImportKeyRequest {
+                name,
+                priv_validator_key_json: read(&file)?,
+                chain_id: chain,
+                shared,
+                beginning: Some(read_beginning(&beginning)?),
+            };
+            let key = with_services(home, async |channel| {
+                let reply = KeyServiceClient::new(channel).import(request).await.map_err(explain)?;
+                reply.into_inner().key.context("the service returned no key")
+            })?;
+            show(&key, &bech32, output)?;
+            if !output.is_json() {
+                println!(
+                    "\nThe file {} still holds the key: as long as another signer can read it, both can sign.\n\
+                     Make sure that the old signer is stopped and cannot start again.",
+                    file.display()
+                );
+            }
+            Ok(())
+        }
+        Command::Adopt { name, above, bech32 } => {
+            let key = with_services(home, async |channel| {
+                let request = AdoptKeyRequest { name, above };
+                let reply = KeyServiceClient::new(channel).adopt(request).await.map_err(explain)?;
+                reply.into_inner().key.context("the service returned no key")
+            })?;
+            show(&key, &bech32, output)
+        }
+        Command::List { bech32 } => {
+            let keys = with_services(home, async |channel| {
+                let reply = KeyServiceClient::new(channel).list(ListKeysRequest {}).await.map_err(explain)?;
+                Ok(reply.into_inner().keys)
+            })?;
+            list(&keys, &bech32, output)
+        }
+        Command::Show { name, bech32 } => {
+            let key = with_services(home, async |channel| {
+                let reply = KeyServiceClient::new(channel).get(GetKeyRequest { name }).await.map_err(explain)?;
+                reply.into_inner().key.context("the service returned no key")
+            })?;
+            show(&key, &bech32, output)
+        }
+    }
+}
+
+/// Reads a small file whole.
+pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
+    anyhow::ensure!(size <= MAX_FILE, "{} has {size} bytes; a key or state file has a few hundred", path.display());
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn read_beginning(beginning: &ImportBeginning) -> anyhow::Result<Beginning> {
+    match (&beginning.state, beginning.above, beginning.never_signed) {
+        (Some(file), None, false) => Ok(Beginning::StateJson(read(file)?)),
+        (None, Some(height), false) => Ok(Beginning::Above(height)),
+        (None, None, true) => Ok(Beginning::NeverSigned(true)),
+        _ => anyhow::bail!("give exactly one of --state, --above and --never-signed"),
+    }
+}
+
+fn list(keys: &[Key], prefix: &str, output: &Output) -> anyhow::Result<()> {
+    if output.is_json() {
+        let keys = keys.iter().map(|key| describe(key, prefix)).collect::<anyhow::Result<Vec<_>>>()?;
+        println!("{}", Value::Array(keys));
+        return Ok(());
+    }
+    if keys.is_empty() {
+        println!("No keys yet. Make one with `sigward keys create NAME`.");
+    }
+    for key in keys {
+        let chains = if key.chains.is_empty() { "no chain yet".to_owned() } else { key.chains.join(", ") };
+        println!("{:20} {:10} {:10} {}  {chains}", key.name, key.algorithm, word(key.state()), valcons(key, prefix)?);
+    }
+    Ok(())
+}
+
+fn show(key: &Key, prefix: &str, output: &Output) -> anyhow::Result<()> {
+    let value = describe(key, prefix)?;
+    let mut text = String::new();
+    for (label, field) in [
+        ("name", "name"),
+        ("algorithm", "algorithm"),
+        ("state", "state"),
+        ("origin", "origin"),
+        ("provider", "provider"),
+        ("address", "address"),
+        ("valcons", "valcons"),
+        ("public key (hex)", "public_key_hex"),
+        ("for assign-consensus-key", "consensus_pubkey"),
+        ("chains", "chains"),
+    ] {
+        let shown = match value.get(field) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Array(items)) if items.is_empty() => "none yet: name one in the configuration".to_owned(),
+            Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+            Some(other) => other.to_string(),
+            None => continue,
+        };
+        writeln!(text, "{label:26} {shown}")?;
+    }
+    output.result(&value, text.trim_end());
+    Ok(())
+}
+
+fn describe(key: &Key, prefix: &str) -> anyhow::Result<Value> {
+    let base64 = BASE64_STANDARD.encode(&key.public_key);
+    Ok(json!({
+        "name": key.name,
+        "algorithm": key.algorithm,
+        "state": word(key.state()),
+        "origin": match key.origin() {
+            KeyOrigin::Generated => "generated",
+            KeyOrigin::Imported => "imported",
+            KeyOrigin::Unspecified => "unknown",
+        },
+        "provider": key.provider,
+        "address": hex::encode_upper(&key.address),
+        "valcons": valcons(key, prefix)?,
+        "public_key_hex": hex::encode(&key.public_key),
+        "public_key_base64": base64,
+        // What `tx provider assign-consensus-key` and `gentx --pubkey` take.
+        "consensus_pubkey": json!({ "@type": format!("/cosmos.crypto.{}.PubKey", key.algorithm), "key": base64 }),
+        "chains": key.chains,
+        "exported": key.exported,
+    }))
+}
+
+fn valcons(key: &Key, prefix: &str) -> anyhow::Result<String> {
+    let hrp = bech32::Hrp::parse(&format!("{prefix}valcons")).with_context(|| format!("{prefix} is no bech32 prefix"))?;
+    Ok(bech32::encode::<bech32::Bech32>(hrp, &key.address)?)
+}
+
+const fn word(state: KeyState) -> &'static str {
+    match state {
+        KeyState::Unspecified => "unknown",
+        KeyState::Pending => "pending",
+        KeyState::Staged => "staged",
+        KeyState::Active => "active",
+        KeyState::Deprecated => "deprecated",
+        KeyState::Disabled => "disabled",
+        KeyState::DestroyScheduled => "destroy_scheduled",
+        KeyState::Destroyed => "destroyed",
+        KeyState::Compromised => "compromised",
+    }
+}

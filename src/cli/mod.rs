@@ -1,0 +1,101 @@
+//! The command line: one file a verb. Everything that touches keys or state goes through the admin services, over the admin
+//! socket when a daemon runs and in this very process when none does; the code is the same.
+
+mod audit;
+mod client;
+mod completions;
+mod config;
+mod demo;
+mod exit;
+mod init;
+mod keys;
+mod output;
+mod serve;
+mod state;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::find_home;
+use output::Output;
+
+/// Signs CometBFT blocks, and never twice.
+///
+/// sigward keeps validator keys, dials the `priv_validator_laddr` of your nodes, and lets a signature out only when the rules
+/// allow it, no second message for that position can ever follow, and both facts are on disk.
+///
+/// A first run:
+///
+///   sigward init                          writes the configuration, a sealing key and an empty guard
+///   sigward keys create validator         makes a key and prints what your chain needs to know of it
+///   $EDITOR ~/.sigward/sigward.toml       names the chain and its node
+///   sigward serve                         signs
+///
+/// `sigward demo` shows all of it with a real CometBFT node in half a minute.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 110, propagate_version = true, after_help = exit::HELP)]
+struct Cli {
+    /// Folder of the configuration and, by default, of everything else [default: $SIGWARD_HOME, else ~/.sigward]
+    #[arg(long, global = true, value_name = "DIR")]
+    home: Option<PathBuf>,
+
+    /// Print JSON for scripts instead of text for people
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write a configuration, a sealing key, a node identity and an empty guard
+    Init,
+    /// Sign: connect to the configured nodes and answer them until SIGTERM
+    Serve,
+    /// Make, bring in and list keys
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Look at and move sign states: the watermarks that no signature goes below
+    #[command(subcommand)]
+    State(state::Command),
+    /// Read and check the audit chain
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Check a configuration, or print one that explains itself
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Watch a real CometBFT node make blocks that sigward signs
+    Demo(demo::DemoArgs),
+    /// Print a shell completion script
+    Completions(completions::Args),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.json);
+    match run(cli, &output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::report(&error, &output),
+    }
+}
+
+fn run(cli: Cli, output: &Output) -> anyhow::Result<()> {
+    let home = || -> anyhow::Result<PathBuf> {
+        let home = find_home(cli.home.as_deref(), |name| std::env::var_os(name))?;
+        Ok(std::path::absolute(home)?)
+    };
+    match cli.command {
+        Command::Init => init::run(&home()?, output),
+        Command::Serve => serve::run(&home()?),
+        Command::Keys(command) => keys::run(command, &home()?, output),
+        Command::State(command) => state::run(command, &home()?, output),
+        Command::Audit(command) => audit::run(command, &home()?, output),
+        Command::Config(command) => config::run(&command, home, output),
+        Command::Demo(args) => demo::run(&args),
+        Command::Completions(args) => completions::run::<Cli>(&args),
+    }
+}

@@ -1,0 +1,237 @@
+//! `sigward state`: look at the watermarks, begin, bring in and move out sign states. Nothing here lowers a watermark.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+use sigward_proto::v1::state_service_client::StateServiceClient;
+use sigward_proto::v1::{
+    AllowStateRequest, ExportStateRequest, ImportStateRequest, InitStateRequest, ShowStateRequest, SignState,
+    SignStateKind, init_state_request::Beginning,
+};
+
+use super::client::{explain, with_services};
+use super::keys::read;
+use super::output::Output;
+use crate::app;
+use crate::config;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Show how far each key has signed on each chain
+    Show {
+        /// Only this key
+        #[arg(long)]
+        key: Option<String>,
+        /// Only this chain
+        #[arg(long, value_name = "CHAIN_ID")]
+        chain: Option<String>,
+    },
+    /// Begin the sign state of a key on a chain where it has none
+    Init {
+        #[command(flatten)]
+        row: Row,
+        /// The key may serve several chains; each of them must say so
+        #[arg(long)]
+        shared: bool,
+        /// Sign only heights greater than this
+        #[arg(long, value_name = "HEIGHT", required_unless_present = "never_signed", conflicts_with = "never_signed")]
+        above: Option<i64>,
+        /// You vouch that this key has never signed on this chain
+        #[arg(long)]
+        never_signed: bool,
+    },
+    /// Join a CometBFT priv_validator_state.json into a key's state; the greater position wins
+    Import {
+        #[command(flatten)]
+        row: Row,
+        /// The state file
+        #[arg(long, value_name = "priv_validator_state.json")]
+        file: PathBuf,
+    },
+    /// Write a priv_validator_state.json, the way back to CometBFT's own signer. The key signs no more here
+    Export {
+        #[command(flatten)]
+        row: Row,
+        /// Where to write it
+        #[arg(long, value_name = "priv_validator_state.json")]
+        file: PathBuf,
+    },
+    /// Let a key sign up to a height that is far above its watermark: the chain really is there
+    Allow {
+        #[command(flatten)]
+        row: Row,
+        /// The last height to allow
+        #[arg(long, value_name = "HEIGHT")]
+        until: i64,
+    },
+    /// Open a state folder whose store or witness was lost or is behind: closes every height up to HEIGHT for every key
+    Adopt {
+        /// Sign only heights greater than this. Take the highest that any of your chains has seen, and add a margin
+        #[arg(long, value_name = "HEIGHT")]
+        above: i64,
+    },
+}
+
+/// A key on a chain.
+#[derive(Debug, clap::Args)]
+pub(super) struct Row {
+    /// The key's name
+    #[arg(long)]
+    key: String,
+    /// The chain
+    #[arg(long, value_name = "CHAIN_ID")]
+    chain: String,
+}
+
+pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Result<()> {
+    match command {
+        Command::Show { key, chain } => {
+            let states = with_services(home, async |channel| {
+                let request = ShowStateRequest { key: key.unwrap_or_default(), chain_id: chain.unwrap_or_default() };
+                let reply = StateServiceClient::new(channel).show(request).await.map_err(explain)?;
+                Ok(reply.into_inner().states)
+            })?;
+            show_all(&states, output);
+            Ok(())
+        }
+        Command::Init { row, shared, above, never_signed } => {
+            let beginning = match (above, never_signed) {
+                (Some(height), false) => Beginning::Above(height),
+                (None, true) => Beginning::NeverSigned(true),
+                _ => anyhow::bail!("give exactly one of --above and --never-signed"),
+            };
+            let request =
+                InitStateRequest { key: row.key, chain_id: row.chain, shared, beginning: Some(beginning) };
+            let state = with_services(home, async |channel| {
+                let reply = StateServiceClient::new(channel).init(request).await.map_err(explain)?;
+                reply.into_inner().state.context("the service returned no state")
+            })?;
+            show(&state, output);
+            Ok(())
+        }
+        Command::Import { row, file } => {
+            let request = ImportStateRequest { key: row.key, chain_id: row.chain, state_json: read(&file)? };
+            let state = with_services(home, async |channel| {
+                let reply = StateServiceClient::new(channel).import(request).await.map_err(explain)?;
+                reply.into_inner().state.context("the service returned no state")
+            })?;
+            show(&state, output);
+            Ok(())
+        }
+        Command::Export { row, file } => export(row, &file, home, output),
+        Command::Allow { row, until } => {
+            let request = AllowStateRequest { key: row.key, chain_id: row.chain, until };
+            let state = with_services(home, async |channel| {
+                let reply = StateServiceClient::new(channel).allow(request).await.map_err(explain)?;
+                reply.into_inner().state.context("the service returned no state")
+            })?;
+            show(&state, output);
+            Ok(())
+        }
+        Command::Adopt { above } => {
+            let adopted = app::adopt_state(&config::load(home)?, above)?;
+            output.result(&json!({ "adopted": adopted }), &adopted);
+            Ok(())
+        }
+    }
+}
+
+/// The file is made before the key is stopped: a path that cannot be written must not cost the key.
+fn export(row: Row, file: &Path, home: &Path, output: &Output) -> anyhow::Result<()> {
+    let mut out = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(file)
+        .with_context(|| format!("cannot create {} (an existing file is never overwritten)", file.display()))?;
+    let request = ExportStateRequest { key: row.key, chain_id: row.chain };
+    let exported = with_services(home, async |channel| {
+        let reply = StateServiceClient::new(channel).export(request).await.map_err(explain)?;
+        Ok(reply.into_inner())
+    });
+    let exported = match exported {
+        Ok(exported) => exported,
+        Err(error) => {
+            // Nothing was written into it yet.
+            let _kept = std::fs::remove_file(file);
+            return Err(error);
+        }
+    };
+    std::io::Write::write_all(&mut out, &exported.state_json)
+        .and_then(|()| out.sync_all())
+        .with_context(|| {
+            format!("cannot write {}; run the command again with another path, the state is kept", file.display())
+        })?;
+    let value = json!({ "file": file, "state": exported.state.as_ref().map(describe) });
+    output.result(
+        &value,
+        format!(
+            "Wrote {}. The key signs no more here; `sigward state import` with a newer state brings it back.",
+            file.display()
+        ),
+    );
+    Ok(())
+}
+
+fn show_all(states: &[SignState], output: &Output) {
+    if output.is_json() {
+        println!("{}", Value::Array(states.iter().map(describe).collect()));
+        return;
+    }
+    if states.is_empty() {
+        println!("No key has a sign state yet. It begins when a chain of the configuration names the key.");
+    }
+    for state in states {
+        println!("{}", line(state));
+    }
+}
+
+fn show(state: &SignState, output: &Output) {
+    output.result(&describe(state), line(state));
+}
+
+fn line(state: &SignState) -> String {
+    let mark = match state.kind() {
+        SignStateKind::Fresh => "fresh: has signed nothing yet".to_owned(),
+        SignStateKind::Closed => format!("closed up to height {}", state.height),
+        SignStateKind::Signed => {
+            format!("signed height {} round {} {}", state.height, state.round, step(state.step))
+        }
+        SignStateKind::Exported => format!("moved out at height {}: signs no more here", state.height),
+        SignStateKind::Unspecified => "unknown".to_owned(),
+    };
+    let allowed = state.allow_until.map(|until| format!(", allowed until {until}")).unwrap_or_default();
+    format!("{:20} {:24} {mark}{allowed}", state.key, state.chain_id)
+}
+
+fn describe(state: &SignState) -> Value {
+    json!({
+        "key": state.key,
+        "public_key_hex": hex::encode(&state.public_key),
+        "chain_id": state.chain_id,
+        "kind": match state.kind() {
+            SignStateKind::Fresh => "fresh",
+            SignStateKind::Closed => "closed",
+            SignStateKind::Signed => "signed",
+            SignStateKind::Exported => "exported",
+            SignStateKind::Unspecified => "unknown",
+        },
+        "height": state.height,
+        "round": state.round,
+        "step": state.step,
+        "last_signed_at": state.last_signed_at.as_ref().map(|time| super::audit::rfc3339(time)),
+        "allow_until": state.allow_until,
+        "block_hash": hex::encode_upper(&state.block_hash),
+        "sign_bytes_sha256": hex::encode(&state.sign_bytes_sha256),
+        "shared": state.shared,
+    })
+}
+
+const fn step(step: i32) -> &'static str {
+    match step {
+        1 => "proposal",
+        2 => "prevote",
+        3 => "precommit",
+        _ => "",
+    }
+}

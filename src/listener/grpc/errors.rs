@@ -1,0 +1,30 @@
+//! The one place that maps refusals and failures to gRPC statuses. The message begins with the stable code.
+
+use sigward_policies::decision::{FailureCode, RefusalCode, Refused};
+use tonic::{Code, Status};
+
+/// The status of a refusal.
+pub(super) fn status(refused: Refused) -> Status {
+    let code = match &refused {
+        Refused::Denied(refusal) => match refusal.code {
+            RefusalCode::KeyNotFound | RefusalCode::NoSignState => Code::NotFound,
+            RefusalCode::KeyExists | RefusalCode::PublicKeyExists | RefusalCode::AlreadyBound => Code::AlreadyExists,
+            RefusalCode::NotPermitted => Code::PermissionDenied,
+            RefusalCode::StateConflict
+            | RefusalCode::SharingRefused
+            | RefusalCode::BeginningRequired
+            | RefusalCode::KeyStopped
+            | RefusalCode::ForeignStore
+            | RefusalCode::ForeignStateFile => Code::FailedPrecondition,
+            _ => Code::InvalidArgument,
+        },
+        Refused::Failed(failure) => match failure.code {
+            FailureCode::DeadlineExceeded => Code::DeadlineExceeded,
+            FailureCode::StoreUnavailable | FailureCode::ProviderUnavailable | FailureCode::ShuttingDown => {
+                Code::Unavailable
+            }
+            _ => Code::Internal,
+        },
+    };
+    Status::new(code, refused.to_string())
+}

@@ -1,0 +1,114 @@
+//! `sigward.v1.KeyService`.
+
+use sigward_policies::decision::{Refusal, RefusalCode, Refused};
+use sigward_policies::double_sign::Beginning;
+use sigward_policies::model::algorithm::Algorithm;
+use sigward_policies::model::id::{ChainId, Height, KeyName};
+use sigward_policies::model::key::{Origin, VersionState};
+use sigward_proto::v1::key_service_server::KeyService;
+use sigward_proto::v1::{
+    AdoptKeyRequest, AdoptKeyResponse, CreateKeyRequest, CreateKeyResponse, GetKeyRequest, GetKeyResponse,
+    ImportKeyRequest, ImportKeyResponse, Key, KeyOrigin, KeyState, ListKeysRequest, ListKeysResponse,
+    import_key_request,
+};
+use tonic::{Request, Response, Status};
+
+use super::errors::status;
+use super::serve::{Services, caller};
+use crate::admin::{ImportBeginning, ListedKey};
+use crate::store::Sharing;
+
+#[tonic::async_trait]
+impl KeyService for Services {
+    async fn create(&self, request: Request<CreateKeyRequest>) -> Result<Response<CreateKeyResponse>, Status> {
+        let who = caller(&request);
+        let request = request.into_inner();
+        let name = KeyName::new(&request.name).map_err(refuse)?;
+        let algorithm = Algorithm::parse(&request.algorithm).map_err(refuse)?;
+        let key = self.admin.create_key(&who, &name, algorithm).await.map_err(status)?;
+        Ok(Response::new(CreateKeyResponse { key: Some(to_wire(&key)) }))
+    }
+
+    async fn import(&self, request: Request<ImportKeyRequest>) -> Result<Response<ImportKeyResponse>, Status> {
+        let who = caller(&request);
+        let request = request.into_inner();
+        let name = KeyName::new(&request.name).map_err(refuse)?;
+        let chain = ChainId::new(&request.chain_id).map_err(refuse)?;
+        let sharing = sharing(request.shared);
+        let beginning = beginning(request.beginning).map_err(refuse)?;
+        let file = zeroize::Zeroizing::new(request.priv_validator_key_json);
+        let key = self.admin.import_key(&who, &name, &file, &chain, sharing, beginning).await.map_err(status)?;
+        Ok(Response::new(ImportKeyResponse { key: Some(to_wire(&key)) }))
+    }
+
+    async fn list(&self, _request: Request<ListKeysRequest>) -> Result<Response<ListKeysResponse>, Status> {
+        let keys = self.admin.list_keys().await.map_err(status)?;
+        Ok(Response::new(ListKeysResponse { keys: keys.iter().map(to_wire).collect() }))
+    }
+
+    async fn get(&self, request: Request<GetKeyRequest>) -> Result<Response<GetKeyResponse>, Status> {
+        let name = KeyName::new(&request.get_ref().name).map_err(refuse)?;
+        let key = self.admin.listed_key(&name).await.map_err(status)?;
+        Ok(Response::new(GetKeyResponse { key: Some(to_wire(&key)) }))
+    }
+
+    async fn adopt(&self, request: Request<AdoptKeyRequest>) -> Result<Response<AdoptKeyResponse>, Status> {
+        let who = caller(&request);
+        let request = request.into_inner();
+        let name = KeyName::new(&request.name).map_err(refuse)?;
+        let above = Height::new(request.above).map_err(refuse)?;
+        let key = self.admin.adopt_key(&who, &name, above).await.map_err(status)?;
+        Ok(Response::new(AdoptKeyResponse { key: Some(to_wire(&key)) }))
+    }
+}
+
+pub(super) fn refuse(refusal: Refusal) -> Status {
+    status(Refused::Denied(refusal))
+}
+
+pub(super) const fn sharing(shared: bool) -> Sharing {
+    if shared { Sharing::Shared } else { Sharing::OneChain }
+}
+
+fn beginning(asked: Option<import_key_request::Beginning>) -> Result<ImportBeginning, Refusal> {
+    use import_key_request::Beginning as Asked;
+    match asked {
+        Some(Asked::StateJson(json)) => Ok(ImportBeginning::StateFile(json)),
+        Some(Asked::Above(height)) => Ok(ImportBeginning::Known(Beginning::Above(Height::new(height)?))),
+        Some(Asked::NeverSigned(true)) => Ok(ImportBeginning::Known(Beginning::NeverSigned)),
+        Some(Asked::NeverSigned(false)) | None => Err(Refusal::new(
+            RefusalCode::BeginningRequired,
+            "say what this key has signed: a state file, the height above which it may sign, or that it never signed",
+        )),
+    }
+}
+
+fn to_wire(listed: &ListedKey) -> Key {
+    let version = &listed.key.version;
+    Key {
+        name: listed.key.name.to_string(),
+        algorithm: version.public_key.algorithm().to_string(),
+        public_key: version.public_key.as_bytes().to_vec(),
+        address: version.address.0.to_vec(),
+        provider: version.provider.clone(),
+        origin: match version.origin {
+            Origin::Generated => KeyOrigin::Generated,
+            Origin::Imported => KeyOrigin::Imported,
+        }
+        .into(),
+        state: match version.state {
+            VersionState::Pending => KeyState::Pending,
+            VersionState::Staged => KeyState::Staged,
+            VersionState::Active => KeyState::Active,
+            VersionState::Deprecated => KeyState::Deprecated,
+            VersionState::Disabled => KeyState::Disabled,
+            VersionState::DestroyScheduled => KeyState::DestroyScheduled,
+            VersionState::Destroyed => KeyState::Destroyed,
+            VersionState::Compromised => KeyState::Compromised,
+        }
+        .into(),
+        created_at: Some(prost_types::Timestamp { seconds: version.created_at.0, nanos: 0 }),
+        chains: listed.chains.iter().map(ToString::to_string).collect(),
+        exported: version.exported,
+    }
+}

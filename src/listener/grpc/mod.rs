@@ -1,0 +1,11 @@
+//! The admin services on the admin unix socket: bytes to domain types and back; the acts themselves are in `admin`.
+//!
+//! The socket has mode 0600, and the kernel says whose process is at its other end: that, and nothing else, is the identity.
+
+mod audit;
+mod errors;
+mod key;
+mod serve;
+mod state;
+
+pub use serve::{Services, serve_stream, serve_unix};

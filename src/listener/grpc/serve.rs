@@ -1,0 +1,110 @@
+//! Serving the admin services on a unix socket, or on a stream in this very process.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sigward_policies::model::caller::Caller;
+use sigward_proto::v1::audit_service_server::AuditServiceServer;
+use sigward_proto::v1::key_service_server::KeyServiceServer;
+use sigward_proto::v1::state_service_server::StateServiceServer;
+use tokio::io::DuplexStream;
+use tokio::net::UnixListener;
+use tokio_stream::wrappers::UnixListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::Request;
+use tonic::transport::Server;
+use tonic::transport::server::UdsConnectInfo;
+
+use crate::admin::Admin;
+use crate::authn;
+
+/// Key and state files are small; nothing else is sent here.
+const MAX_MESSAGE: usize = 256 * 1024;
+/// No act takes longer.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Streams on one connection.
+const MAX_STREAMS: u32 = 64;
+
+/// The admin services.
+#[derive(Clone, Debug)]
+pub struct Services {
+    pub(super) admin: Arc<Admin>,
+}
+
+impl Services {
+    /// The services over `admin`.
+    pub const fn new(admin: Arc<Admin>) -> Self {
+        Self { admin }
+    }
+
+    async fn serve<S, I>(self, incoming: S, stop: CancellationToken) -> Result<(), tonic::transport::Error>
+    where
+        S: tokio_stream::Stream<Item = io::Result<I>>,
+        I: tokio::io::AsyncRead
+            + tokio::io::AsyncWrite
+            + tonic::transport::server::Connected<ConnectInfo: Clone + Send + Sync + 'static>
+            + Unpin
+            + Send
+            + 'static,
+    {
+        let (health, health_service) = tonic_health::server::health_reporter();
+        health.set_serving::<KeyServiceServer<Self>>().await;
+        health.set_serving::<StateServiceServer<Self>>().await;
+        health.set_serving::<AuditServiceServer<Self>>().await;
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(sigward_proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1();
+        let mut server = Server::builder()
+            .timeout(TIMEOUT)
+            .max_concurrent_streams(MAX_STREAMS)
+            .http2_max_pending_accept_reset_streams(Some(16))
+            .http2_max_header_list_size(16 * 1024)
+            .add_service(health_service)
+            .add_service(KeyServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
+            .add_service(StateServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
+            .add_service(AuditServiceServer::new(self).max_decoding_message_size(MAX_MESSAGE));
+        if let Ok(reflection) = reflection {
+            server = server.add_service(reflection);
+        }
+        server.serve_with_incoming_shutdown(incoming, async move { stop.cancelled().await }).await
+    }
+}
+
+/// Listens on `path` until `stop`. The caller holds the state's lock, so a socket left there is a dead process's.
+pub async fn serve_unix(services: Services, path: &Path, stop: CancellationToken) -> io::Result<()> {
+    let listener = bind(path)?;
+    let served = services.serve(UnixListenerStream::new(listener), stop).await;
+    let _gone = std::fs::remove_file(path);
+    served.map_err(io::Error::other)
+}
+
+/// Serves one stream in this process: the way of the command line when no daemon runs.
+pub async fn serve_stream(services: Services, stream: DuplexStream, stop: CancellationToken) -> io::Result<()> {
+    // The stream of connections must not end before the one connection does.
+    let incoming = tokio_stream::StreamExt::chain(tokio_stream::once(Ok(stream)), tokio_stream::pending());
+    services.serve(incoming, stop).await.map_err(io::Error::other)
+}
+
+/// The socket is made in a name of its own, closed to others, and then moved to its place: no moment with looser rights.
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    let fresh = path.with_extension("new");
+    let _left_over = std::fs::remove_file(&fresh);
+    let listener = UnixListener::bind(&fresh)?;
+    std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o600))?;
+    std::fs::rename(&fresh, path)?;
+    Ok(listener)
+}
+
+/// Who is at the other end of the request's connection.
+pub(super) fn caller<T>(request: &Request<T>) -> Caller {
+    let credentials = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
+    match credentials {
+        Some(credentials) => authn::unix_peer(&credentials),
+        // Only the stream in our own process has no socket credentials.
+        None => authn::this_process(),
+    }
+}

@@ -1,0 +1,122 @@
+//! `sigward.v1.StateService`.
+
+use sha2::{Digest as _, Sha256};
+use sigward_policies::decision::{Refusal, RefusalCode};
+use sigward_policies::double_sign::{Beginning, Watermark};
+use sigward_policies::model::id::{ChainId, Height, KeyName};
+use sigward_policies::model::payload::ConsensusMessage;
+use sigward_policies::model::sign_bytes;
+use sigward_proto::v1::state_service_server::StateService;
+use sigward_proto::v1::{
+    AllowStateRequest, AllowStateResponse, ExportStateRequest, ExportStateResponse, ImportStateRequest,
+    ImportStateResponse, InitStateRequest, InitStateResponse, ShowStateRequest, ShowStateResponse, SignState,
+    SignStateKind, init_state_request,
+};
+use tonic::{Request, Response, Status};
+
+use super::errors::status;
+use super::key::{refuse, sharing};
+use super::serve::{Services, caller};
+use crate::admin::NamedRow;
+use crate::store::Sharing;
+
+#[tonic::async_trait]
+impl StateService for Services {
+    async fn show(&self, request: Request<ShowStateRequest>) -> Result<Response<ShowStateResponse>, Status> {
+        let request = request.into_inner();
+        let key = optional(&request.key, KeyName::new)?;
+        let chain = optional(&request.chain_id, ChainId::new)?;
+        let rows = self.admin.states(key.as_ref(), chain.as_ref()).await.map_err(status)?;
+        Ok(Response::new(ShowStateResponse { states: rows.iter().map(to_wire).collect() }))
+    }
+
+    async fn init(&self, request: Request<InitStateRequest>) -> Result<Response<InitStateResponse>, Status> {
+        let who = caller(&request);
+        let request = request.into_inner();
+        let (key, chain) = row(&request.key, &request.chain_id)?;
+        let beginning = beginning(request.beginning.as_ref()).map_err(refuse)?;
+        let sharing = sharing(request.shared);
+        let row = self.admin.init_state(&who, &key, &chain, sharing, beginning).await.map_err(status)?;
+        Ok(Response::new(InitStateResponse { state: Some(to_wire(&row)) }))
+    }
+
+    async fn import(&self, request: Request<ImportStateRequest>) -> Result<Response<ImportStateResponse>, Status> {
+        let who = caller(&request);
+        let request = request.into_inner();
+        let (key, chain) = row(&request.key, &request.chain_id)?;
+        let row = self.admin.import_state(&who, &key, &chain, &request.state_json).await.map_err(status)?;
+        Ok(Response::new(ImportStateResponse { state: Some(to_wire(&row)) }))
+    }
+
+    async fn export(&self, request: Request<ExportStateRequest>) -> Result<Response<ExportStateResponse>, Status> {
+        let who = caller(&request);
+        let request = request.into_inner();
+        let (key, chain) = row(&request.key, &request.chain_id)?;
+        let (row, state_json) = self.admin.export_state(&who, &key, &chain).await.map_err(status)?;
+        Ok(Response::new(ExportStateResponse { state_json, state: Some(to_wire(&row)) }))
+    }
+
+    async fn allow(&self, request: Request<AllowStateRequest>) -> Result<Response<AllowStateResponse>, Status> {
+        let who = caller(&request);
+        let request = request.into_inner();
+        let (key, chain) = row(&request.key, &request.chain_id)?;
+        let until = Height::new(request.until).map_err(refuse)?;
+        let row = self.admin.allow(&who, &key, &chain, until).await.map_err(status)?;
+        Ok(Response::new(AllowStateResponse { state: Some(to_wire(&row)) }))
+    }
+}
+
+fn row(key: &str, chain: &str) -> Result<(KeyName, ChainId), Status> {
+    Ok((KeyName::new(key).map_err(refuse)?, ChainId::new(chain).map_err(refuse)?))
+}
+
+fn optional<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, Refusal>) -> Result<Option<T>, Status> {
+    if text.is_empty() { Ok(None) } else { parse(text).map(Some).map_err(refuse) }
+}
+
+fn beginning(asked: Option<&init_state_request::Beginning>) -> Result<Beginning, Refusal> {
+    use init_state_request::Beginning as Asked;
+    match asked {
+        Some(Asked::Above(height)) => Ok(Beginning::Above(Height::new(*height)?)),
+        Some(Asked::NeverSigned(true)) => Ok(Beginning::NeverSigned),
+        Some(Asked::NeverSigned(false)) | None => Err(Refusal::new(
+            RefusalCode::BeginningRequired,
+            "say what this key has signed on the chain: the height above which it may sign, or that it never signed",
+        )),
+    }
+}
+
+fn to_wire(named: &NamedRow) -> SignState {
+    let row = &named.row.row;
+    let mut state = SignState {
+        key: named.key.to_string(),
+        public_key: named.row.public_key.as_bytes().to_vec(),
+        chain_id: named.row.chain.to_string(),
+        height: row.watermark.height(),
+        allow_until: row.allow_until.map(Height::value),
+        shared: named.row.sharing == Sharing::Shared,
+        ..SignState::default()
+    };
+    let kind = match &row.watermark {
+        Watermark::Fresh => SignStateKind::Fresh,
+        Watermark::Closed { .. } => SignStateKind::Closed,
+        Watermark::Signed(last) => {
+            state.round = last.position.round.value();
+            state.step = i32::from(last.position.step.value());
+            state.last_signed_at = Some(prost_types::Timestamp { seconds: row.touched.0, nanos: 0 });
+            state.sign_bytes_sha256 = Sha256::digest(&last.sign_bytes).to_vec();
+            state.block_hash = block_hash(&last.sign_bytes);
+            SignStateKind::Signed
+        }
+    };
+    state.set_kind(if row.stopped { SignStateKind::Exported } else { kind });
+    state
+}
+
+fn block_hash(bytes: &[u8]) -> Vec<u8> {
+    match sign_bytes::parse(bytes) {
+        Ok((ConsensusMessage::Vote(vote), _)) => vote.block_id.map(|id| id.hash().to_vec()).unwrap_or_default(),
+        Ok((ConsensusMessage::Proposal(proposal), _)) => proposal.block_id.hash().to_vec(),
+        Err(_) => Vec::new(),
+    }
+}

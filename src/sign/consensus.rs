@@ -1,0 +1,257 @@
+//! The way of a consensus request, from the listener to the reply.
+//!
+//! *Invariant:* every path to a reply goes through `release`, which takes a [`Verified`] and a [`Receipt`] of this very request.
+//! A request that is given up on half-way releases nothing: what was under way finishes in the provider and the store, which
+//! own their tokens, and the position stays taken if it was committed.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sigward_hsm::error::ProviderError;
+use sigward_hsm::verify::VerifyError;
+use sigward_policies::decision::{Failure, FailureCode, Refusal, Refused};
+use sigward_policies::double_sign::{Limits, Slot};
+use sigward_policies::model::algorithm::PublicKey;
+use sigward_policies::model::caller::Caller;
+use sigward_policies::model::id::ChainId;
+use sigward_policies::model::operation::Operation;
+use sigward_policies::model::payload::{Consensus, Position};
+use sigward_policies::proof::{
+    self, ConsensusReply, Joined, Mismatch, Payload, Receipt, Received, RequestId, SignOrder, ToCommit, ToVerify,
+    Unreleased, Verified,
+};
+use tokio::sync::oneshot;
+
+use crate::audit;
+use crate::authz::Authorizer;
+use crate::clock::Clock;
+use crate::crash::crash_point;
+use crate::guard;
+use crate::keyring::ConsensusKey;
+use crate::store::{self, Batch, Store};
+
+/// A node waits 5 s for a reply before it drops the connection (CometBFT `privval/signer_endpoint.go`): answer before that.
+pub const DEADLINE: Duration = Duration::from_secs(4);
+
+/// A part of the way of a request, as metrics name it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// Authorization and guard, with the wait for another request on the same key.
+    Guard,
+    /// The key signs.
+    Provider,
+    /// The signature is checked, beside the commit.
+    Verify,
+    /// From handing over to the store until the receipt.
+    Commit,
+    /// All of it.
+    Total,
+}
+
+/// Who wants to know how requests went: metrics, and the log of alarms.
+pub trait Observer: Send + Sync {
+    /// How long a stage took.
+    fn stage(&self, operation: Operation, stage: Stage, took: Duration);
+    /// A reply left; `repeat` if it was stored.
+    fn released(&self, operation: Operation, position: Position, repeat: bool);
+    /// A request got no signature.
+    fn refused(&self, operation: Option<Operation>, refused: &Refused);
+}
+
+/// Everything that one node's connection needs to have its chain's key sign.
+pub struct ChainSigner {
+    /// Who asks through this connection.
+    pub caller: Caller,
+    /// The chain, as configured.
+    pub chain: ChainId,
+    /// The chain's key.
+    pub key: ConsensusKey,
+    /// The key's guard row on the chain.
+    pub slot: Slot,
+    /// The guard's settings for the chain.
+    pub limits: Limits,
+    /// The rules in force.
+    pub authorizer: Arc<Authorizer>,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Denials on their way to the audit chain.
+    pub denials: Arc<audit::Denials>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Metrics.
+    pub observer: Arc<dyn Observer>,
+}
+
+impl fmt::Debug for ChainSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChainSigner").field("caller", &self.caller).field("chain", &self.chain).finish_non_exhaustive()
+    }
+}
+
+impl ChainSigner {
+    /// The public key that signs here.
+    pub fn public_key(&self) -> &PublicKey {
+        &self.key.key.version.public_key
+    }
+
+    /// Counts and records a request that was refused before it had a payload; hands the refusal on to the caller.
+    pub fn refuse_at_edge(&self, refusal: Refusal) -> Refused {
+        let refused = Refused::Denied(refusal);
+        self.observer.refused(None, &refused);
+        self.denials.note(audit::of_refusal(
+            &self.caller,
+            None,
+            self.public_key(),
+            &self.chain,
+            None,
+            &refused,
+            self.clock.unix_micros(),
+        ));
+        refused
+    }
+
+    /// Judges, signs, verifies and records `payload`, within [`DEADLINE`].
+    pub async fn sign(&self, payload: Consensus) -> Result<ConsensusReply, Refused> {
+        let (operation, position) = (payload.operation(), payload.message().position());
+        let started = Instant::now();
+        let outcome = match tokio::time::timeout(DEADLINE, self.way(payload)).await {
+            Ok(outcome) => outcome,
+            Err(_elapsed) => Err(Failure::new(
+                FailureCode::DeadlineExceeded,
+                format!("no signature within {} s", DEADLINE.as_secs()),
+            )
+            .into()),
+        };
+        self.observer.stage(operation, Stage::Total, started.elapsed());
+        match outcome {
+            Ok((reply, repeat)) => {
+                self.observer.released(operation, position, repeat);
+                Ok(reply)
+            }
+            Err(refused) => {
+                self.observer.refused(Some(operation), &refused);
+                self.denials.note(audit::of_refusal(
+                    &self.caller,
+                    Some(operation),
+                    self.public_key(),
+                    &self.chain,
+                    Some(position),
+                    &refused,
+                    self.clock.unix_micros(),
+                ));
+                Err(refused)
+            }
+        }
+    }
+
+    async fn way(&self, payload: Consensus) -> Result<(ConsensusReply, bool), Refused> {
+        let operation = payload.operation();
+        let rules = self.authorizer.snapshot();
+        let received = Received::new(
+            RequestId::mint(),
+            self.caller.clone(),
+            *self.public_key(),
+            self.chain.clone(),
+            rules.generation(),
+            payload,
+        );
+
+        let judging = Instant::now();
+        let permit = rules.judge(&received).into_result()?;
+        let cleared = guard::clear(&self.slot, &received, self.limits, self.clock.unix_seconds()).await.into_result()?;
+        let joined = proof::join(received, permit, cleared).map_err(mismatch)?;
+        self.observer.stage(operation, Stage::Guard, judging.elapsed());
+
+        match joined {
+            Joined::Order(order) => {
+                let signing = Instant::now();
+                let unreleased = self.have_signed(order).await?;
+                self.observer.stage(operation, Stage::Provider, signing.elapsed());
+                crash_point!("sign_before_commit");
+                let to_commit = unreleased.to_commit();
+                let repeat = to_commit.is_repeat();
+                let (verified, receipt) =
+                    self.prove(operation, unreleased.to_verify().map_err(mismatch)?, to_commit).await?;
+                crash_point!("sign_before_release");
+                let released = unreleased.release(verified, receipt).map_err(mismatch)?;
+                Ok((released.into_reply(), repeat))
+            }
+            Joined::Stored(stored) => {
+                let (verified, receipt) =
+                    self.prove(operation, stored.to_verify().map_err(mismatch)?, stored.to_commit()).await?;
+                Ok((stored.release(verified, receipt).map_err(mismatch)?.into_reply(), true))
+            }
+        }
+    }
+
+    /// Hands the order to the provider. A software key signs before this returns; a token calls back from its own thread.
+    async fn have_signed(&self, order: SignOrder<Consensus>) -> Result<Unreleased<Consensus>, Refused> {
+        let (tell, told) = oneshot::channel();
+        self.key.signer.submit(
+            &self.key.handle,
+            order,
+            Box::new(move |outcome| {
+                let _given_up = tell.send(outcome);
+            }),
+        );
+        match told.await {
+            Ok(Ok(unreleased)) => Ok(unreleased),
+            Ok(Err(error)) => Err(provider_failed(&error)),
+            Err(_dropped) => {
+                Err(Failure::new(FailureCode::ProviderUnavailable, "the provider gave no answer").into())
+            }
+        }
+    }
+
+    /// Commits and verifies side by side: the store's thread writes while this one checks the signature.
+    async fn prove(
+        &self,
+        operation: Operation,
+        to_verify: ToVerify,
+        to_commit: ToCommit<Consensus>,
+    ) -> Result<(Verified, Receipt<Consensus>), Refused> {
+        let committing = Instant::now();
+        let entry = audit::of_commit(&to_commit, self.clock.unix_micros());
+        let (tell, told) = oneshot::channel();
+        self.store.commit(
+            Batch::sign(to_commit, entry),
+            Box::new(move |outcome| {
+                let _given_up = tell.send(outcome);
+            }),
+        );
+
+        let verifying = Instant::now();
+        let verified = self.key.verifier.check(to_verify);
+        self.observer.stage(operation, Stage::Verify, verifying.elapsed());
+
+        let receipts = told.await.map_err(|_dropped| store::stopped())?;
+        self.observer.stage(operation, Stage::Commit, committing.elapsed());
+        // The commit counts even if the check fails: the position is burnt, and the alarm is raised below.
+        let verified = verified.map_err(|error| verification_failed(&error))?;
+        let receipt = receipts?.signature.ok_or_else(|| {
+            Failure::new(FailureCode::StoreUnavailable, "the store gave no receipt for a signature")
+        })?;
+        Ok((verified, receipt))
+    }
+}
+
+fn mismatch(mismatch: Mismatch) -> Refused {
+    tracing::error!(alarm = true, code = FailureCode::TokenMismatch.as_str(), "{mismatch}");
+    Failure::new(FailureCode::TokenMismatch, mismatch.to_string()).into()
+}
+
+fn provider_failed(error: &ProviderError) -> Refused {
+    tracing::error!(alarm = true, code = error.code(), "the provider did not sign: {error}");
+    let code = match error {
+        ProviderError::Fault { .. } => FailureCode::ProviderFault,
+        _ => FailureCode::ProviderUnavailable,
+    };
+    Failure::new(code, error.to_string()).into()
+}
+
+fn verification_failed(error: &VerifyError) -> Refused {
+    let code = FailureCode::VerificationFailed;
+    tracing::error!(alarm = true, code = code.as_str(), "a signature does not verify; its position is burnt: {error}");
+    Failure::new(code, "the provider made a signature that does not verify; the position is burnt").into()
+}

@@ -1,0 +1,15 @@
+//! The one integration-test binary: real CometBFT nodes against the real `sigward` program, and the test that keeps the layers.
+//!
+//! One binary links once. Everything here talks to `sigward` from the outside (its command line, its sockets, its files), as an
+//! operator would; nothing reaches into the library.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod layers;
+mod nodes;
+mod support;

@@ -1,0 +1,202 @@
+//! The `sigward` program: its command line, and `sigward serve` as a process that can be killed, stopped and started again.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use toml::Table;
+
+use super::genesis::Validator;
+use super::home::Home;
+use super::http;
+use super::metrics::Metrics;
+use super::node::Node;
+use super::poll;
+use super::ports::free_port;
+use super::process::{Process, tail};
+
+/// sigward's home and, while it runs, its process; killed on drop.
+pub(crate) struct Signer {
+    home: PathBuf,
+    log: PathBuf,
+    http_port: u16,
+    process: Option<Process>,
+}
+
+impl Signer {
+    /// `sigward init` below `home`.
+    pub(crate) fn init(home: &Home) -> Self {
+        let signer = Self {
+            home: home.path("s"),
+            log: home.path("sigward.log"),
+            http_port: free_port(),
+            process: None,
+        };
+        signer.run(&["init"]);
+        signer.configure(|config| {
+            let http = config.entry("http").or_insert_with(|| Table::new().into());
+            let listen = format!("127.0.0.1:{}", signer.http_port);
+            http.as_table_mut()
+                .expect("[http] is a table")
+                .insert("listen".to_owned(), listen.into());
+        });
+        signer
+    }
+
+    /// `sigward keys create`; returns what a genesis needs.
+    pub(crate) fn create_key(&self, name: &str) -> Validator {
+        let key = self.json(&["keys", "create", name, "--algorithm", "ed25519", "--json"]);
+        let text = |field: &str| {
+            key[field]
+                .as_str()
+                .unwrap_or_else(|| panic!("no {field} in {key}"))
+                .to_owned()
+        };
+        Validator {
+            public_key: text("public_key_base64"),
+            address: text("address"),
+        }
+    }
+
+    /// Adds a chain and its nodes to `sigward.toml`.
+    pub(crate) fn add_chain(&self, id: &str, key: &str, nodes: &[(&str, &Node)]) {
+        self.configure(|config| {
+            let nodes = nodes
+                .iter()
+                .map(|(name, node)| table(&[("name", name), ("address", node.laddr())]));
+            let mut chain = Table::new();
+            chain.insert("id".to_owned(), id.into());
+            chain.insert("key".to_owned(), key.into());
+            chain.insert("node".to_owned(), nodes.collect::<Vec<_>>().into());
+            let chains = config
+                .entry("chain")
+                .or_insert_with(|| Vec::<toml::Value>::new().into());
+            chains
+                .as_array_mut()
+                .expect("[[chain]] is an array")
+                .push(chain.into());
+        });
+    }
+
+    fn configure(&self, edit: impl FnOnce(&mut Table)) {
+        let path = self.home.join("sigward.toml");
+        let mut config: Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+        edit(&mut config);
+        std::fs::write(&path, toml::to_string(&config).unwrap()).unwrap();
+    }
+
+    /// Runs a subcommand to its end; returns its output whatever it was.
+    pub(crate) fn attempt(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// Runs a subcommand that must succeed; returns what it printed.
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
+        let output = self.attempt(arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "sigward {arguments:?} ended with {}: {errors}",
+            output.status
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs a subcommand that prints one JSON document.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        let text = self.run(arguments);
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("sigward {arguments:?}: {error} in {text}"))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sigward"));
+        command.args(arguments).arg("--home").arg(&self.home);
+        command
+    }
+
+    /// `sigward serve`, and waits until it says that it lives.
+    pub(crate) fn start(&mut self) {
+        self.start_at_once();
+        let port = self.http_port;
+        let process = self.process.as_mut().unwrap();
+        let lives = poll(Duration::from_secs(10), || {
+            if let Some(status) = process.ended() {
+                panic!("sigward serve ended with {status}\n{}", tail(&self.log));
+            }
+            http::get(port, "/livez")
+                .ok()
+                .filter(|response| response.status == 200)
+        });
+        assert!(
+            lives.is_some(),
+            "sigward serve does not answer /livez\n{}",
+            tail(&self.log)
+        );
+    }
+
+    /// `sigward serve`, without waiting for anything.
+    pub(crate) fn start_at_once(&mut self) {
+        assert!(self.process.is_none(), "sigward runs already");
+        self.process = Some(Process::start(self.command(&["serve"]), &self.log));
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        self.process.take().expect("sigward runs").kill();
+    }
+
+    /// SIGTERM; demands a clean end.
+    pub(crate) fn terminate(&mut self) {
+        let status = self
+            .process
+            .take()
+            .expect("sigward runs")
+            .terminate(Duration::from_secs(10));
+        assert!(
+            status.success(),
+            "sigward serve ended with {status} after SIGTERM\n{}",
+            tail(&self.log)
+        );
+    }
+
+    /// `kill -9`, or nothing when it ended by itself.
+    pub(crate) fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// SIGSTOP: alive, connected and silent.
+    pub(crate) fn freeze(&self) {
+        self.process.as_ref().expect("sigward runs").signal(Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub(crate) fn thaw(&self) {
+        self.process.as_ref().expect("sigward runs").signal(Signal::CONT);
+    }
+
+    /// What `/metrics` says now.
+    pub(crate) fn metrics(&self) -> Metrics {
+        Metrics::read(self.http_port).unwrap_or_else(|| panic!("no /metrics\n{}", tail(&self.log)))
+    }
+
+    /// Whether `/readyz` says 200, and what it says.
+    pub(crate) fn ready(&self) -> (bool, String) {
+        let response = http::get(self.http_port, "/readyz").expect("/readyz answers");
+        (response.status == 200, response.body)
+    }
+
+    /// The end of its log, for failures.
+    pub(crate) fn log_tail(&self) -> String {
+        tail(&self.log)
+    }
+}
+
+fn table(pairs: &[(&str, &str)]) -> toml::Value {
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), toml::Value::from(*value)))
+        .collect::<Table>()
+        .into()
+}
