@@ -4,6 +4,7 @@
 //! reads every path. `cli` [9] → `app` [8] → `listener` [7] → `admin` [6] → `sign` [5] → `authn`, `authz` [4] → `guard`, `audit`,
 //! `keyring` [3] → `store` [2] → `telemetry`, `config` [1] → `clock`, `crash`, `shutdown` [0].
 
+pub mod audit;
 pub mod clock;
 pub(crate) mod crash;
 pub mod store;

@@ -115,6 +115,11 @@ impl Ledger {
         &self.digest
     }
 
+    /// How many keys and guard rows there are.
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len() + self.rows.values().map(Vec::len).sum::<usize>()
+    }
+
     /// Every key, by name.
     pub(crate) fn keys(&self) -> Vec<Key> {
         self.keys.values().map(|kept| kept.value.clone()).collect()

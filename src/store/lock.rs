@@ -14,13 +14,13 @@ use super::error::{OpenCode, OpenError};
 
 /// The lock; dropping it frees it.
 #[derive(Debug)]
-pub struct Lock {
+pub(crate) struct Lock {
     _file: File,
 }
 
 impl Lock {
     /// Takes the lock on `path` (made if it is not there, mode 0600), or says that another process has it.
-    pub fn take(path: &Path) -> Result<Self, OpenError> {
+    pub(crate) fn take(path: &Path) -> Result<Self, OpenError> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)

@@ -13,6 +13,7 @@
 //! *Caveat:* a copy of the whole folder *with* its witness, started elsewhere, cannot be told from the original.
 
 mod adopt;
+mod books;
 mod connection;
 mod create;
 mod open;

@@ -3,21 +3,16 @@
 //! *Invariant:* a store opens at its witness's commit, or at the one after it: a crash between commit and witness, of which
 //! nobody had heard yet. In every other case somebody may hold a signature that this store does not know of.
 
-use std::cmp::Ordering;
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::Connection;
-
 use super::super::error::{OpenCode, OpenError};
-use super::super::ledger::Ledger;
 use super::super::lock::Lock;
-use super::super::record::AuditHead;
-use super::super::witness::{Testified, Testimony, Witness};
+use super::super::witness::{Testified, Witness};
+use super::books::Books;
 use super::create::check_place;
-use super::table::{self, Meta, SCHEMA_VERSION, Unreadable};
 use super::writer::Writer;
-use super::{Options, SqliteStore, connection};
+use super::{Options, SqliteStore};
 
 impl SqliteStore {
     /// Opens the store, or says why it must not be.
@@ -25,15 +20,15 @@ impl SqliteStore {
         let lock = take_place(options)?;
         find_database(&options.database())?;
         let (witness, testified) = Witness::open(&options.witness)?;
-        let loaded = Loaded::read(&options.database())?;
-        loaded.compare(&testified, &options.witness)?;
-        let here = loaded.meta.testimony();
+        let books = Books::read(&options.database())?;
+        books.compare(&testified, &options.witness)?;
+        let here = books.meta.testimony();
         if testified != Testified::Whole(here) {
             witness
                 .testify(&here)
                 .map_err(|cause| OpenError::io("write the witness", &options.witness, cause))?;
         }
-        Self::start(Writer::new(loaded, witness, lock, options.clock.clone()))
+        Self::start(Writer::new(books, witness, lock, options.clock.clone()))
             .map_err(|cause| OpenError::io("start the writer thread of", &options.dir, cause))
     }
 }
@@ -71,66 +66,7 @@ fn missing(path: &Path) -> OpenError {
     )
 }
 
-/// A database that is whole in itself.
-#[derive(Debug)]
-pub(super) struct Loaded {
-    pub(super) connection: Connection,
-    pub(super) meta: Meta,
-    pub(super) ledger: Ledger,
-}
-
-impl Loaded {
-    /// Opens the database and reads all of it but the older audit records.
-    pub(super) fn read(path: &Path) -> Result<Self, OpenError> {
-        let connection = connection::open(path)?;
-        match Self::check(&connection) {
-            Ok((meta, ledger)) => Ok(Self {
-                connection,
-                meta,
-                ledger,
-            }),
-            Err(Unreadable::Sqlite(cause)) => Err(connection::refused(path, cause)),
-            Err(Unreadable::Damaged(what)) => Err(OpenError::new(
-                OpenCode::StoreCorrupt,
-                format!("{}: {what}", path.display()),
-            )),
-            Err(Unreadable::Newer(version)) => Err(OpenError::new(
-                OpenCode::StoreNewer,
-                format!("{} has layout {version}; this sigward knows {SCHEMA_VERSION}", path.display()),
-            )),
-        }
-    }
-
-    fn check(connection: &Connection) -> Result<(Meta, Ledger), Unreadable> {
-        let version = table::read_schema_version(connection)?;
-        match version.cmp(&SCHEMA_VERSION) {
-            Ordering::Equal => {}
-            Ordering::Greater => return Err(Unreadable::Newer(version)),
-            Ordering::Less => return Err(Unreadable::Damaged(format!("layout {version} never existed"))),
-        }
-        // A database whose header lost the mark of the log would pass over the log without a word.
-        let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
-        if mode != "wal" {
-            return Err(Unreadable::Damaged(format!("journal mode is {mode}, not wal")));
-        }
-        table::quick_check(connection)?;
-        let meta = table::read_meta(connection)?;
-        let keys = table::read_keys(connection, &meta.store)?;
-        let rows = table::read_rows(connection, &meta.store)?;
-        let ledger = Ledger::load(meta.store, keys, rows).map_err(Unreadable::Damaged)?;
-        if ledger.digest().0 != meta.digest {
-            let what = "rows or keys are missing, doubled or older than the rest";
-            return Err(Unreadable::Damaged(what.to_owned()));
-        }
-        let last = table::read_last_record(connection)?;
-        let head = last.map_or_else(|| AuditHead::genesis(&meta.store), |record| record.head());
-        if head != meta.audit {
-            let what = "the audit chain does not end where it should";
-            return Err(Unreadable::Damaged(what.to_owned()));
-        }
-        Ok((meta, ledger))
-    }
-
+impl Books {
     /// Compares the store with what the witness says of it.
     pub(super) fn compare(&self, testified: &Testified, witness: &Path) -> Result<(), OpenError> {
         let said = testified.newest();
@@ -165,17 +101,5 @@ impl Loaded {
             );
         }
         Ok(())
-    }
-}
-
-impl Meta {
-    /// What the witness should say.
-    pub(super) const fn testimony(&self) -> Testimony {
-        Testimony {
-            store: self.store,
-            sequence: self.sequence,
-            digest: self.digest,
-            audit: self.audit,
-        }
     }
 }

@@ -16,6 +16,7 @@ use super::super::encoding::Encoder;
 use super::super::ledger::{Kept, Write};
 use super::super::record::{AuditHead, AuditRecord};
 use super::super::row::{Checksum, decode_guard, decode_key};
+use super::super::witness::Testimony;
 
 /// The layout that this sigward writes.
 pub(super) const SCHEMA_VERSION: i64 = 1;
@@ -83,6 +84,16 @@ pub(super) struct Meta {
 }
 
 impl Meta {
+    /// What the witness should say.
+    pub(super) const fn testimony(&self) -> Testimony {
+        Testimony {
+            store: self.store,
+            sequence: self.sequence,
+            digest: self.digest,
+            audit: self.audit,
+        }
+    }
+
     fn checksum(&self) -> [u8; 32] {
         let mut to = Encoder::with_capacity(128);
         to.raw(b"sigward meta row v1");
@@ -142,9 +153,9 @@ pub(super) fn read_meta(connection: &Connection) -> Result<Meta, Unreadable> {
         |row| {
             let meta = Meta {
                 store: StoreId(row.get(0)?),
-                sequence: row.get(1)?,
+                sequence: counter(row, 1)?,
                 audit: AuditHead {
-                    sequence: row.get(2)?,
+                    sequence: counter(row, 2)?,
                     hash: row.get(3)?,
                 },
                 digest: row.get(4)?,
@@ -308,7 +319,7 @@ pub(super) fn read_last_record(connection: &Connection) -> Result<Option<AuditRe
 }
 
 fn read_record(row: &rusqlite::Row<'_>) -> Result<AuditRecord, Unreadable> {
-    let (sequence, hash): (u64, [u8; 32]) = (row.get(0)?, row.get(2)?);
+    let (sequence, hash): (u64, [u8; 32]) = (counter(row, 0)?, row.get(2)?);
     let encoded: Vec<u8> = row.get(1)?;
     let record = AuditRecord::decode(&encoded)
         .map_err(|cause| Unreadable::Damaged(format!("audit record {sequence}: {cause}")))?;
@@ -328,6 +339,11 @@ fn key_column(key: &PublicKey) -> Vec<u8> {
 /// SQLite's integers end at 2^63.
 fn number(value: u64) -> rusqlite::Result<i64> {
     i64::try_from(value).map_err(|cause| rusqlite::Error::ToSqlConversionFailure(Box::new(cause)))
+}
+
+fn counter(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
 }
 
 fn exactly_one(written: usize) -> rusqlite::Result<()> {
