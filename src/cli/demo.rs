@@ -63,7 +63,7 @@ impl Narrator {
 
 /// Runs the demo from the empty folder to the last block.
 pub(super) fn run(args: &DemoArgs, json: bool) -> anyhow::Result<()> {
-    let say = Narrator { json: json };
+    let say = Narrator { json };
     let interrupt = Interrupt::listen().context("cannot listen for Ctrl-C")?;
     let program = node::find(args.cometbft.as_deref())?;
     let folder = Folder::new(args.keep)?;

@@ -58,7 +58,8 @@ fn says_nothing_new(known: &Watermark, incoming: &Watermark) -> bool {
     match (known, incoming) {
         (_, Watermark::Fresh) => true,
         (Watermark::Signed(known), Watermark::Signed(incoming)) => incoming.position == known.position,
-        (Watermark::Fresh | Watermark::Closed { .. }, Watermark::Signed(_)) | (_, Watermark::Closed { .. }) => false,
+        (Watermark::Fresh | Watermark::Closed { .. }, Watermark::Signed(_))
+        | (_, Watermark::Closed { .. }) => false,
     }
 }
 
