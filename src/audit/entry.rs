@@ -78,7 +78,9 @@ pub fn of_commit(commit: &ToCommit<Consensus>, time_micros: i64) -> AuditEntry {
     let made = commit.signatures();
     let made: Vec<_> = [made.message, made.extension].into_iter().flatten().collect();
     let signature_digest = (!made.is_empty()).then(|| {
-        let hash = made.iter().fold(Sha256::new(), |hash, signature| hash.chain_update(signature.0));
+        let hash = made
+            .iter()
+            .fold(Sha256::new(), |hash, signature| hash.chain_update(signature.0));
         hash.finalize().into()
     });
     AuditEntry {

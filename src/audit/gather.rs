@@ -154,6 +154,9 @@ mod tests {
             }
         }
         out.extend(gatherer.flush_all());
-        assert_eq!(out.iter().map(|entry| u64::from(entry.count)).sum::<u64>(), 20_000);
+        assert_eq!(
+            out.iter().map(|entry| u64::from(entry.count)).sum::<u64>(),
+            20_000
+        );
     }
 }

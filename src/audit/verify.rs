@@ -158,11 +158,19 @@ mod tests {
             Ok(Vec::new())
         }
         fn audit(&self, from: u64, limit: usize) -> Result<Vec<AuditRecord>, Refused> {
-            let page = self.rows.iter().filter(|(sequence, _)| *sequence >= from).take(limit);
+            let page = self
+                .rows
+                .iter()
+                .filter(|(sequence, _)| *sequence >= from)
+                .take(limit);
             page.map(|(sequence, bytes)| {
                 let wrong = || Failure::new(FailureCode::StoreDisagrees, format!("record {sequence}"));
                 let record = AuditRecord::decode(bytes).map_err(|_| wrong())?;
-                if record.sequence == *sequence { Ok(record) } else { Err(wrong().into()) }
+                if record.sequence == *sequence {
+                    Ok(record)
+                } else {
+                    Err(wrong().into())
+                }
             })
             .collect()
         }

@@ -185,7 +185,11 @@ impl<'a> Decoder<'a> {
     }
 
     pub(crate) fn digest(&mut self, field: &'static str) -> Decoded<Option<[u8; 32]>> {
-        Ok(if self.flag(field)? { Some(self.array()?) } else { None })
+        Ok(if self.flag(field)? {
+            Some(self.array()?)
+        } else {
+            None
+        })
     }
 
     pub(crate) fn public_key(&mut self) -> Decoded<Option<PublicKey>> {

@@ -82,7 +82,9 @@ impl OpenError {
     /// An error of kind `code`.
     pub(crate) fn new(code: OpenCode, message: impl Into<String>) -> Self {
         let remedy = match code {
-            OpenCode::StoreMissing => "a new installation: sigward init; otherwise restore the state folder, or: sigward state adopt --above HEIGHT",
+            OpenCode::StoreMissing => {
+                "a new installation: sigward init; otherwise restore the state folder, or: sigward state adopt --above HEIGHT"
+            }
             OpenCode::StoreEmpty
             | OpenCode::StoreCorrupt
             | OpenCode::StoreBehindWitness
@@ -92,11 +94,17 @@ impl OpenError {
             | OpenCode::WitnessForeign
             | OpenCode::WitnessCorrupt => ADOPT,
             OpenCode::StoreLocked => "stop the other process first; never run two on one key",
-            OpenCode::StoreVolatile => "put the state folder on a local disk (ext4, xfs, btrfs, zfs, f2fs); for development only: allow_volatile = true",
+            OpenCode::StoreVolatile => {
+                "put the state folder on a local disk (ext4, xfs, btrfs, zfs, f2fs); for development only: allow_volatile = true"
+            }
             OpenCode::StorePermissions => "chmod 700 the folder and chown it to the user that runs sigward",
-            OpenCode::StoreNewer => "run the sigward that wrote it, or a newer one; sigward state adopt --above HEIGHT cannot help here",
+            OpenCode::StoreNewer => {
+                "run the sigward that wrote it, or a newer one; sigward state adopt --above HEIGHT cannot help here"
+            }
             OpenCode::StoreExists => "use it as it is; nothing overwrites a store",
-            OpenCode::AdoptTooLow => "give a height at or above every height that may have been signed: sigward state adopt --above HEIGHT",
+            OpenCode::AdoptTooLow => {
+                "give a height at or above every height that may have been signed: sigward state adopt --above HEIGHT"
+            }
             OpenCode::StoreIo => "repair the disk or the permissions and start again",
         };
         Self {
@@ -115,7 +123,11 @@ impl OpenError {
 
     /// An operation of the operating system on `path` that failed.
     pub(crate) fn io(doing: &str, path: &Path, cause: std::io::Error) -> Self {
-        Self::new(OpenCode::StoreIo, format!("cannot {doing} {}: {cause}", path.display())).because(cause)
+        Self::new(
+            OpenCode::StoreIo,
+            format!("cannot {doing} {}: {cause}", path.display()),
+        )
+        .because(cause)
     }
 }
 

@@ -73,7 +73,11 @@ pub(crate) fn check_private(dir: &Path) -> Result<(), OpenError> {
     }
     let us = rustix::process::geteuid().as_raw();
     if found.uid() != us {
-        return refuse(format!("{} belongs to uid {}, and this is uid {us}", dir.display(), found.uid()));
+        return refuse(format!(
+            "{} belongs to uid {}, and this is uid {us}",
+            dir.display(),
+            found.uid()
+        ));
     }
     let mode = found.mode() & 0o7777;
     if mode & 0o077 != 0 {
@@ -87,8 +91,8 @@ pub(crate) fn check_durable(dir: &Path, allow_volatile: bool) -> Result<(), Open
     if allow_volatile {
         return Ok(());
     }
-    let found =
-        rustix::fs::statfs(dir).map_err(|cause| OpenError::io("find the file system of", dir, cause.into()))?;
+    let found = rustix::fs::statfs(dir)
+        .map_err(|cause| OpenError::io("find the file system of", dir, cause.into()))?;
     judge(magic(i128::from(found.f_type)))
         .map_err(|kind| OpenError::new(OpenCode::StoreVolatile, format!("{} is on {kind}", dir.display())))
 }
@@ -100,7 +104,11 @@ fn magic(f_type: i128) -> u64 {
 
 /// Durable or the name of what is not.
 fn judge(magic: u64) -> Result<(), String> {
-    let name = |list: &[(u64, &'static str)]| list.iter().find(|(known, _)| *known == magic).map(|(_, name)| *name);
+    let name = |list: &[(u64, &'static str)]| {
+        list.iter()
+            .find(|(known, _)| *known == magic)
+            .map(|(_, name)| *name)
+    };
     match (name(DURABLE), name(VOLATILE)) {
         (Some(_), _) => Ok(()),
         (None, Some(kind)) => Err(kind.to_owned()),
@@ -138,7 +146,10 @@ mod tests {
         check_private(dir.path()).unwrap();
         for mode in [0o710, 0o701, 0o750, 0o777] {
             at(mode);
-            assert_eq!(check_private(dir.path()).unwrap_err().code, OpenCode::StorePermissions);
+            assert_eq!(
+                check_private(dir.path()).unwrap_err().code,
+                OpenCode::StorePermissions
+            );
         }
     }
 }

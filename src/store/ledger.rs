@@ -56,6 +56,9 @@ pub(crate) enum Judged {
     Refused(Refused, Option<(ToCommit<Consensus>, GuardRow)>),
 }
 
+/// Why a signature is refused, and over which row, if there is one.
+type Overruled = (Refused, Option<GuardRow>);
+
 /// Keys and guard rows.
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -72,7 +75,11 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// The ledger of a store with these rows. A key or row that is there twice is an error: its name.
-    pub(crate) fn load(id: StoreId, keys: Vec<Kept<Key>>, rows: Vec<Kept<StoredRow>>) -> Result<Self, String> {
+    pub(crate) fn load(
+        id: StoreId,
+        keys: Vec<Kept<Key>>,
+        rows: Vec<Kept<StoredRow>>,
+    ) -> Result<Self, String> {
         let mut ledger = Self {
             id,
             digest: TableDigest::default(),
@@ -87,14 +94,19 @@ impl Ledger {
         for key in keys {
             ledger.note(key.ordinal, key.checksum);
             let name = key.value.name.clone();
-            let twice = ledger.names.insert(key.value.version.public_key, name.clone()).is_some();
+            let twice = ledger
+                .names
+                .insert(key.value.version.public_key, name.clone())
+                .is_some();
             if ledger.keys.insert(name.clone(), key).is_some() || twice {
                 return Err(format!("key {name} is there twice"));
             }
         }
         for row in rows {
             ledger.note(row.ordinal, row.checksum);
-            let StoredRow { public_key, chain, .. } = &row.value;
+            let StoredRow {
+                public_key, chain, ..
+            } = &row.value;
             if ledger.row(public_key, chain).is_some() {
                 return Err(format!("the row of {public_key} on {chain} is there twice"));
             }
@@ -127,10 +139,13 @@ impl Ledger {
 
     /// Every guard row, by key and chain.
     pub(crate) fn guard_rows(&self) -> Vec<StoredRow> {
-        let mut rows: Vec<_> = self.rows.values().flatten().map(|kept| kept.value.clone()).collect();
-        rows.sort_by(|a, b| {
-            (a.public_key.as_bytes(), &a.chain).cmp(&(b.public_key.as_bytes(), &b.chain))
-        });
+        let mut rows: Vec<_> = self
+            .rows
+            .values()
+            .flatten()
+            .map(|kept| kept.value.clone())
+            .collect();
+        rows.sort_by(|a, b| (a.public_key.as_bytes(), &a.chain).cmp(&(b.public_key.as_bytes(), &b.chain)));
         rows
     }
 
@@ -153,7 +168,10 @@ impl Ledger {
                     draft.rows.push(row.clone());
                     signed = Some((commit, row.row));
                 }
-                Err((refused, row)) => return Judged::Refused(refused, row.map(|row| (commit, row))),
+                Err(overruled) => {
+                    let (refused, row) = *overruled;
+                    return Judged::Refused(refused, row.map(|row| (commit, row)));
+                }
             }
         }
         for change in changes {
@@ -166,18 +184,21 @@ impl Ledger {
     }
 
     /// The rule's last word on a signature: the row to write, or why not and over which row.
-    fn judge_signature(&self, commit: &ToCommit<Consensus>) -> Result<StoredRow, (Refused, Option<GuardRow>)> {
+    fn judge_signature(&self, commit: &ToCommit<Consensus>) -> Result<StoredRow, Box<Overruled>> {
         let (key, chain) = (commit.claim().key(), commit.claim().chain());
         let Some(kept) = self.row(key, chain) else {
-            return Err((no_row(key, chain).into(), None));
+            return Err(Box::new((no_row(key, chain).into(), None)));
         };
         let known = &kept.value;
-        let refuse = |refused: Refused| (refused, Some(known.row.clone()));
+        let refuse = |refused: Refused| Box::new((refused, Some(known.row.clone())));
         match self.names.get(key).and_then(|name| self.keys.get(name)) {
             Some(kept) if kept.value.version.state == VersionState::Active => {}
             Some(kept) => {
                 let state = kept.value.version.state;
-                let no = Refusal::new(RefusalCode::KeyStopped, format!("the key is {state}; only active keys sign"));
+                let no = Refusal::new(
+                    RefusalCode::KeyStopped,
+                    format!("the key is {state}; only active keys sign"),
+                );
                 return Err(refuse(no.into()));
             }
             None => return Err(refuse(unknown_key(key).into())),
@@ -249,7 +270,10 @@ impl Ledger {
     fn add_key(&self, draft: &mut Draft, key: Key) -> Result<(), Refused> {
         let refuse = |code, why: String| Err(Refusal::new(code, why).into());
         if key.version.provider.len() > MAX_PROVIDER {
-            return refuse(RefusalCode::InvalidParameters, "the provider's name is too long".to_owned());
+            return refuse(
+                RefusalCode::InvalidParameters,
+                "the provider's name is too long".to_owned(),
+            );
         }
         if let Ok(known) = self.key(draft, &key.version.public_key) {
             return refuse(
@@ -258,7 +282,10 @@ impl Ledger {
             );
         }
         if self.keys.contains_key(&key.name) || draft.keys.iter().any(|known| known.name == key.name) {
-            return refuse(RefusalCode::KeyExists, format!("there is a key {} already", key.name));
+            return refuse(
+                RefusalCode::KeyExists,
+                format!("there is a key {} already", key.name),
+            );
         }
         draft.keys.push(key);
         Ok(())
@@ -266,9 +293,16 @@ impl Ledger {
 
     /// A key as the draft has it, or else the ledger.
     fn key(&self, draft: &Draft, public_key: &PublicKey) -> Result<Key, Refused> {
-        let drafted = draft.keys.iter().rev().find(|key| key.version.public_key == *public_key);
+        let drafted = draft
+            .keys
+            .iter()
+            .rev()
+            .find(|key| key.version.public_key == *public_key);
         let kept = || self.keys.get(self.names.get(public_key)?).map(|kept| &kept.value);
-        drafted.or_else(kept).cloned().ok_or_else(|| unknown_key(public_key).into())
+        drafted
+            .or_else(kept)
+            .cloned()
+            .ok_or_else(|| unknown_key(public_key).into())
     }
 
     /// Every row of a key, the draft's before the ledger's.
@@ -288,7 +322,10 @@ impl Ledger {
         chain: &ChainId,
         next: impl FnOnce(&GuardRow) -> GuardRow,
     ) -> Result<(), Refused> {
-        let known = self.rows_of(draft, key).into_iter().find(|row| row.chain == *chain);
+        let known = self
+            .rows_of(draft, key)
+            .into_iter()
+            .find(|row| row.chain == *chain);
         let known = known.ok_or_else(|| no_row(key, chain))?;
         let row = next(&known.row);
         self.put(draft, StoredRow { row, ..known })
@@ -345,9 +382,14 @@ impl Ledger {
     }
 
     /// Hands each changed key to `write`, once, and counts it into the digest.
-    pub(crate) fn write_keys<E>(&mut self, mut write: impl FnMut(Write<'_, Key>) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn write_keys<E>(
+        &mut self,
+        mut write: impl FnMut(Write<'_, Key>) -> Result<(), E>,
+    ) -> Result<(), E> {
         for name in std::mem::take(&mut self.changed_keys) {
-            let Some(kept) = self.keys.get_mut(&name) else { continue };
+            let Some(kept) = self.keys.get_mut(&name) else {
+                continue;
+            };
             let body = encode_key(&kept.value);
             let checksum = Checksum::of_key(&self.id, &body);
             kept.write(&mut self.digest, body, checksum, &mut write)?;
@@ -431,7 +473,10 @@ fn fit_to_write(known: Option<&GuardRow>, row: &StoredRow) -> Result<(), Refused
     {
         return Err(Refusal::new(
             RefusalCode::InvalidParameters,
-            format!("sign bytes are 1 to {MAX_SIGN_BYTES} bytes, not {}", last.sign_bytes.len()),
+            format!(
+                "sign bytes are 1 to {MAX_SIGN_BYTES} bytes, not {}",
+                last.sign_bytes.len()
+            ),
         )
         .into());
     }
@@ -471,7 +516,11 @@ fn check_move(from: VersionState, to: VersionState) -> Result<(), Refused> {
     if legal {
         return Ok(());
     }
-    Err(Refusal::new(RefusalCode::InvalidParameters, format!("a {from} key cannot become {to}")).into())
+    Err(Refusal::new(
+        RefusalCode::InvalidParameters,
+        format!("a {from} key cannot become {to}"),
+    )
+    .into())
 }
 
 fn no_row(key: &PublicKey, chain: &ChainId) -> Refusal {

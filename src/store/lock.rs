@@ -31,7 +31,9 @@ impl Lock {
             .map_err(|cause| OpenError::io("open the lock file", path, cause))?;
         lock(&file, path)?;
         // The file may have been removed and made again between open and lock: then the lock is on a file that nobody else sees.
-        let ours = file.metadata().map_err(|cause| OpenError::io("stat", path, cause))?;
+        let ours = file
+            .metadata()
+            .map_err(|cause| OpenError::io("stat", path, cause))?;
         let there = std::fs::metadata(path).map_err(|cause| OpenError::io("stat", path, cause))?;
         if (ours.dev(), ours.ino()) != (there.dev(), there.ino()) {
             return Err(locked(path));
@@ -51,7 +53,10 @@ pub(crate) fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
 fn locked(path: &Path) -> OpenError {
     OpenError::new(
         OpenCode::StoreLocked,
-        format!("another sigward uses this state folder ({} is locked)", path.display()),
+        format!(
+            "another sigward uses this state folder ({} is locked)",
+            path.display()
+        ),
     )
 }
 

@@ -217,7 +217,11 @@ impl AuditRecord {
 }
 
 fn hash(encoded: &[u8]) -> [u8; 32] {
-    Sha256::new().chain_update(DOMAIN).chain_update(encoded).finalize().into()
+    Sha256::new()
+        .chain_update(DOMAIN)
+        .chain_update(encoded)
+        .finalize()
+        .into()
 }
 
 /// Cuts at a character's border.
@@ -246,27 +250,46 @@ mod tests {
             proptest::option::of(any::<[u8; 32]>()),
             proptest::option::of(any::<[u8; 32]>()),
         );
-        (any::<i64>(), ".{0,300}", ".{0,80}", place, 1u8..=4, ".{0,80}", digests, any::<u32>()).prop_map(
-            |(time_micros, subject, operation, (key, chain, position), outcome, reason, digests, count)| {
-                AuditEntry {
+        (
+            any::<i64>(),
+            ".{0,300}",
+            ".{0,80}",
+            place,
+            1u8..=4,
+            ".{0,80}",
+            digests,
+            any::<u32>(),
+        )
+            .prop_map(
+                |(
                     time_micros,
                     subject,
                     operation,
-                    key: key.map(|raw| PublicKey::new(Algorithm::Ed25519, &raw).unwrap()),
-                    chain: chain.map(|text| ChainId::new(&text).unwrap()),
-                    position: position.map(|(height, round, step)| Position {
-                        height: Height::new(height).unwrap(),
-                        round: Round::new(round).unwrap(),
-                        step: Step::from_value(step).unwrap(),
-                    }),
-                    outcome: Outcome::from_number(outcome).unwrap(),
+                    (key, chain, position),
+                    outcome,
                     reason,
-                    request_digest: digests.0,
-                    signature_digest: digests.1,
+                    digests,
                     count,
-                }
-            },
-        )
+                )| {
+                    AuditEntry {
+                        time_micros,
+                        subject,
+                        operation,
+                        key: key.map(|raw| PublicKey::new(Algorithm::Ed25519, &raw).unwrap()),
+                        chain: chain.map(|text| ChainId::new(&text).unwrap()),
+                        position: position.map(|(height, round, step)| Position {
+                            height: Height::new(height).unwrap(),
+                            round: Round::new(round).unwrap(),
+                            step: Step::from_value(step).unwrap(),
+                        }),
+                        outcome: Outcome::from_number(outcome).unwrap(),
+                        reason,
+                        request_digest: digests.0,
+                        signature_digest: digests.1,
+                        count,
+                    }
+                },
+            )
     }
 
     proptest! {

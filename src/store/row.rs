@@ -103,8 +103,7 @@ pub fn decode_guard(bytes: &[u8]) -> Result<StoredRow, DecodeError> {
 
 fn last_signed(from: &mut Decoder<'_>) -> Result<LastSigned, DecodeError> {
     let position = from.position()?;
-    let timestamp =
-        Timestamp::new(from.i64()?, from.i32()?).map_err(|_| DecodeError::Value("timestamp"))?;
+    let timestamp = Timestamp::new(from.i64()?, from.i32()?).map_err(|_| DecodeError::Value("timestamp"))?;
     let sign_bytes = from.sized(MAX_SIGN_BYTES, "sign bytes")?.to_vec();
     if sign_bytes.is_empty() {
         return Err(DecodeError::Value("sign bytes"));
@@ -176,7 +175,10 @@ impl Checksum {
 
     /// The domains differ in length from each other by design of their texts, and the id has a fixed size: no two inputs meet.
     fn of(domain: &[u8], store: &StoreId, encoded: &[u8]) -> Self {
-        let hash = Sha256::new().chain_update(domain).chain_update(store.0).chain_update(encoded);
+        let hash = Sha256::new()
+            .chain_update(domain)
+            .chain_update(store.0)
+            .chain_update(encoded);
         Self(hash.finalize().into())
     }
 }

@@ -105,12 +105,22 @@ pub enum Testified {
 impl Testified {
     /// Reads the two slots, each of [`SLOT_LEN`] bytes. `None` if they cannot have been written by a witness.
     pub fn read(even: &[u8], odd: &[u8]) -> Option<Self> {
-        let slot = |bytes, parity| Testimony::decode(bytes).ok().filter(|found| found.sequence % 2 == parity);
+        let slot = |bytes, parity| {
+            Testimony::decode(bytes)
+                .ok()
+                .filter(|found| found.sequence % 2 == parity)
+        };
         match (slot(even, 0), slot(odd, 1)) {
             (None, None) => None,
             (Some(one), None) | (None, Some(one)) => Some(Self::Torn(one)),
-            (Some(even), Some(odd)) if even.store != odd.store || even.sequence.abs_diff(odd.sequence) != 1 => None,
-            (Some(even), Some(odd)) => Some(Self::Whole(if even.sequence > odd.sequence { even } else { odd })),
+            (Some(even), Some(odd))
+                if even.store != odd.store || even.sequence.abs_diff(odd.sequence) != 1 =>
+            {
+                None
+            }
+            (Some(even), Some(odd)) => {
+                Some(Self::Whole(if even.sequence > odd.sequence { even } else { odd }))
+            }
         }
     }
 
@@ -141,7 +151,8 @@ impl Witness {
             .open(&fresh)
             .map_err(|cause| io("create the witness", cause))?;
         let zeros = [0; FILE_LEN as usize];
-        file.write_all_at(&zeros, 0).map_err(|cause| io("preallocate the witness", cause))?;
+        file.write_all_at(&zeros, 0)
+            .map_err(|cause| io("preallocate the witness", cause))?;
         for testimony in [before, now] {
             file.write_all_at(&testimony.encode(), offset(testimony.sequence))
                 .map_err(|cause| io("write the witness", cause))?;
@@ -166,9 +177,15 @@ impl Witness {
         };
         lock(&file, path)?;
         let corrupt = |what: &str| {
-            OpenError::new(OpenCode::WitnessCorrupt, format!("the witness {} {what}", path.display()))
+            OpenError::new(
+                OpenCode::WitnessCorrupt,
+                format!("the witness {} {what}", path.display()),
+            )
         };
-        let len = file.metadata().map_err(|cause| OpenError::io("stat", path, cause))?.len();
+        let len = file
+            .metadata()
+            .map_err(|cause| OpenError::io("stat", path, cause))?
+            .len();
         if len != FILE_LEN {
             return Err(corrupt(&format!("has {len} bytes, not {FILE_LEN}")));
         }
@@ -185,7 +202,8 @@ impl Witness {
     /// Writes down a commit, durably. An error leaves unknown what the file says: the caller stops for good.
     pub(crate) fn testify(&self, testimony: &Testimony) -> std::io::Result<()> {
         crash_point!("store_before_witness");
-        self.file.write_all_at(&testimony.encode(), offset(testimony.sequence))?;
+        self.file
+            .write_all_at(&testimony.encode(), offset(testimony.sequence))?;
         crash_point!("store_witness_written");
         self.file.sync_data()?;
         crash_point!("store_witness_synced");
@@ -254,12 +272,24 @@ mod tests {
     #[test]
     fn slots_must_be_consecutive_of_one_store_and_in_their_place() {
         let slot = |sequence| testimony(sequence).encode();
-        assert_eq!(Testified::read(&slot(8), &slot(7)), Some(Testified::Whole(testimony(8))));
-        assert_eq!(Testified::read(&slot(6), &slot(7)), Some(Testified::Whole(testimony(7))));
-        assert_eq!(Testified::read(&slot(6), &[0; SLOT_LEN]), Some(Testified::Torn(testimony(6))));
+        assert_eq!(
+            Testified::read(&slot(8), &slot(7)),
+            Some(Testified::Whole(testimony(8)))
+        );
+        assert_eq!(
+            Testified::read(&slot(6), &slot(7)),
+            Some(Testified::Whole(testimony(7)))
+        );
+        assert_eq!(
+            Testified::read(&slot(6), &[0; SLOT_LEN]),
+            Some(Testified::Torn(testimony(6)))
+        );
         assert_eq!(Testified::read(&slot(4), &slot(7)), None);
         assert_eq!(Testified::read(&[0; SLOT_LEN], &[0; SLOT_LEN]), None);
-        assert_eq!(Testified::read(&slot(7), &slot(7)), Some(Testified::Torn(testimony(7))));
+        assert_eq!(
+            Testified::read(&slot(7), &slot(7)),
+            Some(Testified::Torn(testimony(7)))
+        );
         let mut foreign = testimony(8);
         foreign.store = StoreId([9; 16]);
         assert_eq!(Testified::read(&foreign.encode(), &slot(7)), None);

@@ -75,7 +75,11 @@ impl SqliteStore {
         };
         let lost = match find_database(&options.database()).and_then(|()| Books::read(&options.database())) {
             Ok(books) => {
-                let reason = format!("{}, {}", found(&books, testified.as_ref(), options), above.describe());
+                let reason = format!(
+                    "{}, {}",
+                    found(&books, testified.as_ref(), options),
+                    above.describe()
+                );
                 return close_rows(options, books, testified, above, entry(reason));
             }
             Err(lost) => lost,
@@ -112,7 +116,10 @@ fn close_rows(
     let database = options.database();
     let refused = |cause| connection::refused(&database, cause);
     let rows = books.ledger.guard_rows();
-    let changes = rows.iter().map(|row| above.close(row)).collect::<Result<Vec<_>, _>>()?;
+    let changes = rows
+        .iter()
+        .map(|row| above.close(row))
+        .collect::<Result<Vec<_>, _>>()?;
     match books.ledger.judge(None, changes, options.clock.unix_seconds()) {
         Judged::Accepted(_) => {}
         Judged::Refused(why, _) => return Err(OpenError::new(OpenCode::AdoptTooLow, why.to_string())),
@@ -153,7 +160,10 @@ impl Above {
     fn height(&self, chain: &ChainId) -> Option<Height> {
         match self {
             Self::Everywhere(height) => Some(*height),
-            Self::PerChain(heights) => heights.iter().find(|(known, _)| known == chain).map(|(_, height)| *height),
+            Self::PerChain(heights) => heights
+                .iter()
+                .find(|(known, _)| known == chain)
+                .map(|(_, height)| *height),
         }
     }
 
@@ -165,7 +175,10 @@ impl Above {
         };
         let known = row.row.watermark.height();
         if height.value() < known {
-            return refuse(format!("height {height} for {} is below {known}, which was signed", row.chain));
+            return refuse(format!(
+                "height {height} for {} is below {known}, which was signed",
+                row.chain
+            ));
         }
         Ok(Change::CloseTo {
             public_key: row.public_key,
@@ -204,7 +217,10 @@ fn move_aside(options: &Options) -> Result<PathBuf, OpenError> {
 
 /// The witness may be on another disk: it is renamed where it is.
 fn set_witness_aside(options: &Options) -> Result<(), OpenError> {
-    let aside = beside(&options.witness, &format!("aside-{}", options.clock.unix_micros()));
+    let aside = beside(
+        &options.witness,
+        &format!("aside-{}", options.clock.unix_micros()),
+    );
     rename_if_there(&options.witness, &aside)?;
     sync_folder(folder_of(&options.witness))
 }

@@ -42,7 +42,10 @@ impl Books {
             )),
             Err(Unreadable::Newer(version)) => Err(OpenError::new(
                 OpenCode::StoreNewer,
-                format!("{} has layout {version}; this sigward knows {SCHEMA_VERSION}", path.display()),
+                format!(
+                    "{} has layout {version}; this sigward knows {SCHEMA_VERSION}",
+                    path.display()
+                ),
             )),
         }
     }
@@ -107,8 +110,10 @@ impl Books {
     /// Writes what changed, and the store's row about itself as commit `sequence`.
     pub(super) fn write(&mut self, sequence: u64, audit: AuditHead) -> Result<Meta, Unreadable> {
         let connection = &self.connection;
-        self.ledger.write_keys(|write| table::write_key(connection, &write))?;
-        self.ledger.write_rows(|write| table::write_row(connection, &write))?;
+        self.ledger
+            .write_keys(|write| table::write_key(connection, &write))?;
+        self.ledger
+            .write_rows(|write| table::write_row(connection, &write))?;
         let meta = Meta {
             store: self.meta.store,
             sequence,

@@ -60,7 +60,8 @@ fn set_aside_unused_witness(options: &Options) -> Result<(), OpenError> {
     if matches!(options.witness.try_exists(), Ok(false)) {
         return Ok(());
     }
-    let unused = Witness::open(&options.witness).is_ok_and(|(_, said)| said.newest().sequence == FIRST_COMMIT);
+    let unused =
+        Witness::open(&options.witness).is_ok_and(|(_, said)| said.newest().sequence == FIRST_COMMIT);
     if !unused {
         return refuse_existing(&options.witness);
     }
@@ -121,7 +122,10 @@ fn fill(path: &Path, meta: &Meta, first: Option<&(AuditRecord, Vec<u8>)>) -> Res
         .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
         .map_err(refused)?;
     if mode != "wal" {
-        let what = format!("{}: no write-ahead log here, journal mode is {mode}", path.display());
+        let what = format!(
+            "{}: no write-ahead log here, journal mode is {mode}",
+            path.display()
+        );
         return Err(OpenError::new(OpenCode::StoreIo, what));
     }
     let transaction = open.unchecked_transaction().map_err(refused)?;

@@ -60,10 +60,7 @@ pub(super) fn find_database(path: &Path) -> Result<(), OpenError> {
 }
 
 fn missing(path: &Path) -> OpenError {
-    OpenError::new(
-        OpenCode::StoreMissing,
-        format!("there is no {}", path.display()),
-    )
+    OpenError::new(OpenCode::StoreMissing, format!("there is no {}", path.display()))
 }
 
 impl Books {
@@ -76,13 +73,20 @@ impl Books {
             let (theirs, ours) = (said.store, self.meta.store);
             return refuse(
                 OpenCode::WitnessForeign,
-                format!("{} is the witness of store {theirs}, not of {ours}", witness.display()),
+                format!(
+                    "{} is the witness of store {theirs}, not of {ours}",
+                    witness.display()
+                ),
             );
         }
         // A torn slot was being written after its commit: that commit has happened, and a store without it is behind.
         let torn = matches!(testified, Testified::Torn(_));
         if here < there || (torn && here == there) {
-            let more = if torn { " and was writing down one more" } else { "" };
+            let more = if torn {
+                " and was writing down one more"
+            } else {
+                ""
+            };
             return refuse(
                 OpenCode::StoreBehindWitness,
                 format!("the store is at commit {here}, its witness saw {there}{more}"),

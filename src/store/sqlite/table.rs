@@ -110,7 +110,10 @@ impl Meta {
 pub(super) fn create(connection: &Connection, meta: &Meta) -> rusqlite::Result<()> {
     connection.execute_batch(SCHEMA)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-    connection.execute("INSERT INTO schema_version (version) VALUES (?1)", [SCHEMA_VERSION])?;
+    connection.execute(
+        "INSERT INTO schema_version (version) VALUES (?1)",
+        [SCHEMA_VERSION],
+    )?;
     connection.execute(
         "INSERT INTO meta (one, store, sequence, audit_sequence, audit_hash, digest, checksum)
          VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
@@ -197,7 +200,8 @@ pub(super) fn read_keys(connection: &Connection, store: &StoreId) -> Result<Vec<
         let (ordinal, name): (i64, String) = (row.get(0)?, row.get(1)?);
         let (public_key, body): (Vec<u8>, Vec<u8>) = (row.get(2)?, row.get(3)?);
         let checksum = Checksum::of_key(store, &body);
-        let key = decode_key(&body).map_err(|cause| Unreadable::Damaged(format!("key {ordinal}: {cause}")))?;
+        let key =
+            decode_key(&body).map_err(|cause| Unreadable::Damaged(format!("key {ordinal}: {cause}")))?;
         let same = key.name.as_str() == name && key_column(&key.version.public_key) == public_key;
         if !same || row.get::<_, [u8; 32]>(4)? != checksum.0 {
             return damaged(format!("the checksum of key {ordinal} does not hold"));
@@ -212,9 +216,12 @@ pub(super) fn read_keys(connection: &Connection, store: &StoreId) -> Result<Vec<
 }
 
 /// Reads and checks every guard row.
-pub(super) fn read_rows(connection: &Connection, store: &StoreId) -> Result<Vec<Kept<StoredRow>>, Unreadable> {
-    let mut statement =
-        connection.prepare("SELECT ordinal, public_key, chain, body, checksum FROM guard ORDER BY ordinal")?;
+pub(super) fn read_rows(
+    connection: &Connection,
+    store: &StoreId,
+) -> Result<Vec<Kept<StoredRow>>, Unreadable> {
+    let mut statement = connection
+        .prepare("SELECT ordinal, public_key, chain, body, checksum FROM guard ORDER BY ordinal")?;
     let mut rows = statement.query([])?;
     let mut kept = Vec::new();
     while let Some(row) = rows.next()? {

@@ -164,7 +164,12 @@ pub(super) fn message(height: i64, round: i32, step: u8, block: u8, seconds: i64
 }
 
 /// The tokens of one request, up to the store, over what memory believes the row to be.
-pub(super) fn signed(n: u32, on: &ChainId, request: &Consensus, memory: GuardRow) -> Result<ToCommit<Consensus>, Refused> {
+pub(super) fn signed(
+    n: u32,
+    on: &ChainId,
+    request: &Consensus,
+    memory: GuardRow,
+) -> Result<ToCommit<Consensus>, Refused> {
     let node = NodeName::new("node").unwrap();
     let rules = Rules::new(
         Generation(1),
@@ -174,8 +179,18 @@ pub(super) fn signed(n: u32, on: &ChainId, request: &Consensus, memory: GuardRow
             key: public_key(n),
         }],
     );
-    let caller = Caller::Node { chain: on.clone(), node };
-    let received = Received::new(RequestId::mint(), caller, public_key(n), on.clone(), Generation(1), request.clone());
+    let caller = Caller::Node {
+        chain: on.clone(),
+        node,
+    };
+    let received = Received::new(
+        RequestId::mint(),
+        caller,
+        public_key(n),
+        on.clone(),
+        Generation(1),
+        request.clone(),
+    );
     let permit = rules.judge(&received).into_result()?;
     let held = Slot::new(memory).try_hold(Waker::noop()).unwrap();
     let cleared = clear(&received, held, Limits::default(), NOW).into_result()?;
@@ -199,7 +214,11 @@ pub(super) fn record_of(commit: &ToCommit<Consensus>) -> AuditEntry {
         key: Some(*commit.claim().key()),
         chain: Some(commit.claim().chain().clone()),
         position: Some(commit.position()),
-        outcome: if commit.is_repeat() { Outcome::Replayed } else { Outcome::Allowed },
+        outcome: if commit.is_repeat() {
+            Outcome::Replayed
+        } else {
+            Outcome::Allowed
+        },
         request_digest: Some(Sha256::digest(commit.sign_bytes()).into()),
         ..act()
     }
@@ -218,7 +237,12 @@ pub(super) fn commit(store: &dyn Store, batch: Batch) -> Result<Receipts, Refuse
 }
 
 /// Signs over a memory that knows nothing: the store alone decides.
-pub(super) fn sign(store: &dyn Store, n: u32, on: &ChainId, request: &Consensus) -> Result<Receipts, Refused> {
+pub(super) fn sign(
+    store: &dyn Store,
+    n: u32,
+    on: &ChainId,
+    request: &Consensus,
+) -> Result<Receipts, Refused> {
     commit(store, batch(n, on, request, fresh()))
 }
 

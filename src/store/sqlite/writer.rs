@@ -252,15 +252,17 @@ impl Writer {
         if let Err(refused) = check_shape(&batch) {
             return Ok(Settled::Refused(refused, None));
         }
-        Ok(match self.books.ledger.judge(batch.signature, batch.changes, now) {
-            Judged::Accepted(signed) => {
-                for entry in batch.entries {
-                    self.books.append(head, entry).map_err(while_("recording"))?;
+        Ok(
+            match self.books.ledger.judge(batch.signature, batch.changes, now) {
+                Judged::Accepted(signed) => {
+                    for entry in batch.entries {
+                        self.books.append(head, entry).map_err(while_("recording"))?;
+                    }
+                    Settled::Committed(signed)
                 }
-                Settled::Committed(signed)
-            }
-            Judged::Refused(refused, overtaken) => Settled::Refused(refused, overtaken),
-        })
+                Judged::Refused(refused, overtaken) => Settled::Refused(refused, overtaken),
+            },
+        )
     }
 
     /// From here on everything fails.

@@ -28,12 +28,17 @@ fn cost_of_commits() {
         let mut times = Vec::new();
         for _ in 0..2000 {
             height += 1;
-            let batches: Vec<_> = (0..width).map(|n| batch(n, &on, &message(height, 0, 2, 1, 10), fresh())).collect();
+            let batches: Vec<_> = (0..width)
+                .map(|n| batch(n, &on, &message(height, 0, 2, 1, 10), fresh()))
+                .collect();
             let (tell, told) = channel();
             let start = Instant::now();
             for batch in batches {
                 let tell = tell.clone();
-                store.commit(batch, Box::new(move |outcome| tell.send(outcome.is_ok()).unwrap()));
+                store.commit(
+                    batch,
+                    Box::new(move |outcome| tell.send(outcome.is_ok()).unwrap()),
+                );
             }
             for _ in 0..width {
                 assert!(told.recv().unwrap());

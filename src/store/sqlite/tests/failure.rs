@@ -13,7 +13,10 @@ use crate::store::witness::Witness;
 fn assert_failed(store: &SqliteStore) {
     let why = store.health().failed.unwrap();
     assert!(why.contains("restart"), "{why}");
-    assert_eq!(code(commit(store, Batch::record(vec![act()]))), "store_unavailable");
+    assert_eq!(
+        code(commit(store, Batch::record(vec![act()]))),
+        "store_unavailable"
+    );
     assert_eq!(code(store.rows()), "store_unavailable");
     assert_eq!(code(store.audit(1, 1)), "store_unavailable");
 }
@@ -32,7 +35,10 @@ fn sign_until_failure(store: &SqliteStore, on: &ChainId) -> i64 {
 
 fn assert_remembers(store: &SqliteStore, on: &ChainId, height: i64) {
     assert!(store.rows().unwrap()[0].row.watermark.height() >= height);
-    assert_eq!(code(sign(store, 1, on, &message(height, 0, 2, 2, 10))), "double_sign_conflict");
+    assert_eq!(
+        code(sign(store, 1, on, &message(height, 0, 2, 2, 10))),
+        "double_sign_conflict"
+    );
     sign(store, 1, on, &message(height + 10, 0, 2, 1, 10)).unwrap();
 }
 
@@ -43,8 +49,14 @@ fn a_full_database_fails_everything_until_a_restart() {
     commit(&*store, begin(1, &on)).unwrap();
     store
         .ask(|writer| {
-            let pages: i64 = writer.connection().pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
-            writer.connection().pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0)).unwrap();
+            let pages: i64 = writer
+                .connection()
+                .pragma_query_value(None, "page_count", |row| row.get(0))
+                .unwrap();
+            writer
+                .connection()
+                .pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0))
+                .unwrap();
             let set = format!("PRAGMA max_page_count = {}", pages + 2);
             writer.connection().query_row(&set, [], |_| Ok(())).unwrap();
             Ok(())
@@ -63,7 +75,11 @@ fn a_full_disk_fails_everything_until_a_restart() {
     let disk = home.tmp.path().join("disk");
     std::fs::create_dir(&disk).unwrap();
     let mount = |arguments: &[&str]| {
-        std::process::Command::new("mount").args(arguments).arg(&disk).output().is_ok_and(|done| done.status.success())
+        std::process::Command::new("mount")
+            .args(arguments)
+            .arg(&disk)
+            .output()
+            .is_ok_and(|done| done.status.success())
     };
     if !mount(&["-t", "tmpfs", "-o", "size=512k,mode=0700", "tmpfs"]) {
         eprintln!("no right to mount: skipped");
@@ -96,7 +112,10 @@ fn a_witness_that_cannot_be_written_releases_nothing_and_the_restart_knows_the_p
     let books = Books::read(&home.options.database()).unwrap();
     let witness = Witness::broken(File::open(&home.options.witness).unwrap());
     let store = SqliteStore::start(Writer::new(books, witness, lock, home.options.clock.clone())).unwrap();
-    assert_eq!(code(sign(&*store, 1, &on, &message(5, 0, 2, 1, 10))), "store_unavailable");
+    assert_eq!(
+        code(sign(&*store, 1, &on, &message(5, 0, 2, 1, 10))),
+        "store_unavailable"
+    );
     assert_failed(&store);
     store.close();
     let store = SqliteStore::open(&home.options).unwrap();
@@ -114,16 +133,25 @@ fn a_panic_on_the_writer_thread_tells_everybody() {
     }
     let home = Home::new();
     SqliteStore::create(&home.options).unwrap();
-    let options = Options { clock: Arc::new(Broken), ..home.options.clone() };
+    let options = Options {
+        clock: Arc::new(Broken),
+        ..home.options.clone()
+    };
     let store = SqliteStore::open(&options).unwrap();
-    assert_eq!(code(commit(&*store, Batch::record(vec![act()]))), "store_unavailable");
+    assert_eq!(
+        code(commit(&*store, Batch::record(vec![act()]))),
+        "store_unavailable"
+    );
     assert_failed(&store);
 }
 
 #[test]
 fn a_waiter_that_panics_harms_nobody_else() {
     let (_home, store) = Home::open();
-    store.commit(Batch::record(vec![act()]), Box::new(|_| panic!("a waiter that panics, for a test")));
+    store.commit(
+        Batch::record(vec![act()]),
+        Box::new(|_| panic!("a waiter that panics, for a test")),
+    );
     commit(&*store, Batch::record(vec![act()])).unwrap();
     assert_eq!(store.health().audit_records, 2);
 }
@@ -133,15 +161,31 @@ fn two_on_one_folder_or_on_one_witness_are_refused() {
     let (home, store) = Home::open();
     let refused = |options: &Options| SqliteStore::open(options).unwrap_err().code;
     assert_eq!(refused(&home.options), OpenCode::StoreLocked);
-    assert_eq!(SqliteStore::adopt(&home.options, &above(9), "uid:0").unwrap_err().code, OpenCode::StoreLocked);
+    assert_eq!(
+        SqliteStore::adopt(&home.options, &above(9), "uid:0")
+            .unwrap_err()
+            .code,
+        OpenCode::StoreLocked
+    );
     // Lock file removed: SQLite's own lock, and that of the witness, still hold.
     std::fs::remove_file(home.options.lock()).unwrap();
     assert_eq!(refused(&home.options), OpenCode::StoreLocked);
-    let copied = Options { dir: home.tmp.path().join("copy"), ..home.options.clone() };
+    let copied = Options {
+        dir: home.tmp.path().join("copy"),
+        ..home.options.clone()
+    };
     rollback::copy_folder(&home.options.dir, &copied.dir);
     assert_eq!(refused(&copied), OpenCode::StoreLocked);
     store.close();
     SqliteStore::open(&home.options).unwrap();
+}
+
+fn remove_database(options: &Options) {
+    let database = options.database();
+    std::fs::remove_file(&database).unwrap();
+    for companion in Options::companions(&database) {
+        let _none = std::fs::remove_file(companion);
+    }
 }
 
 pub(super) fn above(height: i64) -> Above {
@@ -152,20 +196,41 @@ pub(super) fn above(height: i64) -> Above {
 fn a_newer_layout_and_a_missing_folder_are_refused_and_create_overwrites_nothing() {
     let (home, store) = Home::open();
     store.close();
-    assert_eq!(SqliteStore::create(&home.options).unwrap_err().code, OpenCode::StoreExists);
+    assert_eq!(
+        SqliteStore::create(&home.options).unwrap_err().code,
+        OpenCode::StoreExists
+    );
     let raw = connection::open(&home.options.database()).unwrap();
     raw.execute("UPDATE schema_version SET version = 2", []).unwrap();
+    super::super::create::checkpoint(&raw).unwrap();
     drop(raw);
-    assert_eq!(SqliteStore::open(&home.options).unwrap_err().code, OpenCode::StoreNewer);
-    assert_eq!(SqliteStore::adopt(&home.options, &above(9), "uid:0").unwrap_err().code, OpenCode::StoreNewer);
-    let nowhere = Options { dir: home.tmp.path().join("nowhere"), ..home.options.clone() };
-    assert_eq!(SqliteStore::open(&nowhere).unwrap_err().code, OpenCode::StoreMissing);
-    std::fs::remove_file(home.options.database()).unwrap();
+    assert_eq!(
+        SqliteStore::open(&home.options).unwrap_err().code,
+        OpenCode::StoreNewer
+    );
+    assert_eq!(
+        SqliteStore::adopt(&home.options, &above(9), "uid:0")
+            .unwrap_err()
+            .code,
+        OpenCode::StoreNewer
+    );
+    let nowhere = Options {
+        dir: home.tmp.path().join("nowhere"),
+        ..home.options.clone()
+    };
+    assert_eq!(
+        SqliteStore::open(&nowhere).unwrap_err().code,
+        OpenCode::StoreMissing
+    );
+    remove_database(&home.options);
     // The witness of this store saw no commit but its making: as if create had been cut off.
     SqliteStore::create(&home.options).unwrap();
     let store = SqliteStore::open(&home.options).unwrap();
     commit(&*store, Batch::record(vec![act()])).unwrap();
     store.close();
-    std::fs::remove_file(home.options.database()).unwrap();
-    assert_eq!(SqliteStore::create(&home.options).unwrap_err().code, OpenCode::StoreExists);
+    remove_database(&home.options);
+    assert_eq!(
+        SqliteStore::create(&home.options).unwrap_err().code,
+        OpenCode::StoreExists
+    );
 }

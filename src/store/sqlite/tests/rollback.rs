@@ -63,7 +63,9 @@ impl Images {
 
     fn files(&self, image: &str) -> Vec<String> {
         let names = std::fs::read_dir(self.path(image)).unwrap();
-        names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        names
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
     }
 
     /// A fresh copy of `image`.
@@ -86,7 +88,11 @@ impl Images {
             Ok(store) => store,
         };
         assert_eq!(store.rows().unwrap()[0].row.watermark.height(), TOP, "{what}");
-        assert_eq!(code(sign(&*store, 1, &self.on, &message(TOP, 0, 2, 2, 10))), "double_sign_conflict", "{what}");
+        assert_eq!(
+            code(sign(&*store, 1, &self.on, &message(TOP, 0, 2, 2, 10))),
+            "double_sign_conflict",
+            "{what}"
+        );
         "harmless"
     }
 }
@@ -99,19 +105,35 @@ fn whatever_is_done_to_a_file_is_refused_or_harmless() {
         assert_eq!(images.outcome(&images.play(image), image), "harmless");
         for file in images.files(image) {
             let whole = std::fs::read(images.path(image).join(&file)).unwrap();
-            let mut count = |damage: &str, code| *seen.entry(format!("{image} {file} {damage}")).or_default().entry(code).or_default() += 1;
+            let mut count = |damage: &str, code| {
+                *seen
+                    .entry(format!("{image} {file} {damage}"))
+                    .or_default()
+                    .entry(code)
+                    .or_default() += 1
+            };
             let older = images.path(&format!("{image}-old")).join(&file);
             let mut damages: Vec<(&str, Option<Vec<u8>>)> = vec![
                 ("deleted", None),
                 ("emptied", Some(Vec::new())),
                 ("halved", Some(whole[..whole.len() / 2].to_vec())),
-                ("cut by one", Some(whole[..whole.len().saturating_sub(1)].to_vec())),
+                (
+                    "cut by one",
+                    Some(whole[..whole.len().saturating_sub(1)].to_vec()),
+                ),
             ];
             if older.exists() {
                 damages.push(("older", Some(std::fs::read(older).unwrap())));
             }
-            let stride = if file.ends_with("witness") { 3 } else { (whole.len() / 150).max(1) };
-            for at in (0..whole.len()).step_by(stride).filter(|at| !file.ends_with("witness") || at % 4096 < 160) {
+            let stride = if file.ends_with("witness") {
+                3
+            } else {
+                (whole.len() / 150).max(1)
+            };
+            for at in (0..whole.len())
+                .step_by(stride)
+                .filter(|at| !file.ends_with("witness") || at % 4096 < 160)
+            {
                 let mut flipped = whole.clone();
                 flipped[at] ^= 1 << (at % 8);
                 damages.push(("flipped", Some(flipped)));
@@ -131,7 +153,8 @@ fn whatever_is_done_to_a_file_is_refused_or_harmless() {
     for (what, codes) in &seen {
         println!("{what}: {codes:?}");
     }
-    let only = |what: &str, code: &str| assert_eq!(seen[what].keys().copied().collect::<Vec<_>>(), [code], "{what}");
+    let only =
+        |what: &str, code: &str| assert_eq!(seen[what].keys().copied().collect::<Vec<_>>(), [code], "{what}");
     only("closed guard.db deleted", "store_missing");
     only("closed guard.db emptied", "store_empty");
     only("closed guard.db older", "store_behind_witness");
@@ -146,13 +169,29 @@ fn whatever_is_done_to_a_file_is_refused_or_harmless() {
 }
 
 #[test]
+fn an_older_log_beside_a_closed_database_is_refused() {
+    let images = Images::new();
+    for log in ["crash-old", "crash"] {
+        let options = images.play("closed");
+        let stray = images.path(log).join("guard.db-wal");
+        std::fs::copy(stray, options.dir.join("guard.db-wal")).unwrap();
+        let outcome = images.outcome(&options, log);
+        println!("{log}: {outcome}");
+        assert_eq!(outcome == "harmless", log == "crash");
+    }
+}
+
+#[test]
 fn a_foreign_witness_is_refused() {
     let images = Images::new();
     let (other, store) = Home::open();
     store.close();
     let options = images.play("closed");
     std::fs::copy(&other.options.witness, &options.witness).unwrap();
-    assert_eq!(SqliteStore::open(&options).unwrap_err().code, OpenCode::WitnessForeign);
+    assert_eq!(
+        SqliteStore::open(&options).unwrap_err().code,
+        OpenCode::WitnessForeign
+    );
 }
 
 #[test]
@@ -161,7 +200,10 @@ fn a_crash_between_commit_and_witness_opens_and_a_torn_slot_demands_that_commit(
     let options = images.play("crash");
     // The witness of one commit earlier: its newest slot torn away.
     let mut witness = std::fs::read(&options.witness).unwrap();
-    let newest = [0, 4096].into_iter().max_by_key(|at| witness[at + 24..at + 32].to_vec()).unwrap();
+    let newest = [0, 4096]
+        .into_iter()
+        .max_by_key(|at| witness[at + 24..at + 32].to_vec())
+        .unwrap();
     witness[newest + 130] ^= 1;
     std::fs::write(&options.witness, &witness).unwrap();
     assert_eq!(images.outcome(&options, "torn"), "harmless");
@@ -179,23 +221,45 @@ fn adopting_an_older_database_closes_it_above_the_given_height() {
     let images = Images::new();
     let options = images.play("closed");
     std::fs::copy(images.path("closed-old").join("guard.db"), options.database()).unwrap();
-    assert_eq!(SqliteStore::open(&options).unwrap_err().code, OpenCode::StoreBehindWitness);
+    assert_eq!(
+        SqliteStore::open(&options).unwrap_err().code,
+        OpenCode::StoreBehindWitness
+    );
     let low = SqliteStore::adopt(&options, &above(TOP / 2 - 1), "uid:0").unwrap_err();
     assert_eq!(low.code, OpenCode::AdoptTooLow);
-    let other = Above::PerChain(vec![(chain("two"), sigward_policies::model::id::Height::new(99).unwrap())]);
-    assert_eq!(SqliteStore::adopt(&options, &other, "uid:0").unwrap_err().code, OpenCode::AdoptTooLow);
+    let other = Above::PerChain(vec![(
+        chain("two"),
+        sigward_policies::model::id::Height::new(99).unwrap(),
+    )]);
+    assert_eq!(
+        SqliteStore::adopt(&options, &other, "uid:0").unwrap_err().code,
+        OpenCode::AdoptTooLow
+    );
     let adopted = SqliteStore::adopt(&options, &above(TOP), "uid:0").unwrap();
     assert!(matches!(adopted, Adopted::Closed { rows: 1, .. }));
     let store = SqliteStore::open(&options).unwrap();
-    assert_eq!(code(sign(&*store, 1, &images.on, &message(TOP, 0, 3, 1, 10))), "height_closed");
+    assert_eq!(
+        code(sign(&*store, 1, &images.on, &message(TOP, 0, 3, 1, 10))),
+        "height_closed"
+    );
     sign(&*store, 1, &images.on, &message(TOP + 1, 0, 2, 1, 10)).unwrap();
     let records = store.audit(1, 1000).unwrap();
-    let adopted = records.iter().find(|record| record.entry.operation == "state.adopt").unwrap();
-    assert!(adopted.entry.reason.contains("store_behind_witness"), "{}", adopted.entry.reason);
+    let adopted = records
+        .iter()
+        .find(|record| record.entry.operation == "state.adopt")
+        .unwrap();
+    assert!(
+        adopted.entry.reason.contains("store_behind_witness"),
+        "{}",
+        adopted.entry.reason
+    );
     store.close();
     // The newer database that was thought lost comes back: too late.
     std::fs::copy(images.path("closed").join("guard.db"), options.database()).unwrap();
-    assert_eq!(SqliteStore::open(&options).unwrap_err().code, OpenCode::StoreBehindWitness);
+    assert_eq!(
+        SqliteStore::open(&options).unwrap_err().code,
+        OpenCode::StoreBehindWitness
+    );
 }
 
 #[test]
@@ -208,7 +272,9 @@ fn adopting_without_a_database_moves_the_rest_aside_and_begins_another_store() {
             "emptied" => std::fs::write(options.database(), []).unwrap(),
             _ => std::fs::write(options.database(), [0x5a; 8192]).unwrap(),
         }
-        let Adopted::Replaced { store: id, aside } = SqliteStore::adopt(&options, &above(TOP), "uid:0").unwrap() else {
+        let Adopted::Replaced { store: id, aside } =
+            SqliteStore::adopt(&options, &above(TOP), "uid:0").unwrap()
+        else {
             panic!("a new store")
         };
         assert_eq!(aside.join("guard.db").exists(), damage != "deleted");
@@ -216,6 +282,9 @@ fn adopting_without_a_database_moves_the_rest_aside_and_begins_another_store() {
         assert_eq!(store.id(), id);
         assert!(store.keys().unwrap().is_empty());
         assert_eq!(store.audit(1, 10).unwrap()[0].entry.operation, "state.adopt");
-        assert_eq!(code(sign(&*store, 1, &images.on, &message(TOP + 1, 0, 2, 1, 10))), "no_sign_state");
+        assert_eq!(
+            code(sign(&*store, 1, &images.on, &message(TOP + 1, 0, 2, 1, 10))),
+            "no_sign_state"
+        );
     }
 }
