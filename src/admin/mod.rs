@@ -77,7 +77,7 @@ impl Admin {
 
     /// Recomputes the audit chain from its beginning.
     pub async fn audit_verify(&self) -> Result<Verification, Refused> {
-        self.read(|store| audit::verify(store)).await
+        self.read(audit::verify).await
     }
 
     async fn keys(&self) -> Result<Vec<Key>, Refused> {

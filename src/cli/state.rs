@@ -319,7 +319,7 @@ fn describe(state: &SignState) -> Value {
         "height": state.height,
         "round": state.round,
         "step": state.step,
-        "last_signed_at": state.last_signed_at.as_ref().map(|time| super::audit::rfc3339(time)),
+        "last_signed_at": state.last_signed_at.as_ref().map(super::audit::rfc3339),
         "allow_until": state.allow_until,
         "block_hash": hex::encode_upper(&state.block_hash),
         "sign_bytes_sha256": hex::encode(&state.sign_bytes_sha256),

@@ -56,6 +56,9 @@ pub(crate) enum Judged {
     Refused(Refused, Option<(ToCommit<Consensus>, GuardRow)>),
 }
 
+/// Why a signature is refused, and over which row, if there is one.
+type Overruled = (Refused, Option<GuardRow>);
+
 /// Keys and guard rows.
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -165,7 +168,10 @@ impl Ledger {
                     draft.rows.push(row.clone());
                     signed = Some((commit, row.row));
                 }
-                Err((refused, row)) => return Judged::Refused(refused, row.map(|row| (commit, row))),
+                Err(overruled) => {
+                    let (refused, row) = *overruled;
+                    return Judged::Refused(refused, row.map(|row| (commit, row)));
+                }
             }
         }
         for change in changes {
@@ -178,16 +184,13 @@ impl Ledger {
     }
 
     /// The rule's last word on a signature: the row to write, or why not and over which row.
-    fn judge_signature(
-        &self,
-        commit: &ToCommit<Consensus>,
-    ) -> Result<StoredRow, (Refused, Option<GuardRow>)> {
+    fn judge_signature(&self, commit: &ToCommit<Consensus>) -> Result<StoredRow, Box<Overruled>> {
         let (key, chain) = (commit.claim().key(), commit.claim().chain());
         let Some(kept) = self.row(key, chain) else {
-            return Err((no_row(key, chain).into(), None));
+            return Err(Box::new((no_row(key, chain).into(), None)));
         };
         let known = &kept.value;
-        let refuse = |refused: Refused| (refused, Some(known.row.clone()));
+        let refuse = |refused: Refused| Box::new((refused, Some(known.row.clone())));
         match self.names.get(key).and_then(|name| self.keys.get(name)) {
             Some(kept) if kept.value.version.state == VersionState::Active => {}
             Some(kept) => {

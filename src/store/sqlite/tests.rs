@@ -192,7 +192,9 @@ pub(super) fn signed(
         request.clone(),
     );
     let permit = rules.judge(&received).into_result()?;
-    let held = Slot::new(public_key(n), on.clone(), memory).try_hold(Waker::noop()).unwrap();
+    let held = Slot::new(public_key(n), on.clone(), memory)
+        .try_hold(Waker::noop())
+        .unwrap();
     let cleared = clear(&received, held, Limits::default(), NOW).into_result()?;
     Ok(match join(received, permit, cleared).unwrap() {
         Joined::Stored(stored) => stored.to_commit(),

@@ -180,6 +180,14 @@ fn two_on_one_folder_or_on_one_witness_are_refused() {
     SqliteStore::open(&home.options).unwrap();
 }
 
+fn remove_database(options: &Options) {
+    let database = options.database();
+    std::fs::remove_file(&database).unwrap();
+    for companion in Options::companions(&database) {
+        let _none = std::fs::remove_file(companion);
+    }
+}
+
 pub(super) fn above(height: i64) -> Above {
     Above::Everywhere(sigward_policies::model::id::Height::new(height).unwrap())
 }
@@ -194,6 +202,7 @@ fn a_newer_layout_and_a_missing_folder_are_refused_and_create_overwrites_nothing
     );
     let raw = connection::open(&home.options.database()).unwrap();
     raw.execute("UPDATE schema_version SET version = 2", []).unwrap();
+    super::super::create::checkpoint(&raw).unwrap();
     drop(raw);
     assert_eq!(
         SqliteStore::open(&home.options).unwrap_err().code,
@@ -213,13 +222,13 @@ fn a_newer_layout_and_a_missing_folder_are_refused_and_create_overwrites_nothing
         SqliteStore::open(&nowhere).unwrap_err().code,
         OpenCode::StoreMissing
     );
-    std::fs::remove_file(home.options.database()).unwrap();
+    remove_database(&home.options);
     // The witness of this store saw no commit but its making: as if create had been cut off.
     SqliteStore::create(&home.options).unwrap();
     let store = SqliteStore::open(&home.options).unwrap();
     commit(&*store, Batch::record(vec![act()])).unwrap();
     store.close();
-    std::fs::remove_file(home.options.database()).unwrap();
+    remove_database(&home.options);
     assert_eq!(
         SqliteStore::create(&home.options).unwrap_err().code,
         OpenCode::StoreExists

@@ -169,6 +169,19 @@ fn whatever_is_done_to_a_file_is_refused_or_harmless() {
 }
 
 #[test]
+fn an_older_log_beside_a_closed_database_is_refused() {
+    let images = Images::new();
+    for log in ["crash-old", "crash"] {
+        let options = images.play("closed");
+        let stray = images.path(log).join("guard.db-wal");
+        std::fs::copy(stray, options.dir.join("guard.db-wal")).unwrap();
+        let outcome = images.outcome(&options, log);
+        println!("{log}: {outcome}");
+        assert_eq!(outcome == "harmless", log == "crash");
+    }
+}
+
+#[test]
 fn a_foreign_witness_is_refused() {
     let images = Images::new();
     let (other, store) = Home::open();

@@ -77,9 +77,8 @@ fn every_history(alphabet: &[Consensus], length: usize) {
     for (n, expected) in model.iter().enumerate() {
         assert_eq!(&rows[&public_key(u32::try_from(n).unwrap())], expected);
     }
-    store
-        .ask(|writer| Ok(writer.compare_with_tables().unwrap()))
-        .unwrap();
+    let same = store.ask(|writer| Ok(writer.compare_with_tables().is_ok()));
+    assert!(same.unwrap(), "memory is what the tables say");
     one_message_a_position(&*store);
 }
 
