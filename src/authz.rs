@@ -14,7 +14,9 @@ pub struct Authorizer {
 impl Authorizer {
     /// The first edition.
     pub fn new(grants: impl IntoIterator<Item = NodeGrant>) -> Self {
-        Self { rules: RwLock::new(Arc::new(Rules::new(Generation(1), grants))) }
+        Self {
+            rules: RwLock::new(Arc::new(Rules::new(Generation(1), grants))),
+        }
     }
 
     /// The edition in force now.

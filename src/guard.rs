@@ -59,12 +59,25 @@ impl Guard {
     }
 
     /// Takes over what the store holds of `key` on `chain`.
-    pub async fn refresh(&self, store: &Arc<dyn Store>, key: &PublicKey, chain: &ChainId) -> Result<(), Refused> {
+    pub async fn refresh(
+        &self,
+        store: &Arc<dyn Store>,
+        key: &PublicKey,
+        chain: &ChainId,
+    ) -> Result<(), Refused> {
         let reader = Arc::clone(store);
-        let rows = tokio::task::spawn_blocking(move || reader.rows()).await.map_err(|_| {
-            Failure::new(FailureCode::StoreUnavailable, "reading the guard rows was interrupted")
-        })??;
-        if let Some(row) = rows.into_iter().find(|row| row.public_key == *key && row.chain == *chain) {
+        let rows = tokio::task::spawn_blocking(move || reader.rows())
+            .await
+            .map_err(|_| {
+                Failure::new(
+                    FailureCode::StoreUnavailable,
+                    "reading the guard rows was interrupted",
+                )
+            })??;
+        if let Some(row) = rows
+            .into_iter()
+            .find(|row| row.public_key == *key && row.chain == *chain)
+        {
             self.insert(row);
         }
         Ok(())

@@ -28,7 +28,9 @@ pub struct ConsensusKey {
 
 impl fmt::Debug for ConsensusKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConsensusKey").field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("ConsensusKey")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
     }
 }
 

@@ -17,7 +17,12 @@ impl Admin {
     pub async fn bind(&self, chain: &ConfiguredChain) -> Result<(), Refused> {
         let key = self.key(&chain.key).await?;
         let public_key = key.version.public_key;
-        let own: Vec<_> = self.rows().await?.into_iter().filter(|row| row.public_key == public_key).collect();
+        let own: Vec<_> = self
+            .rows()
+            .await?
+            .into_iter()
+            .filter(|row| row.public_key == public_key)
+            .collect();
         may_share(&own, &chain.id, chain.sharing)?;
         if own.iter().any(|row| row.chain == chain.id) {
             return Ok(());
@@ -29,8 +34,21 @@ impl Admin {
             beginning: Beginning::NeverSigned,
             sharing: chain.sharing,
         };
-        let entry = self.entry(&Caller::Service, Act::KeyBind, &public_key, Some(&chain.id), "fresh");
-        self.guard.change(&self.store, &public_key, &chain.id, Batch::act(vec![begin], entry)).await?;
+        let entry = self.entry(
+            &Caller::Service,
+            Act::KeyBind,
+            &public_key,
+            Some(&chain.id),
+            "fresh",
+        );
+        self.guard
+            .change(
+                &self.store,
+                &public_key,
+                &chain.id,
+                Batch::act(vec![begin], entry),
+            )
+            .await?;
         tracing::info!(key = %key.name, chain = %chain.id, "a key has its chain: its guard row begins fresh");
         Ok(())
     }

@@ -45,25 +45,44 @@ pub enum ImportBeginning {
 
 impl Admin {
     /// Makes a key. It serves no chain until the configuration names it for one.
-    pub async fn create_key(&self, who: &Caller, name: &KeyName, algorithm: Algorithm) -> Result<ListedKey, Refused> {
+    pub async fn create_key(
+        &self,
+        who: &Caller,
+        name: &KeyName,
+        algorithm: Algorithm,
+    ) -> Result<ListedKey, Refused> {
         self.name_is_free(name).await?;
         let metadata = match self.left_over(|key| key.name == *name).await? {
             // An earlier attempt was cut off before the store heard of it: the key has never signed.
-            Some(found) if found.origin == Origin::Generated && found.public_key.algorithm() == algorithm => found,
+            Some(found) if found.origin == Origin::Generated && found.public_key.algorithm() == algorithm => {
+                found
+            }
             Some(found) => return Err(taken(&found)),
             None => {
-                let spec = KeySpec { name: name.clone(), algorithm, created_at: self.clock.unix_seconds() };
+                let spec = KeySpec {
+                    name: name.clone(),
+                    algorithm,
+                    created_at: self.clock.unix_seconds(),
+                };
                 let auth = AuthContext::new(who.clone());
-                self.with_provider(move |provider| provider.generate_key_pair(&auth, &spec)).await?
+                self.with_provider(move |provider| provider.generate_key_pair(&auth, &spec))
+                    .await?
             }
         };
         crash_point!("admin_key_sealed");
         let key = key_of(&metadata);
         let public_key = key.version.public_key;
         let entry = self.entry(who, Act::KeyCreate, &public_key, None, algorithm.as_str());
-        store::commit(self.store.as_ref(), Batch::act(vec![Change::AddKey(key.clone())], entry)).await?;
+        store::commit(
+            self.store.as_ref(),
+            Batch::act(vec![Change::AddKey(key.clone())], entry),
+        )
+        .await?;
         self.open(key.clone())?;
-        Ok(ListedKey { key, chains: Vec::new() })
+        Ok(ListedKey {
+            key,
+            chains: Vec::new(),
+        })
     }
 
     /// Brings in a CometBFT key file together with what the key has signed so far.
@@ -78,7 +97,10 @@ impl Admin {
     ) -> Result<ListedKey, Refused> {
         self.name_is_free(name).await?;
         let material = filepv::parse(&self.arena, file).map_err(|error| {
-            let remedy = error.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+            let remedy = error
+                .remedy()
+                .map(|remedy| format!("; {remedy}"))
+                .unwrap_or_default();
             Refusal::new(RefusalCode::InvalidKeyFile, format!("{error}{remedy}"))
         })?;
         let public_key = *material.public_key();
@@ -89,13 +111,17 @@ impl Admin {
             ImportBeginning::Known(beginning) => beginning,
         };
         let said = describe(&beginning);
-        let metadata = match self.left_over(|key| key.public_key == public_key || key.name == *name).await? {
+        let metadata = match self
+            .left_over(|key| key.public_key == public_key || key.name == *name)
+            .await?
+        {
             Some(found) if found.public_key == public_key && found.name == *name => found,
             Some(found) => return Err(taken(&found)),
             None => {
                 let (auth, name) = (AuthContext::new(who.clone()), name.clone());
                 let now = self.clock.unix_seconds();
-                self.with_provider(move |provider| provider.store_key(&auth, &name, now, material)).await?
+                self.with_provider(move |provider| provider.store_key(&auth, &name, now, material))
+                    .await?
             }
         };
         crash_point!("admin_key_sealed");
@@ -103,25 +129,46 @@ impl Admin {
         key.version.origin = Origin::Imported;
         let changes = vec![
             Change::AddKey(key.clone()),
-            Change::Begin { public_key, chain: chain.clone(), beginning, sharing },
+            Change::Begin {
+                public_key,
+                chain: chain.clone(),
+                beginning,
+                sharing,
+            },
         ];
         let entry = self.entry(who, Act::KeyImport, &public_key, Some(chain), &said);
-        self.guard.change(&self.store, &public_key, chain, Batch::act(changes, entry)).await?;
+        self.guard
+            .change(&self.store, &public_key, chain, Batch::act(changes, entry))
+            .await?;
         self.open(key.clone())?;
-        Ok(ListedKey { key, chains: vec![chain.clone()] })
+        Ok(ListedKey {
+            key,
+            chains: vec![chain.clone()],
+        })
     }
 
     /// Takes over a sealed key of another guard store: first its heights are closed here, on every chain that the
     /// configuration gives it, then it is sealed for this store.
     pub async fn adopt_key(&self, who: &Caller, name: &KeyName, above: Height) -> Result<ListedKey, Refused> {
         let wanted = name.clone();
-        let foreign = self.with_provider(move |provider| provider.foreign(&wanted)).await?;
+        let foreign = self
+            .with_provider(move |provider| provider.foreign(&wanted))
+            .await?;
         let public_key = *foreign.public_key();
-        let known = self.keys().await?.into_iter().any(|key| key.version.public_key == public_key);
+        let known = self
+            .keys()
+            .await?
+            .into_iter()
+            .any(|key| key.version.public_key == public_key);
         if !known {
             self.name_is_free(name).await?;
         }
-        let chains: Vec<_> = self.chains.iter().filter(|chain| chain.key == *name).cloned().collect();
+        let chains: Vec<_> = self
+            .chains
+            .iter()
+            .filter(|chain| chain.key == *name)
+            .cloned()
+            .collect();
         let version = KeyVersion {
             version: 1,
             public_key,
@@ -132,8 +179,15 @@ impl Admin {
             created_at: self.clock.unix_seconds(),
             exported: false,
         };
-        let key = Key { name: name.clone(), version };
-        let mut changes = if known { Vec::new() } else { vec![Change::AddKey(key.clone())] };
+        let key = Key {
+            name: name.clone(),
+            version,
+        };
+        let mut changes = if known {
+            Vec::new()
+        } else {
+            vec![Change::AddKey(key.clone())]
+        };
         changes.extend(chains.iter().map(|chain| Change::Begin {
             public_key,
             chain: chain.id.clone(),
@@ -144,12 +198,16 @@ impl Admin {
         store::commit(self.store.as_ref(), Batch::act(changes, entry)).await?;
         crash_point!("admin_key_adopting");
         let auth = AuthContext::new(who.clone());
-        self.with_provider(move |provider| provider.adopt(&auth, foreign)).await?;
+        self.with_provider(move |provider| provider.adopt(&auth, foreign))
+            .await?;
         for chain in &chains {
             self.guard.refresh(&self.store, &public_key, &chain.id).await?;
         }
         self.open(key.clone())?;
-        Ok(ListedKey { key, chains: chains.into_iter().map(|chain| chain.id).collect() })
+        Ok(ListedKey {
+            key,
+            chains: chains.into_iter().map(|chain| chain.id).collect(),
+        })
     }
 
     /// Every key, by name.
@@ -159,8 +217,11 @@ impl Admin {
             .into_iter()
             .map(|key| {
                 let public_key = key.version.public_key;
-                let mut chains: Vec<_> =
-                    rows.iter().filter(|row| row.public_key == public_key).map(|row| row.chain.clone()).collect();
+                let mut chains: Vec<_> = rows
+                    .iter()
+                    .filter(|row| row.public_key == public_key)
+                    .map(|row| row.chain.clone())
+                    .collect();
                 chains.sort();
                 ListedKey { key, chains }
             })
@@ -170,9 +231,11 @@ impl Admin {
     /// The key called `name`.
     pub async fn listed_key(&self, name: &KeyName) -> Result<ListedKey, Refused> {
         self.key(name).await?;
-        self.list_keys().await?.into_iter().find(|listed| listed.key.name == *name).ok_or_else(|| {
-            Refusal::new(RefusalCode::KeyNotFound, format!("there is no key {name}")).into()
-        })
+        self.list_keys()
+            .await?
+            .into_iter()
+            .find(|listed| listed.key.name == *name)
+            .ok_or_else(|| Refusal::new(RefusalCode::KeyNotFound, format!("there is no key {name}")).into())
     }
 
     /// Opens every active key of the store for signing. A key whose provider does not have it is left out, loudly.
@@ -202,23 +265,38 @@ impl Admin {
         let handle = self.provider.load_key(&public_key).map_err(provider_refused)?;
         let verifier = Arc::new(Verifier::new(&public_key).map_err(not_a_key)?);
         let signer: Arc<dyn Sign<Consensus>> = self.provider.clone();
-        self.keyring.insert(ConsensusKey { key, handle, signer, verifier });
+        self.keyring.insert(ConsensusKey {
+            key,
+            handle,
+            signer,
+            verifier,
+        });
         Ok(())
     }
 
     async fn name_is_free(&self, name: &KeyName) -> Result<(), Refused> {
         match self.keys().await?.iter().any(|key| key.name == *name) {
             false => Ok(()),
-            true => Err(Refusal::new(RefusalCode::KeyExists, format!("there is a key {name} already")).into()),
+            true => {
+                Err(Refusal::new(RefusalCode::KeyExists, format!("there is a key {name} already")).into())
+            }
         }
     }
 
     async fn public_key_is_free(&self, public_key: &PublicKey) -> Result<(), Refused> {
-        match self.keys().await?.iter().find(|key| key.version.public_key == *public_key) {
+        match self
+            .keys()
+            .await?
+            .iter()
+            .find(|key| key.version.public_key == *public_key)
+        {
             None => Ok(()),
             Some(key) => Err(Refusal::new(
                 RefusalCode::PublicKeyExists,
-                format!("this public key is here already, as {} ({})", key.name, key.version.state),
+                format!(
+                    "this public key is here already, as {} ({})",
+                    key.name, key.version.state
+                ),
             )
             .into()),
         }
@@ -286,15 +364,24 @@ fn not_a_key(error: sigward_hsm::verify::VerifyError) -> Refused {
 
 /// A provider's refusal keeps its advice; its faults are ours.
 fn provider_refused(error: ProviderError) -> Refused {
-    let remedy = error.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+    let remedy = error
+        .remedy()
+        .map(|remedy| format!("; {remedy}"))
+        .unwrap_or_default();
     let message = format!("{}: {error}{remedy}", error.code());
     match &error {
         ProviderError::NotFound { .. } => Refusal::new(RefusalCode::KeyNotFound, message).into(),
-        ProviderError::Refused { code: "foreign_store", .. } => Refusal::new(RefusalCode::ForeignStore, message).into(),
-        ProviderError::Refused { code: "key_exists", .. } => Refusal::new(RefusalCode::KeyExists, message).into(),
-        ProviderError::Refused { code: "public_key_exists", .. } => {
-            Refusal::new(RefusalCode::PublicKeyExists, message).into()
-        }
+        ProviderError::Refused {
+            code: "foreign_store",
+            ..
+        } => Refusal::new(RefusalCode::ForeignStore, message).into(),
+        ProviderError::Refused {
+            code: "key_exists", ..
+        } => Refusal::new(RefusalCode::KeyExists, message).into(),
+        ProviderError::Refused {
+            code: "public_key_exists",
+            ..
+        } => Refusal::new(RefusalCode::PublicKeyExists, message).into(),
         ProviderError::Refused { .. } | ProviderError::Unsupported { .. } => {
             Refusal::new(RefusalCode::InvalidParameters, message).into()
         }

@@ -58,7 +58,9 @@ pub struct Admin {
 
 impl fmt::Debug for Admin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Admin").field("chains", &self.chains).finish_non_exhaustive()
+        f.debug_struct("Admin")
+            .field("chains", &self.chains)
+            .finish_non_exhaustive()
     }
 }
 
@@ -75,7 +77,7 @@ impl Admin {
 
     /// Recomputes the audit chain from its beginning.
     pub async fn audit_verify(&self) -> Result<Verification, Refused> {
-        self.read(|store| audit::verify(store)).await
+        self.read(audit::verify).await
     }
 
     async fn keys(&self) -> Result<Vec<Key>, Refused> {
@@ -87,10 +89,14 @@ impl Admin {
     }
 
     async fn key(&self, name: &KeyName) -> Result<Key, Refused> {
-        self.keys().await?.into_iter().find(|key| key.name == *name).ok_or_else(|| {
-            let message = format!("there is no key {name}; `sigward keys list` shows them");
-            Refusal::new(RefusalCode::KeyNotFound, message).into()
-        })
+        self.keys()
+            .await?
+            .into_iter()
+            .find(|key| key.name == *name)
+            .ok_or_else(|| {
+                let message = format!("there is no key {name}; `sigward keys list` shows them");
+                Refusal::new(RefusalCode::KeyNotFound, message).into()
+            })
     }
 
     /// Reads on a thread that may block.
@@ -99,8 +105,10 @@ impl Admin {
         read: impl FnOnce(&dyn Store) -> Result<T, Refused> + Send + 'static,
     ) -> Result<T, Refused> {
         let store = Arc::clone(&self.store);
-        tokio::task::spawn_blocking(move || read(store.as_ref())).await.unwrap_or_else(|_| {
-            Err(Failure::new(FailureCode::StoreUnavailable, "reading the store was interrupted").into())
-        })
+        tokio::task::spawn_blocking(move || read(store.as_ref()))
+            .await
+            .unwrap_or_else(|_| {
+                Err(Failure::new(FailureCode::StoreUnavailable, "reading the store was interrupted").into())
+            })
     }
 }

@@ -22,7 +22,11 @@ pub struct NamedRow {
 
 impl Admin {
     /// Every guard row, or those of `key` and `chain`, by key and chain.
-    pub async fn states(&self, key: Option<&KeyName>, chain: Option<&ChainId>) -> Result<Vec<NamedRow>, Refused> {
+    pub async fn states(
+        &self,
+        key: Option<&KeyName>,
+        chain: Option<&ChainId>,
+    ) -> Result<Vec<NamedRow>, Refused> {
         if let Some(name) = key {
             self.key(name).await?;
         }
@@ -34,7 +38,10 @@ impl Admin {
             .filter(|row| chain.is_none_or(|chain| row.chain == *chain))
             .filter_map(|row| {
                 let owner = keys.iter().find(|key| key.version.public_key == row.public_key)?;
-                Some(NamedRow { key: owner.name.clone(), row })
+                Some(NamedRow {
+                    key: owner.name.clone(),
+                    row,
+                })
             })
             .filter(|row| key.is_none_or(|key| row.key == *key))
             .collect();
@@ -63,8 +70,14 @@ impl Admin {
             .into());
         }
         let detail = describe(&beginning);
-        let change = Change::Begin { public_key: key.version.public_key, chain: chain.clone(), beginning, sharing };
-        self.change(who, Act::StateInit, &key, chain, &detail, change).await
+        let change = Change::Begin {
+            public_key: key.version.public_key,
+            chain: chain.clone(),
+            beginning,
+            sharing,
+        };
+        self.change(who, Act::StateInit, &key, chain, &detail, change)
+            .await
     }
 
     /// Joins a CometBFT state file into the state of a key; the greater position wins, and a stopped key signs again.
@@ -86,7 +99,8 @@ impl Admin {
             beginning,
             sharing: row.row.sharing,
         };
-        self.change(who, Act::StateImport, &key, chain, &detail, change).await
+        self.change(who, Act::StateImport, &key, chain, &detail, change)
+            .await
     }
 
     /// Stops the key on the chain and returns CometBFT's state file, in this order.
@@ -99,7 +113,10 @@ impl Admin {
         let key = self.key(name).await?;
         self.row(&key, chain).await?;
         let public_key = key.version.public_key;
-        let stop = Change::Stop { public_key, chain: chain.clone() };
+        let stop = Change::Stop {
+            public_key,
+            chain: chain.clone(),
+        };
         let batch = Batch::act(
             vec![stop, Change::MarkExported { public_key }],
             self.entry(who, Act::StateExport, &public_key, Some(chain), "stopped"),
@@ -120,8 +137,20 @@ impl Admin {
     ) -> Result<NamedRow, Refused> {
         let key = self.key(name).await?;
         self.row(&key, chain).await?;
-        let change = Change::Allow { public_key: key.version.public_key, chain: chain.clone(), until };
-        self.change(who, Act::StateAllow, &key, chain, &format!("until {until}"), change).await
+        let change = Change::Allow {
+            public_key: key.version.public_key,
+            chain: chain.clone(),
+            until,
+        };
+        self.change(
+            who,
+            Act::StateAllow,
+            &key,
+            chain,
+            &format!("until {until}"),
+            change,
+        )
+        .await
     }
 
     async fn change(
@@ -135,7 +164,9 @@ impl Admin {
     ) -> Result<NamedRow, Refused> {
         let public_key = key.version.public_key;
         let entry = self.entry(who, act, &public_key, Some(chain), detail);
-        self.guard.change(&self.store, &public_key, chain, Batch::act(vec![change], entry)).await?;
+        self.guard
+            .change(&self.store, &public_key, chain, Batch::act(vec![change], entry))
+            .await?;
         self.row(key, chain).await
     }
 
@@ -148,9 +179,15 @@ impl Admin {
             .ok_or_else(|| {
                 Refusal::new(
                     RefusalCode::NoSignState,
-                    format!("{} has no state on {chain}; begin one with `sigward state init`", key.name),
+                    format!(
+                        "{} has no state on {chain}; begin one with `sigward state init`",
+                        key.name
+                    ),
                 )
             })?;
-        Ok(NamedRow { key: key.name.clone(), row })
+        Ok(NamedRow {
+            key: key.name.clone(),
+            row,
+        })
     }
 }

@@ -37,10 +37,16 @@ struct File {
 /// without sign bytes closes its whole height.
 pub fn parse(json: &[u8], verifier: &Verifier, chain: &ChainId) -> Result<Beginning, Refusal> {
     if json.len() > MAX_LEN {
-        return Err(invalid(format!("a state file has a few hundred bytes, not {}", json.len())));
+        return Err(invalid(format!(
+            "a state file has a few hundred bytes, not {}",
+            json.len()
+        )));
     }
     let file: File = serde_json::from_slice(json).map_err(|error| invalid(error.to_string()))?;
-    let height: i64 = file.height.parse().map_err(|_| invalid("height is not a number"))?;
+    let height: i64 = file
+        .height
+        .parse()
+        .map_err(|_| invalid("height is not a number"))?;
     if height == 0 {
         return match (file.round, file.step, &file.signbytes, &file.signature) {
             (0, 0, None, None) => Ok(Beginning::NeverSigned),
@@ -53,7 +59,13 @@ pub fn parse(json: &[u8], verifier: &Verifier, chain: &ChainId) -> Result<Beginn
         (None, None) if file.step <= 3 => Ok(Beginning::Above(height)),
         (Some(bytes), Some(signature)) => {
             let step = Step::from_value(file.step).ok_or_else(|| invalid("step is not 1, 2 or 3"))?;
-            signed(Position { height, round, step }, &bytes, &signature, verifier, chain)
+            signed(
+                Position { height, round, step },
+                &bytes,
+                &signature,
+                verifier,
+                chain,
+            )
         }
         _ => Err(invalid("sign bytes without signature, or the other way round")),
     }
@@ -74,10 +86,15 @@ fn signed(
         .ok_or_else(|| invalid("signature is not 64 bytes of base64"))?;
     let (last, signed_chain) = LastSigned::read(bytes, Signature(signature), None)?;
     if signed_chain != *chain {
-        return Err(foreign(format!("the state is of chain {signed_chain}, not {chain}")));
+        return Err(foreign(format!(
+            "the state is of chain {signed_chain}, not {chain}"
+        )));
     }
     if last.position != position {
-        return Err(invalid(format!("the sign bytes are for {}, the file says {position}", last.position)));
+        return Err(invalid(format!(
+            "the sign bytes are for {}, the file says {position}",
+            last.position
+        )));
     }
     verifier
         .verify(&last.sign_bytes, &last.signature)
@@ -88,10 +105,20 @@ fn signed(
 /// Writes the way back. A closed height is written so that FilePV refuses every position in it.
 pub fn write(row: &GuardRow) -> Result<Vec<u8>, Refusal> {
     let file = match &row.watermark {
-        Watermark::Fresh => File { height: "0".to_owned(), round: 0, step: 0, signature: None, signbytes: None },
-        Watermark::Closed { height } => {
-            File { height: height.to_string(), round: i32::MAX, step: 3, signature: None, signbytes: None }
-        }
+        Watermark::Fresh => File {
+            height: "0".to_owned(),
+            round: 0,
+            step: 0,
+            signature: None,
+            signbytes: None,
+        },
+        Watermark::Closed { height } => File {
+            height: height.to_string(),
+            round: i32::MAX,
+            step: 3,
+            signature: None,
+            signbytes: None,
+        },
         Watermark::Signed(last) => File {
             height: last.position.height.to_string(),
             round: last.position.round.value(),

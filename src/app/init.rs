@@ -47,7 +47,10 @@ pub fn init(home: &Path) -> anyhow::Result<Made> {
     }
     let store_id = SqliteStore::create(&parts::store_options(&config))?;
     write_new(&file, config::DEFAULT.as_bytes())?;
-    Ok(Made { config: file, store_id })
+    Ok(Made {
+        config: file,
+        store_id,
+    })
 }
 
 fn private_folder(path: &Path) -> anyhow::Result<()> {
@@ -65,7 +68,11 @@ fn write_new(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let write = || -> io::Result<()> {
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         match path.parent() {

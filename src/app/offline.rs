@@ -32,7 +32,11 @@ impl std::fmt::Debug for Offline {
 impl Offline {
     /// Takes the lock and opens everything. Fails with `store_locked` while a daemon runs.
     pub fn open(config: &Config) -> anyhow::Result<Self> {
-        Ok(Self { parts: parts::open(config)?, stop: CancellationToken::new(), serving: Mutex::default() })
+        Ok(Self {
+            parts: parts::open(config)?,
+            stop: CancellationToken::new(),
+            serving: Mutex::default(),
+        })
     }
 
     /// A channel to the services.
@@ -41,19 +45,28 @@ impl Offline {
         let (client, server) = tokio::io::duplex(PIPE);
         let services = Services::new(self.parts.admin.clone());
         let serving = tokio::spawn(serve_stream(services, server, self.stop.clone()));
-        *self.serving.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(serving);
+        *self
+            .serving
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(serving);
         let mut client = Some(TokioIo::new(client));
         let connector = tower::service_fn(move |_: Uri| {
             let client = client.take();
             async move { client.ok_or_else(|| std::io::Error::other("the services in this process have ended")) }
         });
-        Ok(Endpoint::from_static("http://admin.sigward").connect_with_connector(connector).await?)
+        Ok(Endpoint::from_static("http://admin.sigward")
+            .connect_with_connector(connector)
+            .await?)
     }
 
     /// Closes the services and the store.
     pub async fn close(self) {
         self.stop.cancel();
-        let serving = self.serving.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let serving = self
+            .serving
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take();
         if let Some(serving) = serving {
             let _ended = tokio::time::timeout(std::time::Duration::from_secs(2), serving).await;
         }
@@ -63,5 +76,9 @@ impl Offline {
 
 /// Opens a state folder whose store or witness was lost: closes every height up to `above`. No daemon can be running.
 pub fn adopt_state(config: &Config, above: &Above) -> anyhow::Result<Adopted> {
-    Ok(SqliteStore::adopt(&parts::store_options(config), above, &authn::this_process().to_string())?)
+    Ok(SqliteStore::adopt(
+        &parts::store_options(config),
+        above,
+        &authn::this_process().to_string(),
+    )?)
 }

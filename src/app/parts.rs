@@ -30,9 +30,16 @@ pub(super) struct Parts {
 
 /// The arena for secrets, locked unless the configuration allows otherwise.
 pub(super) fn arena(config: &Config) -> anyhow::Result<Arena> {
-    let unlocked = if config.keys.allow_unlocked_memory { Unlocked::Allow } else { Unlocked::Refuse };
+    let unlocked = if config.keys.allow_unlocked_memory {
+        Unlocked::Allow
+    } else {
+        Unlocked::Refuse
+    };
     Arena::new(ArenaSize::for_keys(MAX_KEYS), unlocked).map_err(|error| {
-        let remedy = error.remedy().map(|remedy| format!("\n{remedy}")).unwrap_or_default();
+        let remedy = error
+            .remedy()
+            .map(|remedy| format!("\n{remedy}"))
+            .unwrap_or_default();
         anyhow::anyhow!("{}: {error}{remedy}", error.code())
     })
 }
@@ -52,11 +59,20 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
     let store = SqliteStore::open(&store_options(config))?;
     let arena = arena(config)?;
     let kek = kek_source(&config.seal).read(&arena).map_err(|error| {
-        let remedy = error.remedy().map(|remedy| format!("\n{remedy}")).unwrap_or_default();
+        let remedy = error
+            .remedy()
+            .map(|remedy| format!("\n{remedy}"))
+            .unwrap_or_default();
         anyhow::anyhow!("{}: {error}{remedy}", error.code())
     })?;
     let provider = SoftwareProvider::open(&config.keys.dir, store.id(), &arena, Arc::new(kek))
-        .map_err(|error| anyhow::anyhow!("{}: {error}\n{}", error.code(), error.remedy().unwrap_or_default()))
+        .map_err(|error| {
+            anyhow::anyhow!(
+                "{}: {error}\n{}",
+                error.code(),
+                error.remedy().unwrap_or_default()
+            )
+        })
         .context("cannot open the key folder")?;
     let guard = Arc::new(Guard::load(store.rows()?));
     let keyring = Arc::new(Keyring::default());
@@ -69,23 +85,34 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
         chains: config.chains.iter().map(configured).collect(),
         clock: Arc::new(SystemClock),
     });
-    Ok(Parts { store, guard, keyring, admin, arena })
+    Ok(Parts {
+        store,
+        guard,
+        keyring,
+        admin,
+        arena,
+    })
 }
 
 pub(super) fn configured(chain: &ChainConfig) -> ConfiguredChain {
     ConfiguredChain {
         id: chain.id.clone(),
         key: chain.key.clone(),
-        sharing: if chain.shared { crate::store::Sharing::Shared } else { crate::store::Sharing::OneChain },
+        sharing: if chain.shared {
+            crate::store::Sharing::Shared
+        } else {
+            crate::store::Sharing::OneChain
+        },
     }
 }
 
 fn kek_source(seal: &SealSource) -> KekSource {
     match seal {
         SealSource::KeyFile(path) => KekSource::KeyFile(path.clone()),
-        SealSource::PassphraseFile(path) => {
-            KekSource::PassphraseFile { path: path.clone(), params: ArgonParams::RECOMMENDED }
-        }
+        SealSource::PassphraseFile(path) => KekSource::PassphraseFile {
+            path: path.clone(),
+            params: ArgonParams::RECOMMENDED,
+        },
         SealSource::Credential(name) => KekSource::Credential {
             name: name.clone(),
             directory: std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into),

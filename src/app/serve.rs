@@ -53,22 +53,37 @@ async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
     let parts = parts::open(config)?;
     parts.admin.open_keys().await?;
     let identity = NodeIdentity::load(&parts.arena, &config.identity).map_err(|error| {
-        let remedy = error.remedy().map(|remedy| format!("\n{remedy}")).unwrap_or_default();
+        let remedy = error
+            .remedy()
+            .map(|remedy| format!("\n{remedy}"))
+            .unwrap_or_default();
         anyhow::anyhow!("{}: {error}{remedy}", error.code())
     })?;
-    let build = Build { version: env!("CARGO_PKG_VERSION"), commit: option_env!("SIGWARD_COMMIT").unwrap_or("unknown") };
+    let build = Build {
+        version: env!("CARGO_PKG_VERSION"),
+        commit: option_env!("SIGWARD_COMMIT").unwrap_or("unknown"),
+    };
     let metrics = Metrics::new(build, &SystemClock);
     let readiness = Readiness::default();
     let daemon = Daemon {
-        store_check: readiness.check("store", Weight::Required, "see the log; restart once its cause is mended"),
+        store_check: readiness.check(
+            "store",
+            Weight::Required,
+            "see the log; restart once its cause is mended",
+        ),
         denials: Arc::new(Denials::default()),
         identity: Arc::new(identity),
         metrics,
         readiness,
         parts,
     };
-    config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-    daemon.metrics.set_unauthenticated_links(config.unauthenticated_links());
+    config
+        .warnings()
+        .iter()
+        .for_each(|warning| tracing::warn!("{warning}"));
+    daemon
+        .metrics
+        .set_unauthenticated_links(config.unauthenticated_links());
 
     let mut tasks = JoinSet::new();
     let links = daemon.links(&config.chains).await?;
@@ -152,7 +167,11 @@ impl Daemon {
     ) -> Result<Link, Refused> {
         let Served { chain, key } = served;
         let public_key = &key.key.version.public_key;
-        let slot = self.parts.guard.slot(public_key, &chain.id).ok_or_else(|| no_row(chain))?;
+        let slot = self
+            .parts
+            .guard
+            .slot(public_key, &chain.id)
+            .ok_or_else(|| no_row(chain))?;
         let chain_metrics = self.metrics.chain(&chain.id);
         if let Ok(height) = sigward_policies::model::id::Height::new(slot.row().watermark.height()) {
             chain_metrics.begins_at(height);
@@ -194,19 +213,37 @@ impl Daemon {
     }
 
     /// The admin socket, and health and metrics.
-    async fn listen(&self, config: &Config, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> anyhow::Result<()> {
+    async fn listen(
+        &self,
+        config: &Config,
+        shutdown: &Shutdown,
+        tasks: &mut JoinSet<()>,
+    ) -> anyhow::Result<()> {
         let services = Services::new(self.parts.admin.clone());
-        let (socket, stop, whole) = (config.admin_socket.clone(), shutdown.child_token(), shutdown.clone());
+        let (socket, stop, whole) = (
+            config.admin_socket.clone(),
+            shutdown.child_token(),
+            shutdown.clone(),
+        );
         tasks.spawn(async move {
             if let Err(error) = serve_unix(services, &socket, stop).await {
-                tracing::error!(alarm = true, "the admin socket {} failed: {error}", socket.display());
+                tracing::error!(
+                    alarm = true,
+                    "the admin socket {} failed: {error}",
+                    socket.display()
+                );
                 whole.begin();
             }
         });
         if let Some(address) = config.http {
             let listener = http::Listener::bind(address).await?;
             tracing::info!(address = %listener.address(), "health and metrics");
-            tasks.spawn(http::serve(listener, self.metrics.clone(), self.readiness.clone(), shutdown.clone()));
+            tasks.spawn(http::serve(
+                listener,
+                self.metrics.clone(),
+                self.readiness.clone(),
+                shutdown.clone(),
+            ));
         }
         Ok(())
     }
@@ -224,7 +261,8 @@ impl Daemon {
             None => {
                 metrics.healthy();
                 self.store_check.good();
-                self.denials.flush(self.parts.store.as_ref(), SystemClock.unix_micros());
+                self.denials
+                    .flush(self.parts.store.as_ref(), SystemClock.unix_micros());
             }
         }
     }

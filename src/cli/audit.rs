@@ -33,8 +33,16 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
         Command::Tail { from, lines, follow } => with_services(home, async |channel| {
             let limit = if lines == 0 { u32::MAX } else { lines };
             let from_sequence = if lines == 0 { from.or(Some(1)) } else { from };
-            let request = TailRequest { from_sequence, limit, follow };
-            let mut records = AuditServiceClient::new(channel).tail(request).await.map_err(explain)?.into_inner();
+            let request = TailRequest {
+                from_sequence,
+                limit,
+                follow,
+            };
+            let mut records = AuditServiceClient::new(channel)
+                .tail(request)
+                .await
+                .map_err(explain)?
+                .into_inner();
             while let Some(reply) = records.message().await.map_err(explain)? {
                 if let Some(record) = reply.record {
                     output.result(&describe(&record), line(&record));
@@ -44,7 +52,10 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
         }),
         Command::Verify => {
             let found = with_services(home, async |channel| {
-                let reply = AuditServiceClient::new(channel).verify(VerifyRequest {}).await.map_err(explain)?;
+                let reply = AuditServiceClient::new(channel)
+                    .verify(VerifyRequest {})
+                    .await
+                    .map_err(explain)?;
                 Ok(reply.into_inner())
             })?;
             output.result(
@@ -58,9 +69,10 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             );
             match found.first_broken {
                 None => Ok(()),
-                Some(sequence) => {
-                    Err(CheckFailed(format!("audit_chain_broken: record {sequence} does not fit the chain")).into())
-                }
+                Some(sequence) => Err(CheckFailed(format!(
+                    "audit_chain_broken: record {sequence} does not fit the chain"
+                ))
+                .into()),
             }
         }
     }
@@ -68,7 +80,8 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
 
 /// A timestamp as RFC 3339 in UTC.
 pub(super) fn rfc3339(time: &prost_types::Timestamp) -> String {
-    jiff::Timestamp::new(time.seconds, time.nanos).map_or_else(|_| "unknown".to_owned(), |time| time.to_string())
+    jiff::Timestamp::new(time.seconds, time.nanos)
+        .map_or_else(|_| "unknown".to_owned(), |time| time.to_string())
 }
 
 fn describe(record: &Record) -> Value {
@@ -92,7 +105,11 @@ fn describe(record: &Record) -> Value {
 
 fn line(record: &Record) -> String {
     let time = record.time.as_ref().map(rfc3339).unwrap_or_default();
-    let times = if record.count > 1 { format!(" ×{}", record.count) } else { String::new() };
+    let times = if record.count > 1 {
+        format!(" ×{}", record.count)
+    } else {
+        String::new()
+    };
     format!(
         "{:>8} {time:27} {:8} {:24} {} {} {}{times}",
         record.sequence,

@@ -20,7 +20,10 @@ where
     F: Future<Output = anyhow::Result<T>>,
 {
     let config = config::load(home)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let outcome = runtime.block_on(async {
         if let Some(channel) = daemon(&config).await? {
             return act(channel).await;
@@ -40,18 +43,26 @@ async fn daemon(config: &config::Config) -> anyhow::Result<Option<Channel>> {
     let path = config.admin_socket.clone();
     match UnixStream::connect(&path).await {
         Ok(_listening) => {}
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+            ) =>
+        {
             return Ok(None);
         }
         Err(error) => {
-            return Err(error).with_context(|| format!("cannot connect to the admin socket {}", path.display()));
+            return Err(error)
+                .with_context(|| format!("cannot connect to the admin socket {}", path.display()));
         }
     }
     let connector = tower::service_fn(move |_: Uri| {
         let path = path.clone();
         async move { UnixStream::connect(path).await.map(TokioIo::new) }
     });
-    let channel = Endpoint::from_static("http://admin.sigward").connect_with_connector(connector).await?;
+    let channel = Endpoint::from_static("http://admin.sigward")
+        .connect_with_connector(connector)
+        .await?;
     Ok(Some(channel))
 }
 

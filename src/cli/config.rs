@@ -28,7 +28,11 @@ pub(super) fn run(
             let file = home.join(config::FILE_NAME);
             output.result(
                 &json!({ "config": file, "valid": true, "chains": config.chains.len(), "nodes": nodes }),
-                format!("{} is valid: {} chains, {nodes} nodes", file.display(), config.chains.len()),
+                format!(
+                    "{} is valid: {} chains, {nodes} nodes",
+                    file.display(),
+                    config.chains.len()
+                ),
             );
             Ok(())
         }

@@ -8,8 +8,8 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 use sigward_proto::v1::key_service_client::KeyServiceClient;
 use sigward_proto::v1::{
-    AdoptKeyRequest, CreateKeyRequest, GetKeyRequest, ImportKeyRequest, Key, KeyOrigin, KeyState, ListKeysRequest,
-    import_key_request::Beginning,
+    AdoptKeyRequest, CreateKeyRequest, GetKeyRequest, ImportKeyRequest, Key, KeyOrigin, KeyState,
+    ListKeysRequest, import_key_request::Beginning,
 };
 
 use super::client::{explain, with_services};
@@ -94,10 +94,17 @@ pub(super) struct ImportBeginning {
 
 pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Result<()> {
     match command {
-        Command::Create { name, algorithm, bech32 } => {
+        Command::Create {
+            name,
+            algorithm,
+            bech32,
+        } => {
             let key = with_services(home, async |channel| {
                 let request = CreateKeyRequest { name, algorithm };
-                let reply = KeyServiceClient::new(channel).create(request).await.map_err(explain)?;
+                let reply = KeyServiceClient::new(channel)
+                    .create(request)
+                    .await
+                    .map_err(explain)?;
                 reply.into_inner().key.context("the service returned no key")
             })?;
             show(&key, &bech32, output)?;
@@ -106,7 +113,14 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             }
             Ok(())
         }
-        Command::Import { name, file, chain, shared, beginning, bech32 } => {
+        Command::Import {
+            name,
+            file,
+            chain,
+            shared,
+            beginning,
+            bech32,
+        } => {
             let request = ImportKeyRequest {
                 name,
                 priv_validator_key_json: read(&file)?,
@@ -115,7 +129,10 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
                 beginning: Some(read_beginning(&beginning)?),
             };
             let key = with_services(home, async |channel| {
-                let reply = KeyServiceClient::new(channel).import(request).await.map_err(explain)?;
+                let reply = KeyServiceClient::new(channel)
+                    .import(request)
+                    .await
+                    .map_err(explain)?;
                 reply.into_inner().key.context("the service returned no key")
             })?;
             show(&key, &bech32, output)?;
@@ -131,21 +148,30 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
         Command::Adopt { name, above, bech32 } => {
             let key = with_services(home, async |channel| {
                 let request = AdoptKeyRequest { name, above };
-                let reply = KeyServiceClient::new(channel).adopt(request).await.map_err(explain)?;
+                let reply = KeyServiceClient::new(channel)
+                    .adopt(request)
+                    .await
+                    .map_err(explain)?;
                 reply.into_inner().key.context("the service returned no key")
             })?;
             show(&key, &bech32, output)
         }
         Command::List { bech32 } => {
             let keys = with_services(home, async |channel| {
-                let reply = KeyServiceClient::new(channel).list(ListKeysRequest {}).await.map_err(explain)?;
+                let reply = KeyServiceClient::new(channel)
+                    .list(ListKeysRequest {})
+                    .await
+                    .map_err(explain)?;
                 Ok(reply.into_inner().keys)
             })?;
             list(&keys, &bech32, output)
         }
         Command::Show { name, bech32 } => {
             let key = with_services(home, async |channel| {
-                let reply = KeyServiceClient::new(channel).get(GetKeyRequest { name }).await.map_err(explain)?;
+                let reply = KeyServiceClient::new(channel)
+                    .get(GetKeyRequest { name })
+                    .await
+                    .map_err(explain)?;
                 reply.into_inner().key.context("the service returned no key")
             })?;
             show(&key, &bech32, output)
@@ -155,8 +181,14 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
 
 /// Reads a small file whole.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
-    anyhow::ensure!(size <= MAX_FILE, "{} has {size} bytes; a key or state file has a few hundred", path.display());
+    let size = std::fs::metadata(path)
+        .with_context(|| format!("cannot read {}", path.display()))?
+        .len();
+    anyhow::ensure!(
+        size <= MAX_FILE,
+        "{} has {size} bytes; a key or state file has a few hundred",
+        path.display()
+    );
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
@@ -171,7 +203,10 @@ fn read_beginning(beginning: &ImportBeginning) -> anyhow::Result<Beginning> {
 
 fn list(keys: &[Key], prefix: &str, output: &Output) -> anyhow::Result<()> {
     if output.is_json() {
-        let keys = keys.iter().map(|key| describe(key, prefix)).collect::<anyhow::Result<Vec<_>>>()?;
+        let keys = keys
+            .iter()
+            .map(|key| describe(key, prefix))
+            .collect::<anyhow::Result<Vec<_>>>()?;
         println!("{}", Value::Array(keys));
         return Ok(());
     }
@@ -179,8 +214,18 @@ fn list(keys: &[Key], prefix: &str, output: &Output) -> anyhow::Result<()> {
         println!("No keys yet. Make one with `sigward keys create NAME`.");
     }
     for key in keys {
-        let chains = if key.chains.is_empty() { "no chain yet".to_owned() } else { key.chains.join(", ") };
-        println!("{:20} {:10} {:10} {}  {chains}", key.name, key.algorithm, word(key.state()), valcons(key, prefix)?);
+        let chains = if key.chains.is_empty() {
+            "no chain yet".to_owned()
+        } else {
+            key.chains.join(", ")
+        };
+        println!(
+            "{:20} {:10} {:10} {}  {chains}",
+            key.name,
+            key.algorithm,
+            word(key.state()),
+            valcons(key, prefix)?
+        );
     }
     Ok(())
 }
@@ -202,8 +247,14 @@ fn show(key: &Key, prefix: &str, output: &Output) -> anyhow::Result<()> {
     ] {
         let shown = match value.get(field) {
             Some(Value::String(text)) => text.clone(),
-            Some(Value::Array(items)) if items.is_empty() => "none yet: name one in the configuration".to_owned(),
-            Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+            Some(Value::Array(items)) if items.is_empty() => {
+                "none yet: name one in the configuration".to_owned()
+            }
+            Some(Value::Array(items)) => items
+                .iter()
+                .filter_map(Value::as_str)
+                .collect::<Vec<_>>()
+                .join(", "),
             Some(other) => other.to_string(),
             None => continue,
         };
@@ -237,7 +288,8 @@ fn describe(key: &Key, prefix: &str) -> anyhow::Result<Value> {
 }
 
 fn valcons(key: &Key, prefix: &str) -> anyhow::Result<String> {
-    let hrp = bech32::Hrp::parse(&format!("{prefix}valcons")).with_context(|| format!("{prefix} is no bech32 prefix"))?;
+    let hrp = bech32::Hrp::parse(&format!("{prefix}valcons"))
+        .with_context(|| format!("{prefix} is no bech32 prefix"))?;
     Ok(bech32::encode::<bech32::Bech32>(hrp, &key.address)?)
 }
 

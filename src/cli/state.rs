@@ -15,8 +15,8 @@ use super::client::{explain, with_services};
 use super::keys::read;
 use super::output::Output;
 use crate::app;
-use crate::store::sqlite::{Above, Adopted};
 use crate::config;
+use crate::store::sqlite::{Above, Adopted};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -37,7 +37,12 @@ pub(super) enum Command {
         #[arg(long)]
         shared: bool,
         /// Sign only heights greater than this
-        #[arg(long, value_name = "HEIGHT", required_unless_present = "never_signed", conflicts_with = "never_signed")]
+        #[arg(
+            long,
+            value_name = "HEIGHT",
+            required_unless_present = "never_signed",
+            conflicts_with = "never_signed"
+        )]
         above: Option<i64>,
         /// You vouch that this key has never signed on this chain
         #[arg(long)]
@@ -91,32 +96,57 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
     match command {
         Command::Show { key, chain } => {
             let states = with_services(home, async |channel| {
-                let request = ShowStateRequest { key: key.unwrap_or_default(), chain_id: chain.unwrap_or_default() };
-                let reply = StateServiceClient::new(channel).show(request).await.map_err(explain)?;
+                let request = ShowStateRequest {
+                    key: key.unwrap_or_default(),
+                    chain_id: chain.unwrap_or_default(),
+                };
+                let reply = StateServiceClient::new(channel)
+                    .show(request)
+                    .await
+                    .map_err(explain)?;
                 Ok(reply.into_inner().states)
             })?;
             show_all(&states, output);
             Ok(())
         }
-        Command::Init { row, shared, above, never_signed } => {
+        Command::Init {
+            row,
+            shared,
+            above,
+            never_signed,
+        } => {
             let beginning = match (above, never_signed) {
                 (Some(height), false) => Beginning::Above(height),
                 (None, true) => Beginning::NeverSigned(true),
                 _ => anyhow::bail!("give exactly one of --above and --never-signed"),
             };
-            let request =
-                InitStateRequest { key: row.key, chain_id: row.chain, shared, beginning: Some(beginning) };
+            let request = InitStateRequest {
+                key: row.key,
+                chain_id: row.chain,
+                shared,
+                beginning: Some(beginning),
+            };
             let state = with_services(home, async |channel| {
-                let reply = StateServiceClient::new(channel).init(request).await.map_err(explain)?;
+                let reply = StateServiceClient::new(channel)
+                    .init(request)
+                    .await
+                    .map_err(explain)?;
                 reply.into_inner().state.context("the service returned no state")
             })?;
             show(&state, output);
             Ok(())
         }
         Command::Import { row, file } => {
-            let request = ImportStateRequest { key: row.key, chain_id: row.chain, state_json: read(&file)? };
+            let request = ImportStateRequest {
+                key: row.key,
+                chain_id: row.chain,
+                state_json: read(&file)?,
+            };
             let state = with_services(home, async |channel| {
-                let reply = StateServiceClient::new(channel).import(request).await.map_err(explain)?;
+                let reply = StateServiceClient::new(channel)
+                    .import(request)
+                    .await
+                    .map_err(explain)?;
                 reply.into_inner().state.context("the service returned no state")
             })?;
             show(&state, output);
@@ -124,16 +154,26 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
         }
         Command::Export { row, file } => export(row, &file, home, output),
         Command::Allow { row, until } => {
-            let request = AllowStateRequest { key: row.key, chain_id: row.chain, until };
+            let request = AllowStateRequest {
+                key: row.key,
+                chain_id: row.chain,
+                until,
+            };
             let state = with_services(home, async |channel| {
-                let reply = StateServiceClient::new(channel).allow(request).await.map_err(explain)?;
+                let reply = StateServiceClient::new(channel)
+                    .allow(request)
+                    .await
+                    .map_err(explain)?;
                 reply.into_inner().state.context("the service returned no state")
             })?;
             show(&state, output);
             Ok(())
         }
         Command::Adopt { above } => {
-            adopted(&app::adopt_state(&config::load(home)?, &read_above(&above)?)?, output);
+            adopted(
+                &app::adopt_state(&config::load(home)?, &read_above(&above)?)?,
+                output,
+            );
             Ok(())
         }
     }
@@ -141,13 +181,17 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
 
 fn read_above(words: &[String]) -> anyhow::Result<Above> {
     let height = |text: &str| -> anyhow::Result<Height> {
-        Ok(Height::new(text.parse().with_context(|| format!("{text} is no height"))?)?)
+        Ok(Height::new(
+            text.parse().with_context(|| format!("{text} is no height"))?,
+        )?)
     };
     match words {
         [one] if !one.contains('=') => Ok(Above::Everywhere(height(one)?)),
         words => {
             let each = words.iter().map(|word| {
-                let (chain, text) = word.split_once('=').context("give one height for all, or CHAIN_ID=HEIGHT for each")?;
+                let (chain, text) = word
+                    .split_once('=')
+                    .context("give one height for all, or CHAIN_ID=HEIGHT for each")?;
                 Ok((ChainId::new(chain)?, height(text)?))
             });
             Ok(Above::PerChain(each.collect::<anyhow::Result<_>>()?))
@@ -177,10 +221,21 @@ fn export(row: Row, file: &Path, home: &Path, output: &Output) -> anyhow::Result
         .write(true)
         .create_new(true)
         .open(file)
-        .with_context(|| format!("cannot create {} (an existing file is never overwritten)", file.display()))?;
-    let request = ExportStateRequest { key: row.key, chain_id: row.chain };
+        .with_context(|| {
+            format!(
+                "cannot create {} (an existing file is never overwritten)",
+                file.display()
+            )
+        })?;
+    let request = ExportStateRequest {
+        key: row.key,
+        chain_id: row.chain,
+    };
     let exported = with_services(home, async |channel| {
-        let reply = StateServiceClient::new(channel).export(request).await.map_err(explain)?;
+        let reply = StateServiceClient::new(channel)
+            .export(request)
+            .await
+            .map_err(explain)?;
         Ok(reply.into_inner())
     });
     let exported = match exported {
@@ -194,7 +249,10 @@ fn export(row: Row, file: &Path, home: &Path, output: &Output) -> anyhow::Result
     std::io::Write::write_all(&mut out, &exported.state_json)
         .and_then(|()| out.sync_all())
         .with_context(|| {
-            format!("cannot write {}; run the command again with another path, the state is kept", file.display())
+            format!(
+                "cannot write {}; run the command again with another path, the state is kept",
+                file.display()
+            )
         })?;
     let value = json!({ "file": file, "state": exported.state.as_ref().map(describe) });
     output.result(
@@ -229,12 +287,20 @@ fn line(state: &SignState) -> String {
         SignStateKind::Fresh => "fresh: has signed nothing yet".to_owned(),
         SignStateKind::Closed => format!("closed up to height {}", state.height),
         SignStateKind::Signed => {
-            format!("signed height {} round {} {}", state.height, state.round, step(state.step))
+            format!(
+                "signed height {} round {} {}",
+                state.height,
+                state.round,
+                step(state.step)
+            )
         }
         SignStateKind::Exported => format!("moved out at height {}: signs no more here", state.height),
         SignStateKind::Unspecified => "unknown".to_owned(),
     };
-    let allowed = state.allow_until.map(|until| format!(", allowed until {until}")).unwrap_or_default();
+    let allowed = state
+        .allow_until
+        .map(|until| format!(", allowed until {until}"))
+        .unwrap_or_default();
     format!("{:20} {:24} {mark}{allowed}", state.key, state.chain_id)
 }
 
@@ -253,7 +319,7 @@ fn describe(state: &SignState) -> Value {
         "height": state.height,
         "round": state.round,
         "step": state.step,
-        "last_signed_at": state.last_signed_at.as_ref().map(|time| super::audit::rfc3339(time)),
+        "last_signed_at": state.last_signed_at.as_ref().map(super::audit::rfc3339),
         "allow_until": state.allow_until,
         "block_hash": hex::encode_upper(&state.block_hash),
         "sign_bytes_sha256": hex::encode(&state.sign_bytes_sha256),

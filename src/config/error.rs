@@ -5,7 +5,7 @@
 use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::suggest;
 
@@ -61,15 +61,15 @@ pub struct ConfigError {
     /// The stable code.
     pub code: ConfigCode,
     /// The file, when there is one.
-    pub file: Option<PathBuf>,
+    pub file: Option<Box<Path>>,
     /// Where in it.
     pub place: Option<Place>,
     /// Which field, like `chain[0].node[1].address`.
-    pub key: Option<String>,
+    pub key: Option<Box<str>>,
     /// What is wrong, with the value.
-    pub message: String,
+    pub message: Box<str>,
     /// What to do.
-    pub advice: String,
+    pub advice: Box<str>,
     /// What the operating system said.
     pub source: Option<io::Error>,
 }
@@ -81,8 +81,8 @@ impl ConfigError {
             file: None,
             place: None,
             key: None,
-            message: message.into(),
-            advice: advice.into(),
+            message: message.into().into(),
+            advice: advice.into().into(),
             source: None,
         }
     }
@@ -97,12 +97,12 @@ impl ConfigError {
     }
 
     pub(super) fn key(mut self, key: impl Into<String>) -> Self {
-        self.key = Some(key.into());
+        self.key = Some(key.into().into());
         self
     }
 
     pub(super) fn in_file(mut self, file: &Path) -> Self {
-        self.file = Some(file.to_owned());
+        self.file = Some(file.into());
         self
     }
 
@@ -138,7 +138,7 @@ impl ConfigError {
             .find_map(|line| line.strip_prefix("in `")?.strip_suffix('`'));
         let mut refused = Self::invalid(message, advice);
         refused.place = span.map(|span| Place::of(text, span.start));
-        refused.key = key.map(clean);
+        refused.key = key.map(|key| clean(key).into());
         refused
     }
 }

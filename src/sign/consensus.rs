@@ -18,8 +18,8 @@ use sigward_policies::model::id::ChainId;
 use sigward_policies::model::operation::Operation;
 use sigward_policies::model::payload::Consensus;
 use sigward_policies::proof::{
-    self, ConsensusReply, Joined, Mismatch, Payload, Receipt, Received, RequestId, SignOrder, ToCommit, ToVerify,
-    Unreleased, Verified,
+    self, ConsensusReply, Joined, Mismatch, Payload, Receipt, Received, RequestId, SignOrder, ToCommit,
+    ToVerify, Unreleased, Verified,
 };
 use tokio::sync::oneshot;
 
@@ -63,7 +63,10 @@ pub struct ChainSigner {
 
 impl fmt::Debug for ChainSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChainSigner").field("caller", &self.caller).field("chain", &self.chain).finish_non_exhaustive()
+        f.debug_struct("ChainSigner")
+            .field("caller", &self.caller)
+            .field("chain", &self.chain)
+            .finish_non_exhaustive()
     }
 }
 
@@ -76,8 +79,14 @@ impl ChainSigner {
     /// Counts and records a request that was refused before it had a payload; hands the refusal on to the caller.
     pub fn refuse_at_edge(&self, refusal: Refusal) -> Refused {
         let refused = Refused::Denied(refusal);
+        self.metrics.refused(None, &refused);
         self.chain_metrics.refused(&refused);
-        let asked = Asked::act(&self.caller, "sign.cometbft", Some(*self.public_key()), Some(self.chain.clone()));
+        let asked = Asked::act(
+            &self.caller,
+            "sign.cometbft",
+            Some(*self.public_key()),
+            Some(self.chain.clone()),
+        );
         self.record(asked, &refused);
         refused
     }
@@ -97,14 +106,18 @@ impl ChainSigner {
         self.metrics.took(operation, Stage::Total, started.elapsed());
         match outcome {
             Ok((reply, repeat)) => {
-                self.metrics.served(operation, if repeat { Served::Replayed } else { Served::Signed });
+                self.metrics
+                    .served(operation, if repeat { Served::Replayed } else { Served::Signed });
                 self.chain_metrics.signed(message.position().height);
                 Ok(reply)
             }
             Err(refused) => {
-                self.metrics.refused(operation, &refused);
+                self.metrics.refused(Some(operation), &refused);
                 self.chain_metrics.refused(&refused);
-                self.record(Asked::message(&self.caller, self.public_key(), &self.chain, operation, &message), &refused);
+                self.record(
+                    Asked::message(&self.caller, self.public_key(), &self.chain, operation, &message),
+                    &refused,
+                );
                 Err(refused)
             }
         }
@@ -129,7 +142,9 @@ impl ChainSigner {
 
         let judging = Instant::now();
         let permit = rules.judge(&received).into_result()?;
-        let cleared = guard::clear(&self.slot, &received, self.limits, self.clock.unix_seconds()).await.into_result()?;
+        let cleared = guard::clear(&self.slot, &received, self.limits, self.clock.unix_seconds())
+            .await
+            .into_result()?;
         let joined = proof::join(received, permit, cleared).map_err(mismatch)?;
         self.metrics.took(operation, Stage::Guard, judging.elapsed());
 
@@ -141,16 +156,25 @@ impl ChainSigner {
                 crash_point!("sign_before_commit");
                 let to_commit = unreleased.to_commit();
                 let repeat = to_commit.is_repeat();
-                let (verified, receipt) =
-                    self.prove(operation, unreleased.to_verify().map_err(mismatch)?, to_commit).await?;
+                let (verified, receipt) = self
+                    .prove(operation, unreleased.to_verify().map_err(mismatch)?, to_commit)
+                    .await?;
                 crash_point!("sign_before_release");
                 let released = unreleased.release(verified, receipt).map_err(mismatch)?;
                 Ok((released.into_reply(), repeat))
             }
             Joined::Stored(stored) => {
-                let (verified, receipt) =
-                    self.prove(operation, stored.to_verify().map_err(mismatch)?, stored.to_commit()).await?;
-                Ok((stored.release(verified, receipt).map_err(mismatch)?.into_reply(), true))
+                let (verified, receipt) = self
+                    .prove(
+                        operation,
+                        stored.to_verify().map_err(mismatch)?,
+                        stored.to_commit(),
+                    )
+                    .await?;
+                Ok((
+                    stored.release(verified, receipt).map_err(mismatch)?.into_reply(),
+                    true,
+                ))
             }
         }
     }
@@ -200,19 +224,30 @@ impl ChainSigner {
         // The commit counts even if the check fails: the position is burnt, and the alarm is raised below.
         let verified = verified.map_err(|error| verification_failed(&error))?;
         let receipt = receipts?.signature.ok_or_else(|| {
-            Failure::new(FailureCode::StoreUnavailable, "the store gave no receipt for a signature")
+            Failure::new(
+                FailureCode::StoreUnavailable,
+                "the store gave no receipt for a signature",
+            )
         })?;
         Ok((verified, receipt))
     }
 }
 
 fn mismatch(mismatch: Mismatch) -> Refused {
-    tracing::error!(alarm = true, code = FailureCode::TokenMismatch.as_str(), "{mismatch}");
+    tracing::error!(
+        alarm = true,
+        code = FailureCode::TokenMismatch.as_str(),
+        "{mismatch}"
+    );
     Failure::new(FailureCode::TokenMismatch, mismatch.to_string()).into()
 }
 
 fn provider_failed(error: &ProviderError) -> Refused {
-    tracing::error!(alarm = true, code = error.code(), "the provider did not sign: {error}");
+    tracing::error!(
+        alarm = true,
+        code = error.code(),
+        "the provider did not sign: {error}"
+    );
     let code = match error {
         ProviderError::Fault { .. } => FailureCode::ProviderFault,
         _ => FailureCode::ProviderUnavailable,
@@ -222,6 +257,14 @@ fn provider_failed(error: &ProviderError) -> Refused {
 
 fn verification_failed(error: &VerifyError) -> Refused {
     let code = FailureCode::VerificationFailed;
-    tracing::error!(alarm = true, code = code.as_str(), "a signature does not verify; its position is burnt: {error}");
-    Failure::new(code, "the provider made a signature that does not verify; the position is burnt").into()
+    tracing::error!(
+        alarm = true,
+        code = code.as_str(),
+        "a signature does not verify; its position is burnt: {error}"
+    );
+    Failure::new(
+        code,
+        "the provider made a signature that does not verify; the position is burnt",
+    )
+    .into()
 }

@@ -14,9 +14,22 @@ use sigward_policies::model::key::{Key, VersionState};
 use sigward_policies::model::payload::Consensus;
 use sigward_policies::proof::{Receipt, ToCommit};
 
+mod encoding;
+mod error;
+mod filesystem;
+#[cfg(fuzzing)]
+pub mod fuzzing;
+mod ledger;
+mod lock;
 pub mod record;
+pub mod row;
+pub mod sqlite;
+pub mod witness;
 
-pub use record::{AuditEntry, AuditRecord, Outcome};
+pub use encoding::DecodeError;
+pub use error::{OpenCode, OpenError};
+pub use record::{AuditEntry, AuditHead, AuditRecord, Outcome};
+pub use sqlite::{Options, SqliteStore};
 
 /// What a store is asked to make durable, whole or not at all.
 #[derive(Debug, Default)]

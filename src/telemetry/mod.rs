@@ -7,5 +7,5 @@ pub mod log;
 pub mod metrics;
 pub mod readiness;
 
-pub use metrics::Metrics;
-pub use readiness::Readiness;
+pub use metrics::{ChainMetrics, Metrics, NodeMetrics, SignMetrics, StoreMetrics};
+pub use readiness::{Check, Readiness};

@@ -8,7 +8,9 @@ pub(super) fn status(refused: Refused) -> Status {
     let code = match &refused {
         Refused::Denied(refusal) => match refusal.code {
             RefusalCode::KeyNotFound | RefusalCode::NoSignState => Code::NotFound,
-            RefusalCode::KeyExists | RefusalCode::PublicKeyExists | RefusalCode::AlreadyBound => Code::AlreadyExists,
+            RefusalCode::KeyExists | RefusalCode::PublicKeyExists | RefusalCode::AlreadyBound => {
+                Code::AlreadyExists
+            }
             RefusalCode::NotPermitted => Code::PermissionDenied,
             RefusalCode::StateConflict
             | RefusalCode::SharingRefused

@@ -20,16 +20,28 @@ use crate::store::Sharing;
 
 #[tonic::async_trait]
 impl KeyService for Services {
-    async fn create(&self, request: Request<CreateKeyRequest>) -> Result<Response<CreateKeyResponse>, Status> {
+    async fn create(
+        &self,
+        request: Request<CreateKeyRequest>,
+    ) -> Result<Response<CreateKeyResponse>, Status> {
         let who = caller(&request);
         let request = request.into_inner();
         let name = KeyName::new(&request.name).map_err(refuse)?;
         let algorithm = Algorithm::parse(&request.algorithm).map_err(refuse)?;
-        let key = self.admin.create_key(&who, &name, algorithm).await.map_err(status)?;
-        Ok(Response::new(CreateKeyResponse { key: Some(to_wire(&key)) }))
+        let key = self
+            .admin
+            .create_key(&who, &name, algorithm)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(CreateKeyResponse {
+            key: Some(to_wire(&key)),
+        }))
     }
 
-    async fn import(&self, request: Request<ImportKeyRequest>) -> Result<Response<ImportKeyResponse>, Status> {
+    async fn import(
+        &self,
+        request: Request<ImportKeyRequest>,
+    ) -> Result<Response<ImportKeyResponse>, Status> {
         let who = caller(&request);
         let request = request.into_inner();
         let name = KeyName::new(&request.name).map_err(refuse)?;
@@ -37,19 +49,29 @@ impl KeyService for Services {
         let sharing = sharing(request.shared);
         let beginning = beginning(request.beginning).map_err(refuse)?;
         let file = zeroize::Zeroizing::new(request.priv_validator_key_json);
-        let key = self.admin.import_key(&who, &name, &file, &chain, sharing, beginning).await.map_err(status)?;
-        Ok(Response::new(ImportKeyResponse { key: Some(to_wire(&key)) }))
+        let key = self
+            .admin
+            .import_key(&who, &name, &file, &chain, sharing, beginning)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(ImportKeyResponse {
+            key: Some(to_wire(&key)),
+        }))
     }
 
     async fn list(&self, _request: Request<ListKeysRequest>) -> Result<Response<ListKeysResponse>, Status> {
         let keys = self.admin.list_keys().await.map_err(status)?;
-        Ok(Response::new(ListKeysResponse { keys: keys.iter().map(to_wire).collect() }))
+        Ok(Response::new(ListKeysResponse {
+            keys: keys.iter().map(to_wire).collect(),
+        }))
     }
 
     async fn get(&self, request: Request<GetKeyRequest>) -> Result<Response<GetKeyResponse>, Status> {
         let name = KeyName::new(&request.get_ref().name).map_err(refuse)?;
         let key = self.admin.listed_key(&name).await.map_err(status)?;
-        Ok(Response::new(GetKeyResponse { key: Some(to_wire(&key)) }))
+        Ok(Response::new(GetKeyResponse {
+            key: Some(to_wire(&key)),
+        }))
     }
 
     async fn adopt(&self, request: Request<AdoptKeyRequest>) -> Result<Response<AdoptKeyResponse>, Status> {
@@ -58,7 +80,9 @@ impl KeyService for Services {
         let name = KeyName::new(&request.name).map_err(refuse)?;
         let above = Height::new(request.above).map_err(refuse)?;
         let key = self.admin.adopt_key(&who, &name, above).await.map_err(status)?;
-        Ok(Response::new(AdoptKeyResponse { key: Some(to_wire(&key)) }))
+        Ok(Response::new(AdoptKeyResponse {
+            key: Some(to_wire(&key)),
+        }))
     }
 }
 
@@ -67,7 +91,11 @@ pub(super) fn refuse(refusal: Refusal) -> Status {
 }
 
 pub(super) const fn sharing(shared: bool) -> Sharing {
-    if shared { Sharing::Shared } else { Sharing::OneChain }
+    if shared {
+        Sharing::Shared
+    } else {
+        Sharing::OneChain
+    }
 }
 
 fn beginning(asked: Option<import_key_request::Beginning>) -> Result<ImportBeginning, Refusal> {
@@ -107,7 +135,10 @@ fn to_wire(listed: &ListedKey) -> Key {
             VersionState::Compromised => KeyState::Compromised,
         }
         .into(),
-        created_at: Some(prost_types::Timestamp { seconds: version.created_at.0, nanos: 0 }),
+        created_at: Some(prost_types::Timestamp {
+            seconds: version.created_at.0,
+            nanos: 0,
+        }),
         chains: listed.chains.iter().map(ToString::to_string).collect(),
         exported: version.exported,
     }

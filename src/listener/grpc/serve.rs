@@ -70,7 +70,9 @@ impl Services {
         if let Ok(reflection) = reflection {
             server = server.add_service(reflection);
         }
-        server.serve_with_incoming_shutdown(incoming, async move { stop.cancelled().await }).await
+        server
+            .serve_with_incoming_shutdown(incoming, async move { stop.cancelled().await })
+            .await
     }
 }
 
@@ -83,7 +85,11 @@ pub async fn serve_unix(services: Services, path: &Path, stop: CancellationToken
 }
 
 /// Serves one stream in this process: the way of the command line when no daemon runs.
-pub async fn serve_stream(services: Services, stream: DuplexStream, stop: CancellationToken) -> io::Result<()> {
+pub async fn serve_stream(
+    services: Services,
+    stream: DuplexStream,
+    stop: CancellationToken,
+) -> io::Result<()> {
     // The stream of connections must not end before the one connection does.
     let incoming = tokio_stream::StreamExt::chain(tokio_stream::once(Ok(stream)), tokio_stream::pending());
     services.serve(incoming, stop).await.map_err(io::Error::other)
@@ -101,7 +107,10 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 
 /// Who is at the other end of the request's connection.
 pub(super) fn caller<T>(request: &Request<T>) -> Caller {
-    let credentials = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
+    let credentials = request
+        .extensions()
+        .get::<UdsConnectInfo>()
+        .and_then(|info| info.peer_cred);
     match credentials {
         Some(credentials) => authn::unix_peer(&credentials),
         // Only the stream in our own process has no socket credentials.

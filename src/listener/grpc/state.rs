@@ -26,8 +26,14 @@ impl StateService for Services {
         let request = request.into_inner();
         let key = optional(&request.key, KeyName::new)?;
         let chain = optional(&request.chain_id, ChainId::new)?;
-        let rows = self.admin.states(key.as_ref(), chain.as_ref()).await.map_err(status)?;
-        Ok(Response::new(ShowStateResponse { states: rows.iter().map(to_wire).collect() }))
+        let rows = self
+            .admin
+            .states(key.as_ref(), chain.as_ref())
+            .await
+            .map_err(status)?;
+        Ok(Response::new(ShowStateResponse {
+            states: rows.iter().map(to_wire).collect(),
+        }))
     }
 
     async fn init(&self, request: Request<InitStateRequest>) -> Result<Response<InitStateResponse>, Status> {
@@ -36,42 +42,83 @@ impl StateService for Services {
         let (key, chain) = row(&request.key, &request.chain_id)?;
         let beginning = beginning(request.beginning.as_ref()).map_err(refuse)?;
         let sharing = sharing(request.shared);
-        let row = self.admin.init_state(&who, &key, &chain, sharing, beginning).await.map_err(status)?;
-        Ok(Response::new(InitStateResponse { state: Some(to_wire(&row)) }))
+        let row = self
+            .admin
+            .init_state(&who, &key, &chain, sharing, beginning)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(InitStateResponse {
+            state: Some(to_wire(&row)),
+        }))
     }
 
-    async fn import(&self, request: Request<ImportStateRequest>) -> Result<Response<ImportStateResponse>, Status> {
+    async fn import(
+        &self,
+        request: Request<ImportStateRequest>,
+    ) -> Result<Response<ImportStateResponse>, Status> {
         let who = caller(&request);
         let request = request.into_inner();
         let (key, chain) = row(&request.key, &request.chain_id)?;
-        let row = self.admin.import_state(&who, &key, &chain, &request.state_json).await.map_err(status)?;
-        Ok(Response::new(ImportStateResponse { state: Some(to_wire(&row)) }))
+        let row = self
+            .admin
+            .import_state(&who, &key, &chain, &request.state_json)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(ImportStateResponse {
+            state: Some(to_wire(&row)),
+        }))
     }
 
-    async fn export(&self, request: Request<ExportStateRequest>) -> Result<Response<ExportStateResponse>, Status> {
+    async fn export(
+        &self,
+        request: Request<ExportStateRequest>,
+    ) -> Result<Response<ExportStateResponse>, Status> {
         let who = caller(&request);
         let request = request.into_inner();
         let (key, chain) = row(&request.key, &request.chain_id)?;
-        let (row, state_json) = self.admin.export_state(&who, &key, &chain).await.map_err(status)?;
-        Ok(Response::new(ExportStateResponse { state_json, state: Some(to_wire(&row)) }))
+        let (row, state_json) = self
+            .admin
+            .export_state(&who, &key, &chain)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(ExportStateResponse {
+            state_json,
+            state: Some(to_wire(&row)),
+        }))
     }
 
-    async fn allow(&self, request: Request<AllowStateRequest>) -> Result<Response<AllowStateResponse>, Status> {
+    async fn allow(
+        &self,
+        request: Request<AllowStateRequest>,
+    ) -> Result<Response<AllowStateResponse>, Status> {
         let who = caller(&request);
         let request = request.into_inner();
         let (key, chain) = row(&request.key, &request.chain_id)?;
         let until = Height::new(request.until).map_err(refuse)?;
-        let row = self.admin.allow(&who, &key, &chain, until).await.map_err(status)?;
-        Ok(Response::new(AllowStateResponse { state: Some(to_wire(&row)) }))
+        let row = self
+            .admin
+            .allow(&who, &key, &chain, until)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(AllowStateResponse {
+            state: Some(to_wire(&row)),
+        }))
     }
 }
 
 fn row(key: &str, chain: &str) -> Result<(KeyName, ChainId), Status> {
-    Ok((KeyName::new(key).map_err(refuse)?, ChainId::new(chain).map_err(refuse)?))
+    Ok((
+        KeyName::new(key).map_err(refuse)?,
+        ChainId::new(chain).map_err(refuse)?,
+    ))
 }
 
 fn optional<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, Refusal>) -> Result<Option<T>, Status> {
-    if text.is_empty() { Ok(None) } else { parse(text).map(Some).map_err(refuse) }
+    if text.is_empty() {
+        Ok(None)
+    } else {
+        parse(text).map(Some).map_err(refuse)
+    }
 }
 
 fn beginning(asked: Option<&init_state_request::Beginning>) -> Result<Beginning, Refusal> {
@@ -103,19 +150,28 @@ fn to_wire(named: &NamedRow) -> SignState {
         Watermark::Signed(last) => {
             state.round = last.position.round.value();
             state.step = i32::from(last.position.step.value());
-            state.last_signed_at = Some(prost_types::Timestamp { seconds: row.touched.0, nanos: 0 });
+            state.last_signed_at = Some(prost_types::Timestamp {
+                seconds: row.touched.0,
+                nanos: 0,
+            });
             state.sign_bytes_sha256 = Sha256::digest(&last.sign_bytes).to_vec();
             state.block_hash = block_hash(&last.sign_bytes);
             SignStateKind::Signed
         }
     };
-    state.set_kind(if row.stopped { SignStateKind::Exported } else { kind });
+    state.set_kind(if row.stopped {
+        SignStateKind::Exported
+    } else {
+        kind
+    });
     state
 }
 
 fn block_hash(bytes: &[u8]) -> Vec<u8> {
     match sign_bytes::parse(bytes) {
-        Ok((ConsensusMessage::Vote(vote), _)) => vote.block_id.map(|id| id.hash().to_vec()).unwrap_or_default(),
+        Ok((ConsensusMessage::Vote(vote), _)) => {
+            vote.block_id.map(|id| id.hash().to_vec()).unwrap_or_default()
+        }
         Ok((ConsensusMessage::Proposal(proposal), _)) => proposal.block_id.hash().to_vec(),
         Err(_) => Vec::new(),
     }

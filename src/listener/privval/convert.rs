@@ -16,7 +16,10 @@ use super::wire::{KeyType, Reply};
 
 /// Reads a vote request for the key with address `own`.
 pub(super) fn vote(request: &SignVoteRequest, own: &Address) -> Result<Consensus, Refusal> {
-    let vote = request.vote.as_ref().ok_or_else(|| malformed("the request carries no vote"))?;
+    let vote = request
+        .vote
+        .as_ref()
+        .ok_or_else(|| malformed("the request carries no vote"))?;
     let signing = match request.skip_extension_signing {
         true => ExtensionSigning::Skip,
         false => ExtensionSigning::Sign,
@@ -32,7 +35,8 @@ pub(super) fn vote(request: &SignVoteRequest, own: &Address) -> Result<Consensus
             bytes: &vote.extension,
             digest: Sha256::digest(&vote.extension).into(),
             signing,
-            non_replay_protected: !vote.non_rp_extension.is_empty() || !vote.non_rp_extension_signature.is_empty(),
+            non_replay_protected: !vote.non_rp_extension.is_empty()
+                || !vote.non_rp_extension_signature.is_empty(),
         },
     };
     Consensus::from_vote(&raw, own)
@@ -40,7 +44,10 @@ pub(super) fn vote(request: &SignVoteRequest, own: &Address) -> Result<Consensus
 
 /// Reads a proposal request.
 pub(super) fn proposal(request: &SignProposalRequest) -> Result<Consensus, Refusal> {
-    let proposal = request.proposal.as_ref().ok_or_else(|| malformed("the request carries no proposal"))?;
+    let proposal = request
+        .proposal
+        .as_ref()
+        .ok_or_else(|| malformed("the request carries no proposal"))?;
     Consensus::from_proposal(&RawProposal {
         kind: proposal.r#type,
         height: proposal.height,
@@ -56,7 +63,10 @@ pub(super) fn signed_vote(request: Option<Vote>, reply: &ConsensusReply) -> Repl
     let mut vote = request.unwrap_or_default();
     vote.signature = reply.signature.0.to_vec();
     vote.timestamp = Some(wire_timestamp(reply.timestamp));
-    vote.extension_signature = reply.extension_signature.map(|s| s.0.to_vec()).unwrap_or_default();
+    vote.extension_signature = reply
+        .extension_signature
+        .map(|s| s.0.to_vec())
+        .unwrap_or_default();
     Reply::vote(vote)
 }
 
@@ -87,11 +97,17 @@ fn block_id(id: &BlockId) -> RawBlockId<'_> {
 }
 
 const fn timestamp(time: &prost_types::Timestamp) -> RawTimestamp {
-    RawTimestamp { seconds: time.seconds, nanos: time.nanos }
+    RawTimestamp {
+        seconds: time.seconds,
+        nanos: time.nanos,
+    }
 }
 
 const fn wire_timestamp(time: Timestamp) -> prost_types::Timestamp {
-    prost_types::Timestamp { seconds: time.seconds(), nanos: time.nanos() }
+    prost_types::Timestamp {
+        seconds: time.seconds(),
+        nanos: time.nanos(),
+    }
 }
 
 fn malformed(message: &str) -> Refusal {

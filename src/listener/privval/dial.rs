@@ -48,7 +48,10 @@ pub struct Link {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").field("node", &self.node).field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Link")
+            .field("node", &self.node)
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -104,7 +107,9 @@ impl Link {
                 stream.set_nodelay(true)?;
                 rustix::net::sockopt::set_socket_keepalive(&stream, true).map_err(io::Error::from)?;
                 let identity = Challenged(&self.identity);
-                Ok(Transport::secret(SecretConnection::handshake(Socket::Tcp(stream), &identity).await?))
+                Ok(Transport::secret(
+                    SecretConnection::handshake(Socket::Tcp(stream), &identity).await?,
+                ))
             }
         }
     }
@@ -126,8 +131,10 @@ async fn connect(host: &Host, port: u16) -> io::Result<TcpStream> {
     match host {
         Host::Ip(ip) => TcpStream::connect((*ip, port)).await,
         Host::Name(name) if name == "localhost" => {
-            let here: Vec<_> =
-                tokio::net::lookup_host((name.as_str(), port)).await?.filter(|at| at.ip().is_loopback()).collect();
+            let here: Vec<_> = tokio::net::lookup_host((name.as_str(), port))
+                .await?
+                .filter(|at| at.ip().is_loopback())
+                .collect();
             TcpStream::connect(here.as_slice()).await
         }
         Host::Name(name) => TcpStream::connect((name.as_str(), port)).await,
@@ -140,13 +147,17 @@ struct Challenged<'a>(&'a NodeIdentity);
 impl Identity for Challenged<'_> {
     fn public_key(&self) -> [u8; 32] {
         let mut raw = [0; 32];
-        raw.iter_mut().zip(self.0.public_key().as_bytes()).for_each(|(to, from)| *to = *from);
+        raw.iter_mut()
+            .zip(self.0.public_key().as_bytes())
+            .for_each(|(to, from)| *to = *from);
         raw
     }
 
     fn sign_challenge(&self, challenge: &[u8; 32]) -> [u8; 64] {
         // A signature of zeros is none: the peer ends the handshake.
-        self.0.sign_challenge(challenge).map_or([0; 64], |signature| signature.0)
+        self.0
+            .sign_challenge(challenge)
+            .map_or([0; 64], |signature| signature.0)
     }
 }
 

@@ -13,7 +13,9 @@ use super::wire::{Reply, Request};
 
 /// A message: decoded, judged, written as sign bytes that parse back, answered.
 pub fn request(bytes: &[u8]) {
-    let Ok(request) = Request::decode(bytes) else { return };
+    let Ok(request) = Request::decode(bytes) else {
+        return;
+    };
     let arm = request.arm();
     let payload = match &request {
         Request::SignVote(vote) => convert::vote(vote, &Address([7; 20])),
@@ -27,7 +29,9 @@ pub fn request(bytes: &[u8]) {
 }
 
 fn canonical(payload: &Consensus) {
-    let Ok(chain) = ChainId::new("chain-1") else { return };
+    let Ok(chain) = ChainId::new("chain-1") else {
+        return;
+    };
     let bytes = sign_bytes::of_message(payload.message(), &chain);
     assert!(bytes.len() < sign_bytes::MAX_MESSAGE);
     assert_eq!(sign_bytes::parse(&bytes), Ok((*payload.message(), chain)));

@@ -12,9 +12,9 @@
 mod buffer;
 mod convert;
 mod dial;
+pub mod framing;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-pub mod framing;
 pub mod secret_connection;
 pub mod session;
 pub mod transport;

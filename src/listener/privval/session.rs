@@ -56,7 +56,11 @@ where
     }
 }
 
-async fn exchange<S>(messages: &mut Messages<S>, signer: &ChainSigner, stop: &CancellationToken) -> Result<(), End>
+async fn exchange<S>(
+    messages: &mut Messages<S>,
+    signer: &ChainSigner,
+    stop: &CancellationToken,
+) -> Result<(), End>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -68,7 +72,9 @@ where
     let bytes = read.map_err(|_elapsed| End::Silent)??.ok_or(End::Closed)?;
     let request = Request::decode(bytes)?;
     let reply = answer(signer, request).await;
-    tokio::time::timeout(WRITE, messages.write(|out| reply.encode(out))).await.map_err(|_elapsed| End::Stuck)??;
+    tokio::time::timeout(WRITE, messages.write(|out| reply.encode(out)))
+        .await
+        .map_err(|_elapsed| End::Stuck)??;
     Ok(())
 }
 
@@ -121,11 +127,18 @@ fn same_chain(signer: &ChainSigner, asked: &str) -> Result<(), Refused> {
     }
     Err(signer.refuse_at_edge(Refusal::new(
         RefusalCode::ChainIdMismatch,
-        format!("this connection serves {}, not the chain that was asked for", signer.chain),
+        format!(
+            "this connection serves {}, not the chain that was asked for",
+            signer.chain
+        ),
     )))
 }
 
 /// `RemoteSignerError.code` is 2 for a conflict with what was signed before, 0 otherwise (as tmkms and FilePV have it).
 fn refusal(arm: Arm, refused: &Refused) -> Reply {
-    Reply::error(arm, if refused.is_conflict() { 2 } else { 0 }, refused.to_string())
+    Reply::error(
+        arm,
+        if refused.is_conflict() { 2 } else { 0 },
+        refused.to_string(),
+    )
 }

@@ -219,12 +219,12 @@ impl SignMetrics {
         };
     }
 
-    /// Counts one that got none. The slow way: labels are looked up.
-    pub fn refused(&self, operation: Operation, refused: &Refused) {
+    /// Counts one that got none; no operation where not even that could be read. The slow way: labels are looked up.
+    pub fn refused(&self, operation: Option<Operation>, refused: &Refused) {
         self.requests
             .get_or_create(&RequestLabels {
                 proto: self.proto.as_str(),
-                op: op(operation),
+                op: operation.map_or("unknown", op),
                 result: result(refused),
                 reason: refused.code(),
             })

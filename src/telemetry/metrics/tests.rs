@@ -38,12 +38,11 @@ fn a_request_is_counted_by_how_it_ended_and_timed_by_stage() {
     sign.served(Operation::SignProposal, Served::Replayed);
     sign.took(Operation::SignPrevote, Stage::Commit, Duration::from_micros(57));
     let denied = |code| Refused::Denied(Refusal::new(code, "x"));
-    sign.refused(Operation::SignPrevote, &denied(RefusalCode::DoubleSignConflict));
-    sign.refused(Operation::SignPrevote, &denied(RefusalCode::ChainIdMismatch));
-    sign.refused(
-        Operation::SignPrevote,
-        &Failure::new(FailureCode::StoreUnavailable, "x").into(),
-    );
+    let prevote = Some(Operation::SignPrevote);
+    sign.refused(prevote, &denied(RefusalCode::DoubleSignConflict));
+    sign.refused(prevote, &denied(RefusalCode::ChainIdMismatch));
+    sign.refused(prevote, &Failure::new(FailureCode::StoreUnavailable, "x").into());
+    sign.refused(None, &denied(RefusalCode::MalformedRequest));
     let text = metrics.encode().unwrap();
     let count = |op, result, reason, n| {
         has(
@@ -59,6 +58,7 @@ fn a_request_is_counted_by_how_it_ended_and_timed_by_stage() {
     count("prevote", "refused", "double_sign_conflict", 1);
     count("prevote", "denied", "chain_id_mismatch", 1);
     count("prevote", "failed", "store_unavailable", 1);
+    count("unknown", "denied", "malformed_request", 1);
     let bucket = |le, n| {
         has(
             &text,

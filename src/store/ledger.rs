@@ -1,0 +1,535 @@
+//! All guard rows and keys in memory, and what a batch does to them: pure, without a database.
+//!
+//! The writer of a store owns the only connection, and the connection owns the database; so this is what its open transaction
+//! would read, and judging here *is* judging there (tests and debug builds compare). It is a copy for as long as commits succeed:
+//! after one that failed it is never used again.
+//!
+//! *Invariants:* a batch that is refused leaves nothing behind. A watermark never goes down: every row is compared with the one
+//! it replaces before it may be written.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
+use sigward_policies::double_sign::{Beginning, GuardRow, Watermark, merge};
+use sigward_policies::model::algorithm::PublicKey;
+use sigward_policies::model::id::{ChainId, KeyName, StoreId, UnixSeconds};
+use sigward_policies::model::key::{Key, VersionState};
+use sigward_policies::model::payload::Consensus;
+use sigward_policies::proof::ToCommit;
+
+use super::row::{Checksum, MAX_PROVIDER, MAX_SIGN_BYTES, TableDigest, encode_guard, encode_key};
+use super::{Batch, Change, StoredRow, may_share};
+
+/// A row with its place in the table and its evidence.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Kept<T> {
+    /// Its number in the table.
+    pub(crate) ordinal: i64,
+    /// The row.
+    pub(crate) value: T,
+    /// Its checksum, as last written; `None` before the first time.
+    pub(crate) checksum: Option<Checksum>,
+}
+
+/// A row to be written.
+#[derive(Debug)]
+pub(crate) struct Write<'a, T> {
+    /// Its number in the table.
+    pub(crate) ordinal: i64,
+    /// Whether the table has it already.
+    pub(crate) known: bool,
+    /// The row.
+    pub(crate) value: &'a T,
+    /// Its encoding.
+    pub(crate) body: Vec<u8>,
+    /// Its evidence.
+    pub(crate) checksum: Checksum,
+}
+
+/// What a batch came to, before it is durable.
+#[derive(Debug)]
+pub(crate) enum Judged {
+    /// To be committed. With the signature, the row that its position took.
+    Accepted(Option<(ToCommit<Consensus>, GuardRow)>),
+    /// Refused; with the request and the row that refused it, so that memory can be told.
+    Refused(Refused, Option<(ToCommit<Consensus>, GuardRow)>),
+}
+
+/// Why a signature is refused, and over which row, if there is one.
+type Overruled = (Refused, Option<GuardRow>);
+
+/// Keys and guard rows.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    id: StoreId,
+    digest: TableDigest,
+    keys: BTreeMap<KeyName, Kept<Key>>,
+    names: HashMap<PublicKey, KeyName>,
+    rows: HashMap<PublicKey, Vec<Kept<StoredRow>>>,
+    last_ordinal: i64,
+    changed_rows: BTreeSet<i64>,
+    changed: Vec<(PublicKey, ChainId)>,
+    changed_keys: BTreeSet<KeyName>,
+}
+
+impl Ledger {
+    /// The ledger of a store with these rows. A key or row that is there twice is an error: its name.
+    pub(crate) fn load(
+        id: StoreId,
+        keys: Vec<Kept<Key>>,
+        rows: Vec<Kept<StoredRow>>,
+    ) -> Result<Self, String> {
+        let mut ledger = Self {
+            id,
+            digest: TableDigest::default(),
+            keys: BTreeMap::new(),
+            names: HashMap::new(),
+            rows: HashMap::new(),
+            last_ordinal: 0,
+            changed_rows: BTreeSet::new(),
+            changed: Vec::new(),
+            changed_keys: BTreeSet::new(),
+        };
+        for key in keys {
+            ledger.note(key.ordinal, key.checksum);
+            let name = key.value.name.clone();
+            let twice = ledger
+                .names
+                .insert(key.value.version.public_key, name.clone())
+                .is_some();
+            if ledger.keys.insert(name.clone(), key).is_some() || twice {
+                return Err(format!("key {name} is there twice"));
+            }
+        }
+        for row in rows {
+            ledger.note(row.ordinal, row.checksum);
+            let StoredRow {
+                public_key, chain, ..
+            } = &row.value;
+            if ledger.row(public_key, chain).is_some() {
+                return Err(format!("the row of {public_key} on {chain} is there twice"));
+            }
+            ledger.rows.entry(*public_key).or_default().push(row);
+        }
+        Ok(ledger)
+    }
+
+    fn note(&mut self, ordinal: i64, checksum: Option<Checksum>) {
+        self.last_ordinal = self.last_ordinal.max(ordinal);
+        if let Some(checksum) = checksum {
+            self.digest.toggle(checksum);
+        }
+    }
+
+    /// The evidence of everything in here, as last written.
+    pub(crate) const fn digest(&self) -> &TableDigest {
+        &self.digest
+    }
+
+    /// How many keys and guard rows there are.
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len() + self.rows.values().map(Vec::len).sum::<usize>()
+    }
+
+    /// Every key, by name.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        self.keys.values().map(|kept| kept.value.clone()).collect()
+    }
+
+    /// Every guard row, by key and chain.
+    pub(crate) fn guard_rows(&self) -> Vec<StoredRow> {
+        let mut rows: Vec<_> = self
+            .rows
+            .values()
+            .flatten()
+            .map(|kept| kept.value.clone())
+            .collect();
+        rows.sort_by(|a, b| (a.public_key.as_bytes(), &a.chain).cmp(&(b.public_key.as_bytes(), &b.chain)));
+        rows
+    }
+
+    fn row(&self, key: &PublicKey, chain: &ChainId) -> Option<&Kept<StoredRow>> {
+        self.rows.get(key)?.iter().find(|kept| kept.value.chain == *chain)
+    }
+
+    /// Judges `batch` over everything before it in the same transaction, and takes it in if every part of it is allowed.
+    pub(crate) fn judge(
+        &mut self,
+        signature: Option<ToCommit<Consensus>>,
+        changes: Vec<Change>,
+        now: UnixSeconds,
+    ) -> Judged {
+        let mut draft = Draft::default();
+        let mut signed = None;
+        if let Some(commit) = signature {
+            match self.judge_signature(&commit) {
+                Ok(row) => {
+                    draft.rows.push(row.clone());
+                    signed = Some((commit, row.row));
+                }
+                Err(overruled) => {
+                    let (refused, row) = *overruled;
+                    return Judged::Refused(refused, row.map(|row| (commit, row)));
+                }
+            }
+        }
+        for change in changes {
+            if let Err(refused) = self.change(&mut draft, change, now) {
+                return Judged::Refused(refused, None);
+            }
+        }
+        self.take(draft);
+        Judged::Accepted(signed)
+    }
+
+    /// The rule's last word on a signature: the row to write, or why not and over which row.
+    fn judge_signature(&self, commit: &ToCommit<Consensus>) -> Result<StoredRow, Box<Overruled>> {
+        let (key, chain) = (commit.claim().key(), commit.claim().chain());
+        let Some(kept) = self.row(key, chain) else {
+            return Err(Box::new((no_row(key, chain).into(), None)));
+        };
+        let known = &kept.value;
+        let refuse = |refused: Refused| Box::new((refused, Some(known.row.clone())));
+        match self.names.get(key).and_then(|name| self.keys.get(name)) {
+            Some(kept) if kept.value.version.state == VersionState::Active => {}
+            Some(kept) => {
+                let state = kept.value.version.state;
+                let no = Refusal::new(
+                    RefusalCode::KeyStopped,
+                    format!("the key is {state}; only active keys sign"),
+                );
+                return Err(refuse(no.into()));
+            }
+            None => return Err(refuse(unknown_key(key).into())),
+        }
+        let row = commit.apply(&known.row).map_err(|no| refuse(no.into()))?;
+        let row = StoredRow { row, ..known.clone() };
+        fit_to_write(Some(&known.row), &row).map_err(refuse)?;
+        Ok(row)
+    }
+
+    fn change(&self, draft: &mut Draft, change: Change, now: UnixSeconds) -> Result<(), Refused> {
+        match change {
+            Change::AddKey(key) => self.add_key(draft, key),
+            Change::SetKeyState { public_key, state } => {
+                let mut key = self.key(draft, &public_key)?;
+                check_move(key.version.state, state)?;
+                key.version.state = state;
+                draft.keys.push(key);
+                Ok(())
+            }
+            Change::MarkExported { public_key } => {
+                let mut key = self.key(draft, &public_key)?;
+                key.version.exported = true;
+                draft.keys.push(key);
+                Ok(())
+            }
+            Change::Begin {
+                public_key,
+                chain,
+                beginning,
+                sharing,
+            } => {
+                let key = self.key(draft, &public_key)?;
+                if key.version.exported && beginning == Beginning::NeverSigned {
+                    return Err(Refusal::new(
+                        RefusalCode::BeginningRequired,
+                        "this key has left once; say how far it has signed: --state FILE or --above HEIGHT",
+                    )
+                    .into());
+                }
+                let rows = self.rows_of(draft, &public_key);
+                may_share(&rows, &chain, sharing)?;
+                let known = rows.into_iter().find(|row| row.chain == chain);
+                let row = merge(known.as_ref().map(|known| &known.row), beginning, now)?;
+                self.put(
+                    draft,
+                    StoredRow {
+                        public_key,
+                        chain,
+                        sharing,
+                        row,
+                    },
+                )
+            }
+            Change::Allow {
+                public_key,
+                chain,
+                until,
+            } => self.update(draft, &public_key, &chain, |row| row.allowed(until)),
+            Change::CloseTo {
+                public_key,
+                chain,
+                height,
+            } => self.update(draft, &public_key, &chain, |row| row.closed_to(height, now)),
+            Change::Stop { public_key, chain } => self.update(draft, &public_key, &chain, GuardRow::stop),
+        }
+    }
+
+    fn add_key(&self, draft: &mut Draft, key: Key) -> Result<(), Refused> {
+        let refuse = |code, why: String| Err(Refusal::new(code, why).into());
+        if key.version.provider.len() > MAX_PROVIDER {
+            return refuse(
+                RefusalCode::InvalidParameters,
+                "the provider's name is too long".to_owned(),
+            );
+        }
+        if let Ok(known) = self.key(draft, &key.version.public_key) {
+            return refuse(
+                RefusalCode::PublicKeyExists,
+                format!("this public key is in the keyring already, as {}", known.name),
+            );
+        }
+        if self.keys.contains_key(&key.name) || draft.keys.iter().any(|known| known.name == key.name) {
+            return refuse(
+                RefusalCode::KeyExists,
+                format!("there is a key {} already", key.name),
+            );
+        }
+        draft.keys.push(key);
+        Ok(())
+    }
+
+    /// A key as the draft has it, or else the ledger.
+    fn key(&self, draft: &Draft, public_key: &PublicKey) -> Result<Key, Refused> {
+        let drafted = draft
+            .keys
+            .iter()
+            .rev()
+            .find(|key| key.version.public_key == *public_key);
+        let kept = || self.keys.get(self.names.get(public_key)?).map(|kept| &kept.value);
+        drafted
+            .or_else(kept)
+            .cloned()
+            .ok_or_else(|| unknown_key(public_key).into())
+    }
+
+    /// Every row of a key, the draft's before the ledger's.
+    fn rows_of(&self, draft: &Draft, key: &PublicKey) -> Vec<StoredRow> {
+        let mut rows: BTreeMap<ChainId, StoredRow> = BTreeMap::new();
+        let kept = self.rows.get(key).into_iter().flatten().map(|kept| &kept.value);
+        for row in kept.chain(draft.rows.iter().filter(|row| row.public_key == *key)) {
+            rows.insert(row.chain.clone(), row.clone());
+        }
+        rows.into_values().collect()
+    }
+
+    fn update(
+        &self,
+        draft: &mut Draft,
+        key: &PublicKey,
+        chain: &ChainId,
+        next: impl FnOnce(&GuardRow) -> GuardRow,
+    ) -> Result<(), Refused> {
+        let known = self
+            .rows_of(draft, key)
+            .into_iter()
+            .find(|row| row.chain == *chain);
+        let known = known.ok_or_else(|| no_row(key, chain))?;
+        let row = next(&known.row);
+        self.put(draft, StoredRow { row, ..known })
+    }
+
+    fn put(&self, draft: &mut Draft, row: StoredRow) -> Result<(), Refused> {
+        let rows = self.rows_of(draft, &row.public_key);
+        let known = rows.iter().find(|known| known.chain == row.chain);
+        fit_to_write(known.map(|known| &known.row), &row)?;
+        draft.rows.push(row);
+        Ok(())
+    }
+
+    fn take(&mut self, draft: Draft) {
+        for key in draft.keys {
+            self.names.insert(key.version.public_key, key.name.clone());
+            self.changed_keys.insert(key.name.clone());
+            match self.keys.get_mut(&key.name) {
+                Some(kept) => kept.value = key,
+                None => {
+                    self.last_ordinal += 1;
+                    let kept = Kept {
+                        ordinal: self.last_ordinal,
+                        value: key,
+                        checksum: None,
+                    };
+                    self.keys.insert(kept.value.name.clone(), kept);
+                }
+            }
+        }
+        for row in draft.rows {
+            let rows = self.rows.entry(row.public_key).or_default();
+            let place = (row.public_key, row.chain.clone());
+            let ordinal = if let Some(kept) = rows.iter_mut().find(|kept| kept.value.chain == row.chain) {
+                // A repeat writes nothing but its record.
+                if kept.value == row {
+                    continue;
+                }
+                kept.value = row;
+                kept.ordinal
+            } else {
+                self.last_ordinal += 1;
+                rows.push(Kept {
+                    ordinal: self.last_ordinal,
+                    value: row,
+                    checksum: None,
+                });
+                self.last_ordinal
+            };
+            if self.changed_rows.insert(ordinal) {
+                self.changed.push(place);
+            }
+        }
+    }
+
+    /// Hands each changed key to `write`, once, and counts it into the digest.
+    pub(crate) fn write_keys<E>(
+        &mut self,
+        mut write: impl FnMut(Write<'_, Key>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for name in std::mem::take(&mut self.changed_keys) {
+            let Some(kept) = self.keys.get_mut(&name) else {
+                continue;
+            };
+            let body = encode_key(&kept.value);
+            let checksum = Checksum::of_key(&self.id, &body);
+            kept.write(&mut self.digest, body, checksum, &mut write)?;
+        }
+        Ok(())
+    }
+
+    /// Hands each changed guard row to `write`, once, and counts it into the digest.
+    pub(crate) fn write_rows<E>(
+        &mut self,
+        mut write: impl FnMut(Write<'_, StoredRow>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.changed_rows.clear();
+        for (key, chain) in std::mem::take(&mut self.changed) {
+            let rows = self.rows.get_mut(&key).into_iter().flatten();
+            for kept in rows.filter(|kept| kept.value.chain == chain) {
+                let body = encode_guard(&kept.value);
+                let checksum = Checksum::of_guard(&self.id, &body);
+                kept.write(&mut self.digest, body, checksum, &mut write)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<T> Kept<T> {
+    fn write<E>(
+        &mut self,
+        digest: &mut TableDigest,
+        body: Vec<u8>,
+        checksum: Checksum,
+        write: &mut impl FnMut(Write<'_, T>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let before = self.checksum.replace(checksum);
+        if let Some(before) = before {
+            digest.toggle(before);
+        }
+        digest.toggle(checksum);
+        write(Write {
+            ordinal: self.ordinal,
+            known: before.is_some(),
+            value: &self.value,
+            body,
+            checksum,
+        })
+    }
+}
+
+/// What a batch would change, in order; later entries win.
+#[derive(Default)]
+struct Draft {
+    keys: Vec<Key>,
+    rows: Vec<StoredRow>,
+}
+
+/// The shape that every batch has: what signs or changes is recorded, and the record speaks of what was signed.
+pub(crate) fn check_shape(batch: &Batch) -> Result<(), Refused> {
+    let wrong = |why| Err(Failure::new(FailureCode::StoreDisagrees, why).into());
+    match (&batch.signature, batch.entries.as_slice()) {
+        (Some(commit), [entry]) => {
+            let claim = commit.claim();
+            let same = entry.key.as_ref() == Some(claim.key())
+                && entry.chain.as_ref() == Some(claim.chain())
+                && entry.position == Some(commit.position());
+            if same {
+                Ok(())
+            } else {
+                wrong("the audit record speaks of another message than the one that was signed")
+            }
+        }
+        (Some(_), _) => wrong("a signature comes with exactly one audit record"),
+        (None, []) if !batch.changes.is_empty() => wrong("a change comes with its audit record"),
+        (None, _) => Ok(()),
+    }
+}
+
+/// Refuses what would lower a watermark or could not be read again.
+fn fit_to_write(known: Option<&GuardRow>, row: &StoredRow) -> Result<(), Refused> {
+    if let Watermark::Signed(last) = &row.row.watermark
+        && (last.sign_bytes.is_empty() || last.sign_bytes.len() > MAX_SIGN_BYTES)
+    {
+        return Err(Refusal::new(
+            RefusalCode::InvalidParameters,
+            format!(
+                "sign bytes are 1 to {MAX_SIGN_BYTES} bytes, not {}",
+                last.sign_bytes.len()
+            ),
+        )
+        .into());
+    }
+    if known.is_some_and(|known| lowers(&known.watermark, &row.row.watermark)) {
+        return Err(Failure::new(FailureCode::StoreDisagrees, "a watermark would have gone down").into());
+    }
+    Ok(())
+}
+
+/// Whether `next` permits anything that `known` forbids.
+fn lowers(known: &Watermark, next: &Watermark) -> bool {
+    match (known, next) {
+        (Watermark::Fresh, _) => false,
+        (_, Watermark::Fresh) => true,
+        (Watermark::Signed(known), Watermark::Signed(next)) => match next.position.cmp(&known.position) {
+            Ordering::Less => true,
+            Ordering::Equal => next.sign_bytes != known.sign_bytes || next.signature != known.signature,
+            Ordering::Greater => false,
+        },
+        (known, Watermark::Closed { height }) => height.value() < known.height(),
+        (Watermark::Closed { height }, Watermark::Signed(next)) => next.position.height <= *height,
+    }
+}
+
+/// A destroyed key is gone and a compromised one never comes back.
+fn check_move(from: VersionState, to: VersionState) -> Result<(), Refused> {
+    let legal = match from {
+        VersionState::Destroyed => to == VersionState::Destroyed,
+        VersionState::Compromised => matches!(to, VersionState::Compromised | VersionState::Destroyed),
+        VersionState::Pending
+        | VersionState::Staged
+        | VersionState::Active
+        | VersionState::Deprecated
+        | VersionState::Disabled
+        | VersionState::DestroyScheduled => true,
+    };
+    if legal {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        RefusalCode::InvalidParameters,
+        format!("a {from} key cannot become {to}"),
+    )
+    .into())
+}
+
+fn no_row(key: &PublicKey, chain: &ChainId) -> Refusal {
+    Refusal::new(
+        RefusalCode::NoSignState,
+        format!("{key} has no sign state on {chain}; begin it with `sigward state init`"),
+    )
+}
+
+fn unknown_key(key: &PublicKey) -> Refusal {
+    Refusal::new(RefusalCode::KeyNotFound, format!("there is no key {key}"))
+}

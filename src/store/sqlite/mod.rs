@@ -1,0 +1,183 @@
+//! The embedded store: SQLite, one writer thread that owns the one connection, group commit, and the witness after each commit.
+//!
+//! ```text
+//! commit(batch, done) ──channel──▶ writer: BEGIN · judge each · rows, records, meta · COMMIT · witness · receipts · done, done, …
+//! ```
+//!
+//! The folder holds `guard.db` (and `guard.db-wal` while it is open), `guard.lock` and, unless it is kept elsewhere,
+//! `guard.witness`.
+//!
+//! *Invariants:* nothing else in the process opens the database. Nobody is answered, refusals included, before the commit that
+//! his answer rests on is on disk and witnessed. An error on that way is final: nothing is retried, everything after it fails.
+//!
+//! *Caveat:* a copy of the whole folder *with* its witness, started elsewhere, cannot be told from the original.
+
+mod adopt;
+mod books;
+mod connection;
+mod create;
+mod open;
+mod table;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use sigward_policies::decision::Refused;
+use sigward_policies::model::id::StoreId;
+use sigward_policies::model::key::Key;
+
+pub use adopt::{Above, Adopted};
+
+use super::{AuditRecord, Batch, Done, Health, Store, StoredRow, stopped};
+use crate::clock::Clock;
+use writer::{Ask, Waiter, Writer};
+
+/// Where a store lives and what it may assume.
+#[derive(Clone)]
+pub struct Options {
+    /// The state folder, mode 0700.
+    pub dir: PathBuf,
+    /// The witness file; better on another disk.
+    pub witness: PathBuf,
+    /// Whether the folder may be on a file system that forgets. For development.
+    pub allow_volatile: bool,
+    /// Stamps rows that begin or are closed.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("dir", &self.dir)
+            .field("witness", &self.witness)
+            .field("allow_volatile", &self.allow_volatile)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Options {
+    /// The store in `dir` with its witness beside it, on a file system that keeps what it is told.
+    pub fn new(dir: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Self {
+        let dir = dir.into();
+        let witness = dir.join("guard.witness");
+        Self {
+            dir,
+            witness,
+            allow_volatile: false,
+            clock,
+        }
+    }
+
+    fn database(&self) -> PathBuf {
+        self.dir.join("guard.db")
+    }
+
+    fn lock(&self) -> PathBuf {
+        self.dir.join("guard.lock")
+    }
+
+    /// What SQLite keeps beside a database.
+    fn companions(database: &Path) -> impl Iterator<Item = PathBuf> {
+        ["-wal", "-shm", "-journal"].into_iter().map(move |suffix| {
+            let mut name = database.as_os_str().to_owned();
+            name.push(suffix);
+            name.into()
+        })
+    }
+}
+
+/// The embedded store. Dropping it closes it.
+#[derive(Debug)]
+pub struct SqliteStore {
+    id: StoreId,
+    asks: Sender<Ask>,
+    health: Arc<Mutex<Health>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl SqliteStore {
+    /// Starts the writer thread over an open store.
+    fn start(writer: Writer) -> std::io::Result<Arc<Self>> {
+        let (id, health) = (writer.id(), writer.shared_health());
+        let (asks, asked) = channel();
+        let thread = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || writer.run(&asked))?;
+        Ok(Arc::new(Self {
+            id,
+            asks,
+            health,
+            thread: Mutex::new(Some(thread)),
+        }))
+    }
+
+    /// Commits what waits, folds the log into the database, and frees the folder. What is asked later fails. Idempotent.
+    pub fn close(&self) {
+        let thread = unpoisoned(&self.thread).take();
+        // An error: the thread is gone already.
+        let _gone = self.asks.send(Ask::Stop);
+        if let Some(thread) = thread
+            && thread.thread().id() != std::thread::current().id()
+        {
+            let _panicked = thread.join();
+        }
+    }
+
+    /// Has the writer thread answer between two commits. Must not be called from a [`Done`], which runs on that thread.
+    fn ask<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Writer) -> Result<T, Refused> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        let ask = Ask::Read(Box::new(move |writer| {
+            let answer = writer.working().and_then(|()| read(writer));
+            let _gone = tell.send(answer);
+        }));
+        self.asks.send(ask).map_err(|_| stopped())?;
+        told.recv().unwrap_or_else(|_| Err(stopped()))
+    }
+}
+
+impl Store for SqliteStore {
+    fn id(&self) -> StoreId {
+        self.id
+    }
+
+    fn commit(&self, batch: Batch, done: Done) {
+        // When the thread is gone the waiter comes back in the error, and is told as it is dropped.
+        let _gone = self.asks.send(Ask::Commit(Box::new(batch), Waiter::new(done)));
+    }
+
+    fn keys(&self) -> Result<Vec<Key>, Refused> {
+        self.ask(|writer| Ok(writer.ledger().keys()))
+    }
+
+    fn rows(&self) -> Result<Vec<StoredRow>, Refused> {
+        self.ask(|writer| Ok(writer.ledger().guard_rows()))
+    }
+
+    fn audit(&self, from: u64, limit: usize) -> Result<Vec<AuditRecord>, Refused> {
+        self.ask(move |writer| writer.audit(from, limit))
+    }
+
+    fn health(&self) -> Health {
+        unpoisoned(&self.health).clone()
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The locks here guard values that are replaced in one step, so a panic leaves them whole.
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,362 @@
+//! The tables: their definition, reading them with every check there is, writing them.
+//!
+//! Names, public keys and chains stand beside the encodings so that SQLite's own unique indexes are a second guard against two
+//! rows for one key on one chain.
+//!
+//! *Invariant:* what is read here was written by us: encodings decode, checksums hold, columns say what the encoding says.
+
+use rusqlite::{Connection, params};
+use sha2::{Digest, Sha256};
+use sigward_policies::model::algorithm::PublicKey;
+use sigward_policies::model::id::StoreId;
+use sigward_policies::model::key::Key;
+
+use super::super::StoredRow;
+use super::super::encoding::Encoder;
+use super::super::ledger::{Kept, Write};
+use super::super::record::{AuditHead, AuditRecord};
+use super::super::row::{Checksum, decode_guard, decode_key};
+use super::super::witness::Testimony;
+
+/// The layout that this sigward writes.
+pub(super) const SCHEMA_VERSION: i64 = 1;
+/// `PRAGMA application_id`: "sgwd".
+const APPLICATION_ID: i64 = 0x7367_7764;
+
+const SCHEMA: &str = "
+CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT;
+CREATE TABLE meta (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    store BLOB NOT NULL,
+    sequence INTEGER NOT NULL,
+    audit_sequence INTEGER NOT NULL,
+    audit_hash BLOB NOT NULL,
+    digest BLOB NOT NULL,
+    checksum BLOB NOT NULL
+) STRICT;
+CREATE TABLE key (
+    ordinal INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    public_key BLOB NOT NULL UNIQUE,
+    body BLOB NOT NULL,
+    checksum BLOB NOT NULL
+) STRICT;
+CREATE TABLE guard (
+    ordinal INTEGER PRIMARY KEY,
+    public_key BLOB NOT NULL,
+    chain TEXT NOT NULL,
+    body BLOB NOT NULL,
+    checksum BLOB NOT NULL,
+    UNIQUE (public_key, chain)
+) STRICT;
+CREATE TABLE audit (
+    sequence INTEGER PRIMARY KEY,
+    record BLOB NOT NULL,
+    hash BLOB NOT NULL
+) STRICT;
+";
+
+/// Why what is in the tables cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unreadable {
+    /// SQLite could not read.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// It read what we did not write.
+    #[error("{0}")]
+    Damaged(String),
+    /// A layout of the future.
+    #[error("layout {0}")]
+    Newer(i64),
+}
+
+fn damaged<T>(what: impl Into<String>) -> Result<T, Unreadable> {
+    Err(Unreadable::Damaged(what.into()))
+}
+
+/// The store's one row about itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Meta {
+    pub(super) store: StoreId,
+    pub(super) sequence: u64,
+    pub(super) audit: AuditHead,
+    pub(super) digest: [u8; 32],
+}
+
+impl Meta {
+    /// What the witness should say.
+    pub(super) const fn testimony(&self) -> Testimony {
+        Testimony {
+            store: self.store,
+            sequence: self.sequence,
+            digest: self.digest,
+            audit: self.audit,
+        }
+    }
+
+    fn checksum(&self) -> [u8; 32] {
+        let mut to = Encoder::with_capacity(128);
+        to.raw(b"sigward meta row v1");
+        to.raw(&self.store.0);
+        to.u64(self.sequence);
+        to.u64(self.audit.sequence);
+        to.raw(&self.audit.hash);
+        to.raw(&self.digest);
+        Sha256::digest(to.finish()).into()
+    }
+}
+
+/// Makes the tables.
+pub(super) fn create(connection: &Connection, meta: &Meta) -> rusqlite::Result<()> {
+    connection.execute_batch(SCHEMA)?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    connection.execute(
+        "INSERT INTO schema_version (version) VALUES (?1)",
+        [SCHEMA_VERSION],
+    )?;
+    connection.execute(
+        "INSERT INTO meta (one, store, sequence, audit_sequence, audit_hash, digest, checksum)
+         VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
+        params![
+            meta.store.0,
+            number(meta.sequence)?,
+            number(meta.audit.sequence)?,
+            meta.audit.hash,
+            meta.digest,
+            meta.checksum()
+        ],
+    )?;
+    Ok(())
+}
+
+/// Which layout the tables have.
+pub(super) fn read_schema_version(connection: &Connection) -> Result<i64, Unreadable> {
+    let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    if application != APPLICATION_ID {
+        return damaged("not a database of sigward");
+    }
+    Ok(connection.query_row("SELECT version FROM schema_version", [], |row| row.get(0))?)
+}
+
+/// SQLite's own check of its pages and cells. It sees structure, not content.
+pub(super) fn quick_check(connection: &Connection) -> Result<(), Unreadable> {
+    let said: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if said == "ok" {
+        Ok(())
+    } else {
+        damaged(format!("quick_check: {said}"))
+    }
+}
+
+/// Reads and checks the store's row about itself.
+pub(super) fn read_meta(connection: &Connection) -> Result<Meta, Unreadable> {
+    let (meta, checksum) = connection.query_row(
+        "SELECT store, sequence, audit_sequence, audit_hash, digest, checksum FROM meta WHERE one = 1",
+        [],
+        |row| {
+            let meta = Meta {
+                store: StoreId(row.get(0)?),
+                sequence: counter(row, 1)?,
+                audit: AuditHead {
+                    sequence: counter(row, 2)?,
+                    hash: row.get(3)?,
+                },
+                digest: row.get(4)?,
+            };
+            Ok((meta, row.get::<_, [u8; 32]>(5)?))
+        },
+    )?;
+    if meta.checksum() == checksum {
+        Ok(meta)
+    } else {
+        damaged("the checksum of the meta row does not hold")
+    }
+}
+
+/// Writes the store's row about itself.
+pub(super) fn write_meta(connection: &Connection, meta: &Meta) -> rusqlite::Result<()> {
+    let written = connection
+        .prepare_cached(
+            "UPDATE meta SET sequence = ?1, audit_sequence = ?2, audit_hash = ?3, digest = ?4, checksum = ?5
+             WHERE one = 1",
+        )?
+        .execute(params![
+            number(meta.sequence)?,
+            number(meta.audit.sequence)?,
+            meta.audit.hash,
+            meta.digest,
+            meta.checksum()
+        ])?;
+    exactly_one(written)
+}
+
+/// Reads and checks every key.
+pub(super) fn read_keys(connection: &Connection, store: &StoreId) -> Result<Vec<Kept<Key>>, Unreadable> {
+    let mut statement =
+        connection.prepare("SELECT ordinal, name, public_key, body, checksum FROM key ORDER BY ordinal")?;
+    let mut rows = statement.query([])?;
+    let mut keys = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (ordinal, name): (i64, String) = (row.get(0)?, row.get(1)?);
+        let (public_key, body): (Vec<u8>, Vec<u8>) = (row.get(2)?, row.get(3)?);
+        let checksum = Checksum::of_key(store, &body);
+        let key =
+            decode_key(&body).map_err(|cause| Unreadable::Damaged(format!("key {ordinal}: {cause}")))?;
+        let same = key.name.as_str() == name && key_column(&key.version.public_key) == public_key;
+        if !same || row.get::<_, [u8; 32]>(4)? != checksum.0 {
+            return damaged(format!("the checksum of key {ordinal} does not hold"));
+        }
+        keys.push(Kept {
+            ordinal,
+            value: key,
+            checksum: Some(checksum),
+        });
+    }
+    Ok(keys)
+}
+
+/// Reads and checks every guard row.
+pub(super) fn read_rows(
+    connection: &Connection,
+    store: &StoreId,
+) -> Result<Vec<Kept<StoredRow>>, Unreadable> {
+    let mut statement = connection
+        .prepare("SELECT ordinal, public_key, chain, body, checksum FROM guard ORDER BY ordinal")?;
+    let mut rows = statement.query([])?;
+    let mut kept = Vec::new();
+    while let Some(row) = rows.next()? {
+        let ordinal: i64 = row.get(0)?;
+        let (public_key, chain, body): (Vec<u8>, String, Vec<u8>) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        let checksum = Checksum::of_guard(store, &body);
+        let value = decode_guard(&body)
+            .map_err(|cause| Unreadable::Damaged(format!("guard row {ordinal}: {cause}")))?;
+        let same = key_column(&value.public_key) == public_key && value.chain.as_str() == chain;
+        if !same || row.get::<_, [u8; 32]>(4)? != checksum.0 {
+            return damaged(format!("the checksum of guard row {ordinal} does not hold"));
+        }
+        kept.push(Kept {
+            ordinal,
+            value,
+            checksum: Some(checksum),
+        });
+    }
+    Ok(kept)
+}
+
+/// Writes a key, new or changed.
+pub(super) fn write_key(connection: &Connection, write: &Write<'_, Key>) -> rusqlite::Result<()> {
+    let written = if write.known {
+        connection
+            .prepare_cached("UPDATE key SET body = ?2, checksum = ?3 WHERE ordinal = ?1")?
+            .execute(params![write.ordinal, write.body, write.checksum.0])?
+    } else {
+        connection
+            .prepare_cached(
+                "INSERT INTO key (ordinal, name, public_key, body, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![
+                write.ordinal,
+                write.value.name.as_str(),
+                key_column(&write.value.version.public_key),
+                write.body,
+                write.checksum.0
+            ])?
+    };
+    exactly_one(written)
+}
+
+/// Writes a guard row, new or changed.
+pub(super) fn write_row(connection: &Connection, write: &Write<'_, StoredRow>) -> rusqlite::Result<()> {
+    let written = if write.known {
+        connection
+            .prepare_cached("UPDATE guard SET body = ?2, checksum = ?3 WHERE ordinal = ?1")?
+            .execute(params![write.ordinal, write.body, write.checksum.0])?
+    } else {
+        connection
+            .prepare_cached(
+                "INSERT INTO guard (ordinal, public_key, chain, body, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![
+                write.ordinal,
+                key_column(&write.value.public_key),
+                write.value.chain.as_str(),
+                write.body,
+                write.checksum.0
+            ])?
+    };
+    exactly_one(written)
+}
+
+/// Appends a record to the audit chain.
+pub(super) fn append_record(
+    connection: &Connection,
+    record: &AuditRecord,
+    encoded: &[u8],
+) -> rusqlite::Result<()> {
+    let written = connection
+        .prepare_cached("INSERT INTO audit (sequence, record, hash) VALUES (?1, ?2, ?3)")?
+        .execute(params![number(record.sequence)?, encoded, record.hash])?;
+    exactly_one(written)
+}
+
+/// Reads up to `limit` audit records from sequence `from` on; each decodes, stands in its place and has its hash.
+pub(super) fn read_records(
+    connection: &Connection,
+    from: u64,
+    limit: usize,
+) -> Result<Vec<AuditRecord>, Unreadable> {
+    let mut statement = connection.prepare_cached(
+        "SELECT sequence, record, hash FROM audit WHERE sequence >= ?1 ORDER BY sequence LIMIT ?2",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![i64::try_from(from).unwrap_or(i64::MAX), limit])?;
+    let mut records = Vec::new();
+    while let Some(row) = rows.next()? {
+        records.push(read_record(row)?);
+    }
+    Ok(records)
+}
+
+/// Reads the last audit record.
+pub(super) fn read_last_record(connection: &Connection) -> Result<Option<AuditRecord>, Unreadable> {
+    let mut statement =
+        connection.prepare("SELECT sequence, record, hash FROM audit ORDER BY sequence DESC LIMIT 1")?;
+    let mut rows = statement.query([])?;
+    rows.next()?.map(read_record).transpose()
+}
+
+fn read_record(row: &rusqlite::Row<'_>) -> Result<AuditRecord, Unreadable> {
+    let (sequence, hash): (u64, [u8; 32]) = (counter(row, 0)?, row.get(2)?);
+    let encoded: Vec<u8> = row.get(1)?;
+    let record = AuditRecord::decode(&encoded)
+        .map_err(|cause| Unreadable::Damaged(format!("audit record {sequence}: {cause}")))?;
+    if record.sequence != sequence || record.hash != hash {
+        return damaged(format!("audit record {sequence} does not have its hash"));
+    }
+    Ok(record)
+}
+
+/// A public key as an indexed column has it.
+fn key_column(key: &PublicKey) -> Vec<u8> {
+    let mut to = Encoder::with_capacity(34);
+    to.public_key(Some(key));
+    to.finish()
+}
+
+/// SQLite's integers end at 2^63.
+fn number(value: u64) -> rusqlite::Result<i64> {
+    i64::try_from(value).map_err(|cause| rusqlite::Error::ToSqlConversionFailure(Box::new(cause)))
+}
+
+fn counter(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
+}
+
+fn exactly_one(written: usize) -> rusqlite::Result<()> {
+    if written == 1 {
+        Ok(())
+    } else {
+        Err(rusqlite::Error::StatementChangedRows(written))
+    }
+}

@@ -1,0 +1,304 @@
+//! The writer thread: takes what waits, judges it in order inside one transaction, commits once, writes the witness, answers.
+//!
+//! *Invariants:* a receipt is minted after COMMIT and witness, nowhere else. Every waiter is told exactly once, whatever happens
+//! on the way: an error, a panic, the end of the thread. After an error the outcome of the commit is unknown (an fsync that
+//! failed may have dropped its pages, and a second one may lie): nothing is retried, and everything later fails.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::{Arc, Mutex};
+
+use sigward_policies::decision::{Failure, FailureCode, Refused};
+use sigward_policies::double_sign::GuardRow;
+use sigward_policies::model::id::{StoreId, UnixSeconds};
+use sigward_policies::model::payload::Consensus;
+use sigward_policies::proof::{Receipt, ToCommit};
+
+use super::super::ledger::{Judged, Ledger, check_shape};
+use super::super::lock::Lock;
+use super::super::record::{AuditHead, AuditRecord};
+use super::super::witness::Witness;
+use super::super::{Batch, Done, Health, Receipts, stopped};
+use super::books::Books;
+use super::create::checkpoint;
+use super::table::{self, Unreadable};
+use super::unpoisoned;
+use crate::clock::Clock;
+use crate::crash::crash_point;
+
+/// Most batches in one commit: bounds how long the first of them waits for the last.
+const MAX_GROUP: usize = 512;
+/// Most audit records in one answer.
+const MAX_PAGE: usize = 1000;
+
+/// What the thread is asked.
+pub(super) enum Ask {
+    /// Make it durable and tell.
+    Commit(Box<Batch>, Waiter),
+    /// Look, between two commits.
+    Read(Box<dyn FnOnce(&Writer) + Send>),
+    /// Finish.
+    Stop,
+}
+
+/// Somebody who waits: told once, at the latest when it is dropped.
+pub(super) struct Waiter(Option<Done>);
+
+impl Waiter {
+    pub(super) fn new(done: Done) -> Self {
+        Self(Some(done))
+    }
+
+    fn tell(mut self, outcome: Result<Receipts, Refused>) {
+        Self::call(self.0.take(), outcome);
+    }
+
+    /// A waiter that panics harms itself only.
+    fn call(done: Option<Done>, outcome: Result<Receipts, Refused>) {
+        if let Some(done) = done {
+            let _panicked = catch_unwind(AssertUnwindSafe(|| done(outcome)));
+        }
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        Self::call(self.0.take(), Err(stopped()));
+    }
+}
+
+/// What becomes of a batch once its commit is durable.
+#[derive(Debug)]
+enum Settled {
+    Committed(Option<(ToCommit<Consensus>, GuardRow)>),
+    Refused(Refused, Option<(ToCommit<Consensus>, GuardRow)>),
+}
+
+impl Settled {
+    /// The commit is on disk, and the witness after it: mints the receipt, and tells memory what the store holds.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the one place that mints receipts: after COMMIT and witness"
+    )]
+    fn conclude(self, commit: u64) -> Result<Receipts, Refused> {
+        match self {
+            Self::Committed(signed) => Ok(Receipts {
+                signature: signed.map(|(request, row)| Receipt::asserted_by_store(request, row)),
+                commit,
+            }),
+            Self::Refused(refused, overtaken) => {
+                if let Some((request, row)) = overtaken {
+                    request.corrected_by_store(row);
+                }
+                Err(refused)
+            }
+        }
+    }
+}
+
+/// Why a commit did not become durable.
+#[derive(Debug)]
+struct Broken {
+    doing: &'static str,
+    cause: String,
+}
+
+fn while_<E: std::fmt::Display>(doing: &'static str) -> impl FnOnce(E) -> Broken {
+    move |cause| Broken {
+        doing,
+        cause: cause.to_string(),
+    }
+}
+
+/// The thread's own: connection, ledger, witness, lock. Dropped in this order: the lock goes last.
+pub(super) struct Writer {
+    books: Books,
+    witness: Witness,
+    health: Arc<Mutex<Health>>,
+    failed: Option<String>,
+    clock: Arc<dyn Clock>,
+    _lock: Lock,
+}
+
+impl Writer {
+    pub(super) fn new(books: Books, witness: Witness, lock: Lock, clock: Arc<dyn Clock>) -> Self {
+        let health = Health {
+            failed: None,
+            commit: books.meta.sequence,
+            audit_records: books.meta.audit.sequence,
+        };
+        Self {
+            books,
+            witness,
+            health: Arc::new(Mutex::new(health)),
+            failed: None,
+            clock,
+            _lock: lock,
+        }
+    }
+
+    pub(super) const fn id(&self) -> StoreId {
+        self.books.meta.store
+    }
+
+    pub(super) fn shared_health(&self) -> Arc<Mutex<Health>> {
+        self.health.clone()
+    }
+
+    pub(super) const fn ledger(&self) -> &Ledger {
+        &self.books.ledger
+    }
+
+    /// An error once something has failed.
+    pub(super) fn working(&self) -> Result<(), Refused> {
+        match &self.failed {
+            None => Ok(()),
+            Some(why) => Err(Failure::new(FailureCode::StoreUnavailable, why.clone()).into()),
+        }
+    }
+
+    /// Reads a page of the audit chain. A record that does not hold is a failure of its own kind, so that a check can name it.
+    pub(super) fn audit(&self, from: u64, limit: usize) -> Result<Vec<AuditRecord>, Refused> {
+        table::read_records(&self.books.connection, from, limit.min(MAX_PAGE)).map_err(|cause| {
+            let code = match cause {
+                Unreadable::Sqlite(_) => FailureCode::StoreUnavailable,
+                Unreadable::Damaged(_) | Unreadable::Newer(_) => FailureCode::StoreDisagrees,
+            };
+            Failure::new(code, cause.to_string()).into()
+        })
+    }
+
+    /// The life of the thread. What is still in the channel when it ends is told by its waiters' drop.
+    pub(super) fn run(mut self, asked: &Receiver<Ask>) {
+        let mut next = asked.recv().ok();
+        while let Some(ask) = next.take() {
+            match ask {
+                Ask::Commit(batch, waiter) => {
+                    let mut group = vec![(*batch, waiter)];
+                    next = drain(asked, &mut group);
+                    self.settle(group);
+                }
+                Ask::Read(read) => {
+                    let _panicked = catch_unwind(AssertUnwindSafe(|| read(&self)));
+                }
+                Ask::Stop => break,
+            }
+            next = next.or_else(|| asked.recv().ok());
+        }
+        if self.failed.is_none() {
+            // The log is as good as the database: what cannot be folded in now is folded in later.
+            let _later = checkpoint(&self.books.connection);
+        }
+    }
+
+    fn settle(&mut self, group: Vec<(Batch, Waiter)>) {
+        let (batches, waiters): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+        let settled = self.working().and_then(|()| {
+            catch_unwind(AssertUnwindSafe(|| self.commit(batches)))
+                .unwrap_or_else(|_| Err(while_("judging")("a panic")))
+                .map_err(|broken| self.fail(&broken))
+        });
+        crash_point!("store_before_done");
+        match settled {
+            Ok(settled) => {
+                let commit = self.books.meta.sequence;
+                for (waiter, settled) in waiters.into_iter().zip(settled) {
+                    waiter.tell(settled.conclude(commit));
+                }
+            }
+            Err(refused) => {
+                for waiter in waiters {
+                    waiter.tell(Err(refused.clone()));
+                }
+            }
+        }
+    }
+
+    /// One durable commit for all of `batches`; none if all of them were refused, as then nothing rests on it.
+    fn commit(&mut self, batches: Vec<Batch>) -> Result<Vec<Settled>, Broken> {
+        crash_point!("store_before_begin");
+        let now = self.clock.unix_seconds();
+        let before = self.books.meta;
+        self.books.begin().map_err(while_("beginning"))?;
+        let mut head = before.audit;
+        let mut settled = Vec::with_capacity(batches.len());
+        for batch in batches {
+            settled.push(self.judge(batch, now, &mut head)?);
+        }
+        // Every signature and every change has its record (`check_shape`): no record, nothing to write.
+        if head == before.audit {
+            self.books.rollback().map_err(while_("rolling back"))?;
+            return Ok(settled);
+        }
+        let meta = self
+            .books
+            .write(before.sequence.saturating_add(1), head)
+            .map_err(while_("writing"))?;
+        crash_point!("store_rows_written");
+        crash_point!("store_before_commit");
+        self.books.commit().map_err(while_("committing"))?;
+        crash_point!("store_committed");
+        self.witness
+            .testify(&meta.testimony())
+            .map_err(while_("writing the witness"))?;
+        self.books.meta = meta;
+        let mut health = unpoisoned(&self.health);
+        health.commit = meta.sequence;
+        health.audit_records = meta.audit.sequence;
+        Ok(settled)
+    }
+
+    fn judge(&mut self, batch: Batch, now: UnixSeconds, head: &mut AuditHead) -> Result<Settled, Broken> {
+        if let Err(refused) = check_shape(&batch) {
+            return Ok(Settled::Refused(refused, None));
+        }
+        Ok(
+            match self.books.ledger.judge(batch.signature, batch.changes, now) {
+                Judged::Accepted(signed) => {
+                    for entry in batch.entries {
+                        self.books.append(head, entry).map_err(while_("recording"))?;
+                    }
+                    Settled::Committed(signed)
+                }
+                Judged::Refused(refused, overtaken) => Settled::Refused(refused, overtaken),
+            },
+        )
+    }
+
+    /// From here on everything fails.
+    fn fail(&mut self, broken: &Broken) -> Refused {
+        let why = format!(
+            "commit {} failed while {}: {}; restart: only that compares the store with its witness (make room first if the disk is full)",
+            self.books.meta.sequence.saturating_add(1),
+            broken.doing,
+            broken.cause
+        );
+        unpoisoned(&self.health).failed = Some(why.clone());
+        self.failed = Some(why.clone());
+        Failure::new(FailureCode::StoreUnavailable, why).into()
+    }
+
+    /// For tests.
+    #[cfg(test)]
+    pub(super) const fn connection(&self) -> &rusqlite::Connection {
+        &self.books.connection
+    }
+
+    /// For tests: memory is what the tables say.
+    #[cfg(test)]
+    pub(super) fn compare_with_tables(&self) -> Result<(), Unreadable> {
+        self.books.compare_with_tables()
+    }
+}
+
+/// Adds every batch that waits already; gives back what is asked after them.
+fn drain(asked: &Receiver<Ask>, group: &mut Vec<(Batch, Waiter)>) -> Option<Ask> {
+    while group.len() < MAX_GROUP {
+        match asked.try_recv() {
+            Ok(Ask::Commit(batch, waiter)) => group.push((*batch, waiter)),
+            Ok(other) => return Some(other),
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => return None,
+        }
+    }
+    None
+}
