@@ -17,6 +17,7 @@ use sigward_policies::proof::{Receipt, ToCommit};
 mod encoding;
 mod error;
 mod filesystem;
+mod invariant;
 mod ledger;
 mod lock;
 pub mod record;
