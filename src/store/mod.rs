@@ -19,6 +19,7 @@ mod error;
 mod filesystem;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod invariant;
 mod ledger;
 mod lock;
 pub mod record;

@@ -14,7 +14,8 @@ use sigward_policies::model::id::{StoreId, UnixSeconds};
 use sigward_policies::model::payload::Consensus;
 use sigward_policies::proof::{Receipt, ToCommit};
 
-use super::super::ledger::{Judged, Ledger, check_shape};
+use super::super::invariant::check_shape;
+use super::super::ledger::{Judged, Ledger};
 use super::super::lock::Lock;
 use super::super::record::{AuditHead, AuditRecord};
 use super::super::witness::Witness;
