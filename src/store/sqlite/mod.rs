@@ -1,7 +1,8 @@
-//! The embedded store: SQLite, one writer thread that owns the one connection, group commit, and the witness after each commit.
+//! The embedded store: SQLite, one writer thread that owns the one connection, group commit, and a witness that holds each commit
+//! before anybody hears of it.
 //!
 //! ```text
-//! commit(batch, done) ──channel──▶ writer: BEGIN · judge each · rows, records, meta · COMMIT · witness · receipts · done, done, …
+//! commit(batch, done) ──channel──▶ writer: judge each · witness · tables · sync of the witness · receipts · done, done, …
 //! ```
 //!
 //! The folder holds `guard.db` (and `guard.db-wal` while it is open), `guard.lock` and, unless it is kept elsewhere,
@@ -38,6 +39,9 @@ use super::{AuditRecord, Batch, Done, Health, Store, StoredRow, stopped};
 use crate::clock::Clock;
 use writer::{Ask, Waiter, Writer};
 
+/// Room for some thousand commits between two syncs of the tables.
+pub const WITNESS_SEGMENT: u64 = 4 << 20;
+
 /// Where a store lives and what it may assume.
 #[derive(Clone)]
 pub struct Options {
@@ -47,6 +51,8 @@ pub struct Options {
     pub witness: PathBuf,
     /// Whether the folder may be on a file system that forgets. For development.
     pub allow_volatile: bool,
+    /// Bytes of each of the two segments of a new witness: a multiple of 64 KiB. When one is full, the tables are synced.
+    pub witness_segment: u64,
     /// Stamps rows that begin or are closed.
     pub clock: Arc<dyn Clock>,
 }
@@ -70,6 +76,7 @@ impl Options {
             dir,
             witness,
             allow_volatile: false,
+            witness_segment: WITNESS_SEGMENT,
             clock,
         }
     }
