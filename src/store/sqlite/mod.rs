@@ -1,9 +1,11 @@
-//! The embedded store: SQLite, one writer thread that owns the one connection, group commit, and a witness that holds each commit
-//! before anybody hears of it.
+//! The embedded store: SQLite, one writer that owns the one connection, group commit, and a witness that holds each commit before
+//! anybody hears of it.
 //!
 //! ```text
-//! commit(batch, done) ──channel──▶ writer: judge each · witness · tables · sync of the witness · receipts · done, done, …
+//! commit(batch, done) ──▶ queue ──▶ writer: judge each · witness · tables · sync of the witness · receipts · done, done, …
 //! ```
+//!
+//! The writer is a thread's while batches wait, and the caller's own while none do (`shared`).
 //!
 //! The folder holds `guard.db` (and `guard.db-wal` while it is open), `guard.lock` and, unless it is kept elsewhere,
 //! `guard.witness`.
@@ -18,6 +20,7 @@ mod books;
 mod connection;
 mod create;
 mod open;
+mod shared;
 mod table;
 mod writer;
 
@@ -25,7 +28,6 @@ mod writer;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -35,9 +37,10 @@ use sigward_policies::model::key::Key;
 
 pub use adopt::{Above, Adopted};
 
-use super::{AuditRecord, Batch, Done, Health, Store, StoredRow, stopped};
+use super::{AuditRecord, Batch, Done, Health, Store, StoredRow};
 use crate::clock::Clock;
-use writer::{Ask, Waiter, Writer};
+use shared::Shared;
+use writer::{Waiter, Writer};
 
 /// Room for some thousand commits between two syncs of the tables.
 pub const WITNESS_SEGMENT: u64 = 4 << 20;
@@ -103,8 +106,8 @@ impl Options {
 #[derive(Debug)]
 pub struct SqliteStore {
     id: StoreId,
-    asks: Sender<Ask>,
     health: Arc<Mutex<Health>>,
+    shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -112,14 +115,15 @@ impl SqliteStore {
     /// Starts the writer thread over an open store.
     fn start(writer: Writer) -> std::io::Result<Arc<Self>> {
         let (id, health) = (writer.id(), writer.shared_health());
-        let (asks, asked) = channel();
+        let shared = Arc::new(Shared::new(writer));
+        let own = shared.clone();
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || writer.run(&asked))?;
+            .spawn(move || own.run())?;
         Ok(Arc::new(Self {
             id,
-            asks,
             health,
+            shared,
             thread: Mutex::new(Some(thread)),
         }))
     }
@@ -127,8 +131,7 @@ impl SqliteStore {
     /// Commits what waits, folds the log into the database, and frees the folder. What is asked later fails. Idempotent.
     pub fn close(&self) {
         let thread = unpoisoned(&self.thread).take();
-        // An error: the thread is gone already.
-        let _gone = self.asks.send(Ask::Stop);
+        self.shared.stop();
         if let Some(thread) = thread
             && thread.thread().id() != std::thread::current().id()
         {
@@ -136,18 +139,10 @@ impl SqliteStore {
         }
     }
 
-    /// Has the writer thread answer between two commits. Must not be called from a [`Done`], which runs on that thread.
-    fn ask<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Writer) -> Result<T, Refused> + Send + 'static,
-    ) -> Result<T, Refused> {
-        let (tell, told) = std::sync::mpsc::sync_channel(1);
-        let ask = Ask::Read(Box::new(move |writer| {
-            let answer = writer.working().and_then(|()| read(writer));
-            let _gone = tell.send(answer);
-        }));
-        self.asks.send(ask).map_err(|_| stopped())?;
-        told.recv().unwrap_or_else(|_| Err(stopped()))
+    /// Looks between two commits. Must not be called from a [`Done`]: whoever calls that has the writer.
+    fn ask<T>(&self, read: impl FnOnce(&Writer) -> Result<T, Refused>) -> Result<T, Refused> {
+        self.shared
+            .read(|writer| writer.working().and_then(|()| read(writer)))
     }
 }
 
@@ -157,8 +152,7 @@ impl Store for SqliteStore {
     }
 
     fn commit(&self, batch: Batch, done: Done) {
-        // When the thread is gone the waiter comes back in the error, and is told as it is dropped.
-        let _gone = self.asks.send(Ask::Commit(Box::new(batch), Waiter::new(done)));
+        self.shared.commit(batch, Waiter::new(done));
     }
 
     fn keys(&self) -> Result<Vec<Key>, Refused> {

@@ -1,11 +1,10 @@
-//! The writer thread: takes what waits, judges it in order, writes one commit into witness and tables, syncs the witness, answers.
+//! The writer: judges a group of batches in order, writes one commit into witness and tables, syncs the witness, answers.
 //!
 //! *Invariants:* a receipt is minted after the witness was synced, nowhere else. Every waiter is told exactly once, whatever happens
-//! on the way: an error, a panic, the end of the thread. After an error the outcome of the commit is unknown (an fsync that
+//! on the way: an error, a panic, the end of the store. After an error the outcome of the commit is unknown (an fsync that
 //! failed may have dropped its pages, and a second one may lie): nothing is retried, and everything later fails.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, Mutex};
 
 use sigward_policies::decision::{Failure, FailureCode, Refused};
@@ -33,16 +32,6 @@ const MAX_GROUP: usize = 512;
 const BATCH_LEN: u64 = 4096;
 /// Most audit records in one answer.
 const MAX_PAGE: usize = 1000;
-
-/// What the thread is asked.
-pub(super) enum Ask {
-    /// Make it durable and tell.
-    Commit(Box<Batch>, Waiter),
-    /// Look, between two commits.
-    Read(Box<dyn FnOnce(&Writer) + Send>),
-    /// Finish.
-    Stop,
-}
 
 /// Somebody who waits: told once, at the latest when it is dropped.
 pub(super) struct Waiter(Option<Done>);
@@ -113,7 +102,7 @@ fn while_<E: std::fmt::Display>(doing: &'static str) -> impl FnOnce(E) -> Broken
     }
 }
 
-/// The thread's own: connection, ledger, witness, lock. Dropped in this order: the lock goes last.
+/// Whoever holds the writer's lock owns: connection, ledger, witness, lock. Dropped in this order: the lock goes last.
 pub(super) struct Writer {
     books: Books,
     witness: Witness,
@@ -171,35 +160,21 @@ impl Writer {
         })
     }
 
-    /// The life of the thread. What is still in the channel when it ends is told by its waiters' drop.
-    pub(super) fn run(mut self, asked: &Receiver<Ask>) {
-        let mut next = asked.recv().ok();
-        while let Some(ask) = next.take() {
-            match ask {
-                Ask::Commit(batch, waiter) => {
-                    let mut group = vec![(*batch, waiter)];
-                    next = drain(asked, &mut group, self.max_group());
-                    self.settle(group);
-                }
-                Ask::Read(read) => {
-                    let _panicked = catch_unwind(AssertUnwindSafe(|| read(&self)));
-                }
-                Ask::Stop => break,
-            }
-            next = next.or_else(|| asked.recv().ok());
-        }
+    /// The end: what cannot be folded in now is folded in later; the witness has it meanwhile.
+    pub(super) fn finish(self) {
         if self.failed.is_none() {
-            // What cannot be folded in now is folded in later; the witness has it meanwhile.
             let _later = checkpoint(&self.books.connection);
         }
     }
 
-    fn max_group(&self) -> usize {
+    /// How many batches fit into one commit.
+    pub(super) fn max_group(&self) -> usize {
         usize::try_from(self.witness.segment_len() / BATCH_LEN)
             .map_or(MAX_GROUP, |most| most.clamp(1, MAX_GROUP))
     }
 
-    fn settle(&mut self, group: Vec<(Batch, Waiter)>) {
+    /// Makes one commit of `group` and tells everybody in it.
+    pub(super) fn settle(&mut self, group: Vec<(Batch, Waiter)>) {
         let (batches, waiters): (Vec<_>, Vec<_>) = group.into_iter().unzip();
         let durable = self.working().and_then(|()| {
             catch_unwind(AssertUnwindSafe(|| self.make_durable(batches)))
@@ -308,16 +283,4 @@ impl Writer {
     pub(super) fn compare_with_tables(&self) -> Result<(), Unreadable> {
         self.books.compare_with_tables()
     }
-}
-
-/// Adds every batch that waits already; gives back what is asked after them.
-fn drain(asked: &Receiver<Ask>, group: &mut Vec<(Batch, Waiter)>, most: usize) -> Option<Ask> {
-    while group.len() < most {
-        match asked.try_recv() {
-            Ok(Ask::Commit(batch, waiter)) => group.push((*batch, waiter)),
-            Ok(other) => return Some(other),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => return None,
-        }
-    }
-    None
 }
