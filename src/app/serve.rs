@@ -40,8 +40,8 @@ pub fn serve(config: &Config, cut: impl FnOnce(Cut) + Send + 'static) -> anyhow:
     let shutdown = Shutdown::new(GRACE);
     shutdown.on_signals(cut)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        // One more than the cores: a lone vote is committed by the thread that asks, which then waits for the disk.
-        .worker_threads(std::thread::available_parallelism().map_or(3, |cores| cores.get().clamp(2, 8) + 1))
+        // Two at least: a lone vote is committed by the thread that asks, which then waits for the disk.
+        .worker_threads(std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8)))
         .thread_name("sigward")
         .enable_all()
         .build()?;

@@ -5,9 +5,10 @@
 //! caller commits for others and the store blocks one thread at a time.
 //!
 //! *Invariants:* one writer at a time, by its lock. Batches are judged in the order in which they came. A batch in the queue is
-//! always somebody's: the thread is told unless it is about to look again.
+//! always somebody's: whoever leaves one there tells the thread.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use sigward_policies::decision::Refused;
@@ -21,6 +22,8 @@ pub(super) struct Shared {
     queue: Mutex<Queue>,
     come: Condvar,
     writer: Mutex<Option<Writer>>,
+    /// The last commit had company: the next one will, and is left to the thread.
+    crowded: AtomicBool,
 }
 
 struct Queue {
@@ -44,6 +47,7 @@ impl Shared {
             queue: Mutex::new(queue),
             come: Condvar::new(),
             writer: Mutex::new(Some(writer)),
+            crowded: AtomicBool::new(false),
         }
     }
 
@@ -56,11 +60,8 @@ impl Shared {
             return;
         }
         // The queue's lock is held: nobody can come between looking at it and taking the writer.
-        let idle = if queue.waiting.is_empty() {
-            self.try_writer()
-        } else {
-            None
-        };
+        let alone = queue.waiting.is_empty() && !self.crowded.load(Ordering::Relaxed);
+        let idle = if alone { self.try_writer() } else { None };
         match idle {
             Some(mut writer) => {
                 drop(queue);
@@ -68,9 +69,8 @@ impl Shared {
                     writer.settle(vec![(batch, waiter)]);
                 }
                 drop(writer);
-                if !unpoisoned(&self.queue).waiting.is_empty() {
-                    self.come.notify_one();
-                }
+                let company = !unpoisoned(&self.queue).waiting.is_empty();
+                self.crowded.store(company, Ordering::Relaxed);
             }
             None => {
                 queue.waiting.push_back((batch, waiter));
@@ -93,7 +93,10 @@ impl Shared {
             let Some(writer) = lock.as_mut() else { return };
             let group = self.take(writer.max_group());
             if !group.is_empty() {
+                let many = group.len() > 1;
                 writer.settle(group);
+                let company = many || !unpoisoned(&self.queue).waiting.is_empty();
+                self.crowded.store(company, Ordering::Relaxed);
                 continue;
             }
             if unpoisoned(&self.queue).stopping {
