@@ -4,6 +4,7 @@
 //! a failure prints the end of the logs of whoever is to blame.
 
 pub(crate) mod audit;
+pub(crate) mod canonical;
 pub(crate) mod genesis;
 pub(crate) mod home;
 pub(crate) mod http;
