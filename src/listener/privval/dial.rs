@@ -189,3 +189,6 @@ fn jittered(pause: Duration) -> Duration {
     let _none = getrandom::fill(&mut byte);
     pause.mul_f64(0.75 + f64::from(byte[0]) / 1024.0)
 }
+
+#[cfg(test)]
+mod tests;
