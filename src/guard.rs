@@ -41,8 +41,11 @@ impl Guard {
 
     /// Commits `batch`, which changes the row of `key` on `chain`, while holding that row, and takes over what the store then
     /// holds. No signature with the key is under way meanwhile.
+    ///
+    /// Once the row is held, the rest happens even if the caller is dropped (an operator's ^C): a row in memory that is older than
+    /// the store's would have requests refused that the store allows, until a restart.
     pub async fn change(
-        &self,
+        self: &Arc<Self>,
         store: &Arc<dyn Store>,
         key: &PublicKey,
         chain: &ChainId,
@@ -52,10 +55,15 @@ impl Guard {
             Some(slot) => Some(hold(&slot).await),
             None => None,
         };
-        let receipts = store::commit(store.as_ref(), batch).await;
-        self.refresh(store, key, chain).await?;
-        drop(held);
-        receipts
+        let (guard, store, key, chain) = (Arc::clone(self), Arc::clone(store), *key, chain.clone());
+        tokio::spawn(async move {
+            let receipts = store::commit(store.as_ref(), batch).await;
+            guard.refresh(&store, &key, &chain).await?;
+            drop(held);
+            receipts
+        })
+        .await
+        .unwrap_or_else(|_| Err(store::stopped()))
     }
 
     /// Takes over what the store holds of `key` on `chain`.

@@ -183,11 +183,13 @@ impl Admin {
             name: name.clone(),
             version,
         };
-        let mut changes = if known {
-            Vec::new()
+        // A key of ours that comes back from another store has signed there, on chains that nobody here knows of: it never begins
+        // fresh again, wherever it was made.
+        let mut changes = vec![if known {
+            Change::MarkExported { public_key }
         } else {
-            vec![Change::AddKey(key.clone())]
-        };
+            Change::AddKey(key.clone())
+        }];
         changes.extend(chains.iter().map(|chain| Change::Begin {
             public_key,
             chain: chain.id.clone(),

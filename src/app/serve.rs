@@ -87,7 +87,8 @@ async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
         .set_unauthenticated_links(config.unauthenticated_links());
 
     let mut tasks = JoinSet::new();
-    let links = daemon.links(&config.chains).await?;
+    // The checks speak for their chains for as long as they are held.
+    let (links, _chain_checks) = daemon.links(&config.chains).await?;
     let (chains, count) = (config.chains.len(), links.len());
     for link in links {
         tasks.spawn(link.run(shutdown.child_token()));
@@ -127,8 +128,8 @@ struct Served<'a> {
 
 impl Daemon {
     /// A link for every node of every chain that can be served. A chain that cannot is an alarm, and costs the others nothing.
-    async fn links(&self, chains: &[ChainConfig]) -> anyhow::Result<Vec<Link>> {
-        let mut served = Vec::new();
+    async fn links(&self, chains: &[ChainConfig]) -> anyhow::Result<(Vec<Link>, Vec<Check>)> {
+        let (mut served, mut checks) = (Vec::new(), Vec::new());
         for chain in chains {
             let check = self.readiness.check(
                 format!("chain/{}", chain.id),
@@ -147,6 +148,7 @@ impl Daemon {
                     check.fail(refused.to_string());
                 }
             }
+            checks.push(check);
         }
         let authorizer = Arc::new(Authorizer::new(served.iter().flat_map(grants)));
         let sign_metrics = Arc::new(self.metrics.sign(Proto::Privval));
@@ -156,7 +158,7 @@ impl Daemon {
                 links.push(self.link(chain, node, &authorizer, &sign_metrics)?);
             }
         }
-        Ok(links)
+        Ok((links, checks))
     }
 
     fn link(
@@ -206,7 +208,14 @@ impl Daemon {
 
     async fn key_of(&self, chain: &ChainConfig) -> Result<ConsensusKey, Refused> {
         self.parts.admin.bind(&parts::configured(chain)).await?;
-        let key = self.parts.keyring.find(&chain.key)?;
+        // The store knows it, or it could not have been bound: making it anew is no advice.
+        let key = self.parts.keyring.find(&chain.key).map_err(|_| {
+            let message = format!(
+                "{} is known, but its sealed file does not open; the log says why",
+                chain.key
+            );
+            Refusal::new(RefusalCode::KeyNotFound, message)
+        })?;
         match self.parts.guard.slot(&key.key.version.public_key, &chain.id) {
             Some(_) => Ok(key),
             None => Err(no_row(chain)),

@@ -268,3 +268,6 @@ fn verification_failed(error: &VerifyError) -> Refused {
     )
     .into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@
 )]
 
 mod demo;
+mod hostile;
 mod layers;
 mod nodes;
 mod support;

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sigward_hsm::identity::NodeIdentity;
 use sigward_policies::model::id::NodeName;
@@ -29,6 +29,9 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest pause between two attempts.
 const LAST_PAUSE: Duration = Duration::from_secs(1);
+/// A connection that stood this long was a good one: the next attempt is quick again. A node that takes connections only to drop
+/// them would otherwise be dialled, and written about in the log, ten times a second for ever.
+const STOOD: Duration = Duration::from_secs(3);
 
 /// One node of one chain.
 pub struct Link {
@@ -56,8 +59,23 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    /// Keeps the connection until `stop`.
+    /// Keeps the connection until `stop`. A fault of ours that panics costs this connection and no other, and not for long.
     pub async fn run(self, stop: CancellationToken) {
+        let link = Arc::new(self);
+        while let Err(fault) = tokio::spawn(Arc::clone(&link).keep(stop.clone())).await {
+            if !fault.is_panic() {
+                return;
+            }
+            tracing::error!(
+                alarm = true, chain = %link.signer.chain, node = %link.node,
+                "a fault of sigward ended this connection; it is dialled again"
+            );
+            link.check.fail("a fault of sigward ended the connection");
+            tokio::time::sleep(LAST_PAUSE).await;
+        }
+    }
+
+    async fn keep(self: Arc<Self>, stop: CancellationToken) {
         let mut pause = FIRST_PAUSE;
         let mut complained = false;
         while !stop.is_cancelled() {
@@ -69,8 +87,11 @@ impl Link {
             match dialled {
                 Ok(Ok(transport)) => {
                     complained = false;
-                    pause = FIRST_PAUSE;
+                    let began = Instant::now();
                     self.session(transport, &stop).await;
+                    if began.elapsed() >= STOOD {
+                        pause = FIRST_PAUSE;
+                    }
                 }
                 Ok(Err(error)) => self.complain(&mut complained, &error),
                 Err(_elapsed) => self.complain(&mut complained, &"no handshake within 5 s"),
@@ -168,3 +189,6 @@ fn jittered(pause: Duration) -> Duration {
     let _none = getrandom::fill(&mut byte);
     pause.mul_f64(0.75 + f64::from(byte[0]) / 1024.0)
 }
+
+#[cfg(test)]
+mod tests;

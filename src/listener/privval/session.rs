@@ -17,8 +17,9 @@ use crate::sign::ChainSigner;
 /// A node pings every 3.3 s (CometBFT `privval/signer_listener_endpoint.go`): after this much silence it is gone.
 pub const IDLE: Duration = Duration::from_secs(12);
 
-/// A node that does not take a reply for this long is gone.
-const WRITE: Duration = Duration::from_secs(5);
+/// A node that does not take a reply for this long is gone. Together with the deadline of a signature (4 s) it stays below the
+/// grace of a shutdown, so that a node that reads nothing cannot make SIGTERM end hard.
+const WRITE: Duration = Duration::from_secs(3);
 
 /// Why a session ended.
 #[derive(Debug, thiserror::Error)]
@@ -26,8 +27,8 @@ pub enum End {
     /// The node closed the connection.
     #[error("the node closed the connection")]
     Closed,
-    /// Nothing came for [`IDLE`].
-    #[error("the node was silent for {} s", IDLE.as_secs())]
+    /// No whole request came within [`IDLE`].
+    #[error("no request came within {} s", IDLE.as_secs())]
     Silent,
     /// The node does not read its replies.
     #[error("the node did not take a reply within {} s", WRITE.as_secs())]

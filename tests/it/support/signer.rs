@@ -76,10 +76,19 @@ impl Signer {
 
     /// Adds a chain and its nodes to `sigward.toml`.
     pub(crate) fn add_chain(&self, id: &str, key: &str, nodes: &[(&str, &Node)]) {
+        let nodes: Vec<_> = nodes
+            .iter()
+            .map(|(name, node)| ((*name).to_owned(), node.laddr().to_owned()))
+            .collect();
+        self.add_chain_at(id, key, &nodes);
+    }
+
+    /// Adds a chain and its nodes' addresses to `sigward.toml`.
+    pub(crate) fn add_chain_at(&self, id: &str, key: &str, nodes: &[(String, String)]) {
         self.configure(|config| {
             let nodes = nodes
                 .iter()
-                .map(|(name, node)| table(&[("name", name), ("address", node.laddr())]));
+                .map(|(name, address)| table(&[("name", name), ("address", address)]));
             let mut chain = Table::new();
             chain.insert("id".to_owned(), id.into());
             chain.insert("key".to_owned(), key.into());
@@ -199,6 +208,31 @@ impl Signer {
     pub(crate) fn ready(&self) -> (bool, String) {
         let response = http::get(self.http_port, "/readyz").expect("/readyz answers");
         (response.status == 200, response.body)
+    }
+
+    /// What `/readyz?verbose` says of the check called `name`: `ok` or `failing`.
+    pub(crate) fn check(&self, name: &str) -> String {
+        let response = http::get(self.http_port, "/readyz?verbose").expect("/readyz answers");
+        let report: Value = serde_json::from_str(&response.body).unwrap();
+        let checks = report["checks"].as_array().unwrap();
+        let check = checks.iter().find(|check| check["name"] == name);
+        let check = check.unwrap_or_else(|| panic!("no check {name} in {report}"));
+        check["status"].as_str().unwrap().to_owned()
+    }
+
+    /// Whether `/livez` says 200.
+    pub(crate) fn lives(&self) -> bool {
+        http::get(self.http_port, "/livez").is_ok_and(|response| response.status == 200)
+    }
+
+    /// Everything it has logged.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// The process, while it runs.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.as_ref().expect("sigward runs").id()
     }
 
     /// The end of its log, for failures.
