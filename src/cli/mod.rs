@@ -52,7 +52,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Write a configuration, a sealing key, a node identity and an empty guard
-    Init,
+    Init(init::Args),
     /// Sign: connect to the configured nodes and answer them until SIGTERM
     Serve,
     /// Make, bring in and list keys
@@ -77,6 +77,8 @@ enum Command {
 ///
 /// `cut` ends the process at once: on a second signal, or when a soft end takes too long.
 pub fn main(cut: fn()) -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    let _armed = crate::crash::arm();
     let cli = Cli::parse();
     let output = Output::new(cli.json);
     match run(cli, &output, cut) {
@@ -91,7 +93,7 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
         Ok(std::path::absolute(home)?)
     };
     match cli.command {
-        Command::Init => init::run(&home()?, output),
+        Command::Init(args) => init::run(&args, &home()?, output),
         Command::Serve => serve::run(&home()?, cut),
         Command::Keys(command) => keys::run(command, &home()?, output),
         Command::State(command) => state::run(command, &home()?, output),

@@ -10,7 +10,13 @@
     clippy::indexing_slicing
 )]
 
+mod cli;
+#[cfg(feature = "failpoints")]
+mod crashes;
 mod demo;
+mod docs;
+mod footprint;
 mod layers;
 mod nodes;
+mod rollback;
 mod support;

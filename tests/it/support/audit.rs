@@ -11,6 +11,7 @@ use super::signer::Signer;
 pub(crate) struct Record {
     pub(crate) sequence: u64,
     pub(crate) subject: String,
+    pub(crate) operation: String,
     pub(crate) key: String,
     pub(crate) chain: String,
     /// `height/round/step`; empty when the operation has none.
@@ -30,6 +31,7 @@ impl Record {
                 .as_u64()
                 .unwrap_or_else(|| panic!("no sequence in {line}")),
             subject: text("subject"),
+            operation: text("operation"),
             key: text("key"),
             chain: text("chain_id"),
             position: text("position"),
@@ -105,6 +107,7 @@ fn two_messages_for_one_position_are_found() {
     let record = |decision: &str, position: &str, request: &str, signature: &str| Record {
         sequence: 0,
         subject: "node:c/a".to_owned(),
+        operation: "sign.prevote".to_owned(),
         key: "k".to_owned(),
         chain: "c".to_owned(),
         position: position.to_owned(),

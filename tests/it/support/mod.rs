@@ -3,15 +3,20 @@
 //! *Invariants:* whatever was started is killed when its value is dropped, panics included; nothing listens or dials off loopback;
 //! a failure prints the end of the logs of whoever is to blame.
 
+pub(crate) mod admin;
 pub(crate) mod audit;
+pub(crate) mod fake_node;
 pub(crate) mod genesis;
 pub(crate) mod home;
 pub(crate) mod http;
+pub(crate) mod journal;
+pub(crate) mod keys;
 pub(crate) mod metrics;
 pub(crate) mod node;
 pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod random;
+pub(crate) mod scene;
 pub(crate) mod signer;
 pub(crate) mod turn;
 
