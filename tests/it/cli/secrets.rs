@@ -56,7 +56,7 @@ fn no_secret_is_in_any_output_log_metric_or_record() {
     said += &scene.signer.run(&["audit", "tail", "--lines", "0", "--json"]);
     said += &scene.signer.log();
     said += &std::fs::read_to_string(scene.signer.home().join("sigward.toml")).unwrap();
-    assert!(said.len() > 10_000 && said.contains("TRACE"), "there is something to look through");
+    assert!(said.len() > 5_000 && said.contains("serving") && said.contains("sigward_build"), "there is something to look through");
 
     for (name, secret) in [
         ("seed", &seed[..]),

@@ -213,7 +213,7 @@ fn a_command_does_the_same_with_a_daemon_and_without_one() {
     assert!(!scene.signer.home().join("admin.sock").exists(), "a clean end takes its socket along");
     let after = scene.signer.run(&["audit", "tail", "--lines", "0", "--json"]);
     assert!(after.starts_with(&tail), "the chain only grows");
-    assert!(after.contains("unix:"), "who did it: {after}");
+    assert!(after.contains("\"subject\":\"uid:"), "who did it: {after}");
     let last: Value = serde_json::from_str(scene.signer.run(&["audit", "tail", "-n", "1", "--json"]).trim()).unwrap();
     assert_eq!(
         keys_of(&last),

@@ -36,6 +36,7 @@ fn a_signer_that_dies_at_any_step_of_a_signature_signs_nothing_twice() {
     for (index, (point, fate)) in POINTS.iter().enumerate() {
         for skip in [index % 3, 4] {
             let lost = die(&mut scene, point, skip);
+            scene.start();
             judge(&mut scene, point, *fate, lost);
             if skip == 4 {
                 scene.signer.terminate();
@@ -84,7 +85,7 @@ fn begun() -> Scene {
     scene
 }
 
-/// Rising positions above everything asked so far, until the signer dies at `point`; then starts it again. The message lost.
+/// Rising positions above everything asked so far, until the signer dies at `point`: the message that was lost.
 fn die(scene: &mut Scene, point: &str, skip: usize) -> Ask {
     let command = armed(scene.signer.command(&["serve"]), point, skip);
     if let Err(refused) = scene.try_start_command(command) {
@@ -100,7 +101,6 @@ fn die(scene: &mut Scene, point: &str, skip: usize) -> Ask {
         .unwrap_or_else(|| panic!("{point} is not passed once for each signature"));
     let status = poll(Duration::from_secs(10), || scene.signer.ended()).expect("the signer has died");
     assert_aborted(status, point, &scene.log());
-    scene.start();
     lost
 }
 

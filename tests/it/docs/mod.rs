@@ -12,14 +12,14 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every page, build folders left out.
+/// Every page, build folders and other projects' vectors left out.
 fn pages() -> Vec<PathBuf> {
     fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
             if path.is_dir() {
-                if !matches!(name, "target" | "corpus" | "node_modules") && !name.starts_with('.') {
+                if !matches!(name, "target" | "corpus" | "vectors") && !name.starts_with('.') {
                     collect(&path, into);
                 }
             } else if name.ends_with(".md") {

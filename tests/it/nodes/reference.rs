@@ -26,7 +26,7 @@ fn v0_38_makes_blocks_with_the_signer_of_its_own_makers() {
     node.start();
     node.wait_for_height(10, RECOVERY);
     assert_eq!(node.extensions_from(), 1);
-    assert!(node.commit_signature(5).is_some());
+    assert!(node.commit(5).is_some());
 
     // Without its signer it stands still.
     signer.kill();
@@ -44,7 +44,7 @@ fn v1_0_makes_blocks_with_its_own_key() {
     node.start();
     node.wait_for_height(10, RECOVERY);
     assert_eq!(node.extensions_from(), 1);
-    assert!(node.commit_signature(5).is_some());
+    assert!(node.commit(5).is_some());
 }
 
 fn node_with_its_own_key(home: &Home, version: Version) -> (Node, Chain) {

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use base64::prelude::{BASE64_STANDARD, Engine as _};
 use sha2::{Digest, Sha256};
 
 use crate::support::audit::{Record, assert_no_double_sign};
+use crate::support::canonical;
 use crate::support::genesis::{Chain, Extensions, Version};
 use crate::support::home::Home;
 use crate::support::metrics::NODE_CONNECTED;
@@ -66,27 +66,21 @@ impl Stage {
         records
     }
 
-    /// What the node put into its blocks is what the audit chain says we released: nothing was signed past it.
+    /// What the node put into its blocks is what the audit chain says we signed: nothing was signed past it.
     fn assert_commits_are_in(&self, records: &[Record], height: u64) {
-        let released: HashSet<(&str, &str)> = records
+        let signed: HashSet<(&str, &str)> = records
             .iter()
             .filter(|record| record.released())
-            .map(|record| {
-                (
-                    record.position.rsplit_once('/').unwrap().0,
-                    &*record.signature_digest,
-                )
-            })
+            .map(|record| (&*record.position, &*record.request_digest))
             .collect();
         for height in 1..height {
-            let (signature, round) = self
-                .node
-                .commit_signature(height)
-                .expect("the node has this commit");
-            let digest = hex::encode(Sha256::digest(BASE64_STANDARD.decode(signature).unwrap()));
-            let position = format!("{height}/{round}");
+            let commit = self.node.commit(height).expect("the node has this commit");
+            let sign_bytes =
+                canonical::precommit(&commit, &self.chain.id).expect("a commit by one validator");
+            let digest = hex::encode(Sha256::digest(sign_bytes));
+            let position = format!("{height}/{}/precommit", commit["round"]);
             assert!(
-                released.contains(&(&*position, &*digest)),
+                signed.contains(&(&*position, &*digest)),
                 "the commit of {position} is not in the audit chain"
             );
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::assert_explained;
 use crate::support::fake_node::{Answer, Ask, FakeNode};
+use crate::support::http;
 use crate::support::keys::restart_dialling;
 use crate::support::scene::Scene;
 
@@ -58,8 +59,15 @@ fn a_key_that_is_open_to_others_stops_its_chain_and_no_other() {
     assert!(node.accept_unless(std::time::Duration::from_secs(20), || false));
     assert!(matches!(node.ask(Ask::prevote(1, 1)), Answer::Signed(_)), "the other chain signs");
     assert!(!scene.node.accept_unless(std::time::Duration::from_millis(500), || false));
-    let (_, said) = scene.signer.ready();
-    assert!(said.contains("it-fake-1"), "/readyz names the chain: {said}");
+    let said = http::get(scene.signer.http_port(), "/readyz?verbose").unwrap().body;
+    let checks: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let check = |name: &str| {
+        let found = checks["checks"].as_array().unwrap().iter().find(|check| check["name"] == name);
+        found.unwrap_or_else(|| panic!("{name} in {said}")).clone()
+    };
+    assert_eq!(check("chain/it-fake-1")["status"], "failing", "{said}");
+    assert!(check("chain/it-fake-1")["reason"].as_str().unwrap().contains("key_not_found"), "why: {said}");
+    assert_eq!(check("chain/other-1")["status"], "ok", "{said}");
     let log = scene.signer.log();
     assert!(log.contains("file_permissions") && log.contains("alarm=true"), "{log}");
 }

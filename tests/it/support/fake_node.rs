@@ -16,12 +16,12 @@ use sigward_proto::cometbft::{
 /// An answer takes a few milliseconds; sigward gives up by itself after 4 s.
 const ANSWER: Duration = Duration::from_secs(8);
 
-/// What a position is for, as `audit tail` numbers it.
+/// What a position is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) enum Step {
-    Proposal = 1,
-    Prevote = 2,
-    Precommit = 3,
+    Proposal,
+    Prevote,
+    Precommit,
 }
 
 /// A message to be signed. Two that differ in `block` only are in conflict.
@@ -53,13 +53,19 @@ impl Ask {
 
     /// As `audit tail` writes it.
     pub(crate) fn position(&self) -> String {
-        format!("{}/{}/{}", self.height, self.round, self.step as u8)
+        let step = match self.step {
+            Step::Proposal => "proposal",
+            Step::Prevote => "prevote",
+            Step::Precommit => "precommit",
+        };
+        format!("{}/{}/{step}", self.height, self.round)
     }
 }
 
 /// What came back.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Answer {
+    /// The signature; of a precommit, its extension's behind it.
     Signed(Vec<u8>),
     Refused {
         code: i32,
@@ -151,7 +157,10 @@ impl FakeNode {
         };
         let (error, signature) = match answer {
             Err(_broken) => return Answer::Lost,
-            Ok(Sum::SignedVoteResponse(reply)) => (reply.error, reply.vote.map(|vote| vote.signature)),
+            Ok(Sum::SignedVoteResponse(reply)) => {
+                let both = |vote: Vote| [vote.signature, vote.extension_signature].concat();
+                (reply.error, reply.vote.map(both))
+            }
             Ok(Sum::SignedProposalResponse(reply)) => {
                 (reply.error, reply.proposal.map(|proposal| proposal.signature))
             }

@@ -66,7 +66,10 @@ impl Journal {
                 ask.position()
             );
         }
-        if let Some((ask, signature)) = released.last() {
+        // Where the last message asked for was lost, it may be what the watermark stands at.
+        if let (Some((ask, signature)), Some((last, _))) = (released.last(), self.asked.last())
+            && ask == last
+        {
             assert_eq!(node.ask(*ask), Answer::Signed(signature.to_vec()), "the same message again");
         }
         for (ask, signature) in &released {
@@ -95,7 +98,7 @@ impl Journal {
             let digest = hex::encode(Sha256::digest(signature));
             let found = by_position
                 .get(&*position)
-                .is_some_and(|records| records.iter().all(|record| record.signature_digest == digest));
+                .is_some_and(|records| records.iter().any(|record| record.signature_digest == digest));
             assert!(found, "the signature for {position} on {chain} is not in the audit chain");
         }
     }

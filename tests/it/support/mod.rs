@@ -5,6 +5,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod audit;
+pub(crate) mod canonical;
 pub(crate) mod fake_node;
 pub(crate) mod genesis;
 pub(crate) mod home;

@@ -210,15 +210,14 @@ impl Node {
         })
     }
 
-    /// The base64 signature in the commit of `height`, and the round it was signed in.
-    pub(crate) fn commit_signature(&self, height: u64) -> Option<(String, u64)> {
-        let answer = http::rpc(self.rpc_port, &format!("/commit?height={height}"))?;
-        let commit = &answer["signed_header"]["commit"];
-        let signature = commit["signatures"][0]["signature"].as_str()?.to_owned();
-        Some((signature, commit["round"].as_u64()?))
+    /// The commit of the block at `height`, as the RPC tells it.
+    pub(crate) fn commit(&self, height: u64) -> Option<Value> {
+        let mut answer = http::rpc(self.rpc_port, &format!("/commit?height={height}"))?;
+        Some(answer["signed_header"]["commit"].take())
+            .filter(|commit| commit["signatures"][0]["signature"].is_string())
     }
 
-    /// The app hash and the id of the block at `height`, to compare two nodes.
+    /// The id of the block at `height`, to compare two nodes.
     pub(crate) fn block_id(&self, height: u64) -> Option<Value> {
         Some(http::rpc(self.rpc_port, &format!("/block?height={height}"))?["block_id"].take())
     }
