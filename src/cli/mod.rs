@@ -16,6 +16,7 @@ mod state;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::config::find_home;
@@ -81,7 +82,12 @@ pub fn main(cut: fn()) -> ExitCode {
     let _armed = crate::crash::arm();
     let cli = Cli::parse();
     let output = Output::new(cli.json);
-    match run(cli, &output, cut) {
+    let outcome = run(cli, &output, cut).and_then(|()| {
+        output
+            .finish()
+            .context("the output could not be written; what was asked is done")
+    });
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::report(&error, &output),
     }
@@ -100,6 +106,9 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
         Command::Audit(command) => audit::run(command, &home()?, output),
         Command::Config(command) => config::run(&command, home, output),
         Command::Demo(args) => demo::run(&args, cli.json),
-        Command::Completions(args) => completions::run::<Cli>(&args),
+        Command::Completions(args) => {
+            completions::run::<Cli>(&args, output);
+            Ok(())
+        }
     }
 }
