@@ -86,7 +86,8 @@ async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
         .set_unauthenticated_links(config.unauthenticated_links());
 
     let mut tasks = JoinSet::new();
-    let links = daemon.links(&config.chains).await?;
+    // A check that is dropped fails: those of the chains live as long as what they tell of.
+    let (links, _chain_checks) = daemon.links(&config.chains).await?;
     let (chains, count) = (config.chains.len(), links.len());
     for link in links {
         tasks.spawn(link.run(shutdown.child_token()));
@@ -126,8 +127,9 @@ struct Served<'a> {
 
 impl Daemon {
     /// A link for every node of every chain that can be served. A chain that cannot is an alarm, and costs the others nothing.
-    async fn links(&self, chains: &[ChainConfig]) -> anyhow::Result<Vec<Link>> {
+    async fn links(&self, chains: &[ChainConfig]) -> anyhow::Result<(Vec<Link>, Vec<Check>)> {
         let mut served = Vec::new();
+        let mut checks = Vec::new();
         for chain in chains {
             let check = self.readiness.check(
                 format!("chain/{}", chain.id),
@@ -146,6 +148,7 @@ impl Daemon {
                     check.fail(refused.to_string());
                 }
             }
+            checks.push(check);
         }
         let authorizer = Arc::new(Authorizer::new(served.iter().flat_map(grants)));
         let sign_metrics = Arc::new(self.metrics.sign(Proto::Privval));
@@ -155,7 +158,7 @@ impl Daemon {
                 links.push(self.link(chain, node, &authorizer, &sign_metrics)?);
             }
         }
-        Ok(links)
+        Ok((links, checks))
     }
 
     fn link(
