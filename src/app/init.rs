@@ -47,9 +47,7 @@ pub fn init(home: &Path, durability: Durability) -> anyhow::Result<Made> {
     private_folder(home)?;
     let text = match durability {
         Durability::Demanded => config::DEFAULT.to_owned(),
-        Durability::Volatile => {
-            config::DEFAULT.replace("#allow_volatile = false", "allow_volatile = true")
-        }
+        Durability::Volatile => config::DEFAULT.replace("#allow_volatile = false", "allow_volatile = true"),
     };
     let config = config::parse(&text, home)?;
     private_folder(&config.keys.dir)?;

@@ -46,10 +46,23 @@ fn serving_128_chains_takes_little_memory() {
     let status = std::fs::read_to_string(format!("/proc/{}/status", signer.pid())).unwrap();
     let resident: u64 = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse().ok())
+        .find_map(|line| {
+            line.strip_prefix("VmRSS:")?
+                .trim()
+                .strip_suffix(" kB")?
+                .trim()
+                .parse()
+                .ok()
+        })
         .unwrap();
-    println!("resident memory with {CHAINS} chains: {:.1} MB", resident as f64 / 1024.0);
+    println!(
+        "resident memory with {CHAINS} chains: {:.1} MB",
+        resident as f64 / 1024.0
+    );
     assert!(resident <= LIMIT_KB, "{resident} kB");
-    assert_eq!(signer.json(&["state", "show", "--json"]).as_array().map(Vec::len), Some(CHAINS));
+    assert_eq!(
+        signer.json(&["state", "show", "--json"]).as_array().map(Vec::len),
+        Some(CHAINS)
+    );
     signer.terminate();
 }

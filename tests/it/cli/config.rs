@@ -19,12 +19,19 @@ fn every_bad_configuration_is_refused_in_one_sentence_and_a_line_of_what_to_do()
         assert!(said.starts_with("sigward: config_invalid: "), "{name}: {said}");
         assert!(said.contains("sigward.toml"), "{name}: the file is named: {said}");
         let advice = said.lines().nth(1).unwrap_or_default();
-        assert!(advice.starts_with("  ") && advice.trim().len() > 10, "{name}: {said}");
+        assert!(
+            advice.starts_with("  ") && advice.trim().len() > 10,
+            "{name}: {said}"
+        );
         assert!(said.lines().count() <= 3, "{name}: {said}");
         let json = fails(&signer, 1, &["config", "check", "--json"]);
-        serde_json::from_str::<serde_json::Value>(&json).unwrap_or_else(|error| panic!("{name}: {error}: {json}"));
+        serde_json::from_str::<serde_json::Value>(&json)
+            .unwrap_or_else(|error| panic!("{name}: {error}: {json}"));
         // The daemon and the acts read it with the same eyes.
-        assert!(fails(&signer, 1, &["keys", "list"]).starts_with("sigward: config_invalid: "), "{name}");
+        assert!(
+            fails(&signer, 1, &["keys", "list"]).starts_with("sigward: config_invalid: "),
+            "{name}"
+        );
     }
     let said = fails(&signer, 1, &["serve"]);
     assert!(said.starts_with("sigward: config_invalid: "), "{said}");
@@ -52,7 +59,11 @@ fn the_printed_default_is_what_init_writes_and_means_what_it_says() {
         .collect();
     std::fs::write(&file, whole.join("\n")).unwrap();
     let checked = signer.json(&["config", "check", "--json"]);
-    assert_eq!((&checked["chains"], &checked["nodes"]), (&1.into(), &1.into()), "{checked}");
+    assert_eq!(
+        (&checked["chains"], &checked["nodes"]),
+        (&1.into(), &1.into()),
+        "{checked}"
+    );
     let json = signer.json(&["config", "print-default", "--json"]);
     assert_eq!(json["config"].as_str().unwrap().trim_end(), printed.trim_end());
 }

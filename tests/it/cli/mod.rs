@@ -18,7 +18,10 @@ fn fails(signer: &Signer, code: i32, arguments: &[&str]) -> String {
     let output = signer.attempt(arguments);
     let said = text(&output);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
-    assert!(output.stdout.is_empty(), "{arguments:?}: errors go to standard error: {said}");
+    assert!(
+        output.stdout.is_empty(),
+        "{arguments:?}: errors go to standard error: {said}"
+    );
     assert!(!said.contains("panicked"), "{said}");
     String::from_utf8(output.stderr).unwrap()
 }
@@ -26,11 +29,17 @@ fn fails(signer: &Signer, code: i32, arguments: &[&str]) -> String {
 /// A command that a rule must refuse with `refusal`: exit code 3, as text and as JSON.
 fn refused(signer: &Signer, refusal: &str, arguments: &[&str]) {
     let said = fails(signer, 3, arguments);
-    assert!(said.starts_with(&format!("sigward: {refusal}: ")), "{arguments:?}: {said}");
+    assert!(
+        said.starts_with(&format!("sigward: {refusal}: ")),
+        "{arguments:?}: {said}"
+    );
     let said = fails(signer, 3, &[arguments, &["--json"]].concat());
     let value: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error} in {said}"));
     let error = value["error"].as_str().unwrap();
-    assert!(error.starts_with(&format!("{refusal}: ")), "{arguments:?}: {said}");
+    assert!(
+        error.starts_with(&format!("{refusal}: ")),
+        "{arguments:?}: {said}"
+    );
 }
 
 fn text(output: &Output) -> String {

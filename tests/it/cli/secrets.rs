@@ -20,14 +20,35 @@ fn no_secret_is_in_any_output_log_metric_or_record() {
     let key = KeyFile::of_seed(seed);
     let file = key.write(&home.path("key.json"));
     let mut said = String::new();
-    let import = ["keys", "import", KEY, "--file", &file, "--chain", CHAIN, "--above", "3"];
+    let import = [
+        "keys", "import", KEY, "--file", &file, "--chain", CHAIN, "--above", "3",
+    ];
     for words in [
         &import[..],
         &import,
-        &["keys", "import", "again", "--file", &file, "--chain", CHAIN, "--never-signed"],
+        &[
+            "keys",
+            "import",
+            "again",
+            "--file",
+            &file,
+            "--chain",
+            CHAIN,
+            "--never-signed",
+        ],
         // A key file where something else belongs: what does not parse is not repeated.
         &["state", "import", "--key", KEY, "--chain", CHAIN, "--file", &file],
-        &["keys", "import", "x", "--file", &broken(&home, &file), "--chain", CHAIN, "--above", "3"],
+        &[
+            "keys",
+            "import",
+            "x",
+            "--file",
+            &broken(&home, &file),
+            "--chain",
+            CHAIN,
+            "--above",
+            "3",
+        ],
         &["keys", "create", "made", "--json"],
         &["keys", "list"],
         &["keys", "show", KEY, "--json"],
@@ -37,14 +58,26 @@ fn no_secret_is_in_any_output_log_metric_or_record() {
     let mut scene = Scene::with(home, signer);
     scene.signer.configure(|config| {
         let log = config.entry("log").or_insert_with(|| toml::Table::new().into());
-        log.as_table_mut().unwrap().insert("level".to_owned(), "trace".into());
+        log.as_table_mut()
+            .unwrap()
+            .insert("level".to_owned(), "trace".into());
     });
     scene.start();
     scene.sign(4..=6);
     scene.ask(Ask::prevote(5, 2));
     for words in [
         &["keys", "create", "online"][..],
-        &["keys", "import", "again", "--file", &file, "--chain", CHAIN, "--never-signed", "--json"],
+        &[
+            "keys",
+            "import",
+            "again",
+            "--file",
+            &file,
+            "--chain",
+            CHAIN,
+            "--never-signed",
+            "--json",
+        ],
         &["state", "show", "--json"],
     ] {
         said += &text(&scene.signer.attempt(words));
@@ -56,7 +89,10 @@ fn no_secret_is_in_any_output_log_metric_or_record() {
     said += &scene.signer.run(&["audit", "tail", "--lines", "0", "--json"]);
     said += &scene.signer.log();
     said += &std::fs::read_to_string(scene.signer.home().join("sigward.toml")).unwrap();
-    assert!(said.len() > 5_000 && said.contains("serving") && said.contains("sigward_build"), "there is something to look through");
+    assert!(
+        said.len() > 5_000 && said.contains("serving") && said.contains("sigward_build"),
+        "there is something to look through"
+    );
 
     for (name, secret) in [
         ("seed", &seed[..]),
@@ -73,7 +109,10 @@ fn no_secret_is_in_any_output_log_metric_or_record() {
             format!("{secret:?}").trim_matches(['[', ']']).to_owned(),
         ] {
             assert!(!said.contains(&spelling), "the {name} is in the outputs");
-            assert!(!said.to_lowercase().contains(&spelling.to_lowercase()), "the {name} is in the outputs");
+            assert!(
+                !said.to_lowercase().contains(&spelling.to_lowercase()),
+                "the {name} is in the outputs"
+            );
         }
     }
     // Nor does any file of the home hold the seed in the clear.
@@ -81,7 +120,11 @@ fn no_secret_is_in_any_output_log_metric_or_record() {
     for entry in files.into_iter().flatten() {
         let path = entry.unwrap().path();
         let bytes = std::fs::read(&path).unwrap();
-        assert!(!bytes.windows(32).any(|window| window == seed), "the seed is in {}", path.display());
+        assert!(
+            !bytes.windows(32).any(|window| window == seed),
+            "the seed is in {}",
+            path.display()
+        );
     }
 }
 
@@ -89,7 +132,11 @@ fn no_secret_is_in_any_output_log_metric_or_record() {
 fn broken(home: &Home, file: &str) -> String {
     let text = std::fs::read_to_string(file).unwrap();
     let path = home.path("broken.json");
-    std::fs::write(&path, text.replace("tendermint/PrivKeyEd25519\",", "tendermint/PrivKeyEd25519\"")).unwrap();
+    std::fs::write(
+        &path,
+        text.replace("tendermint/PrivKeyEd25519\",", "tendermint/PrivKeyEd25519\""),
+    )
+    .unwrap();
     let path = path.to_str().unwrap().to_owned();
     std::fs::write(&path, text.replacen("\"value\"", "\"val\"", 3)).unwrap();
     path

@@ -26,7 +26,12 @@ fn health_and_reflection_tell_of_every_service() {
     admin::block_on(async {
         let channel = admin::connect(&socket).await;
         let mut health = HealthClient::new(channel.clone());
-        for service in ["", "sigward.v1.KeyService", "sigward.v1.StateService", "sigward.v1.AuditService"] {
+        for service in [
+            "",
+            "sigward.v1.KeyService",
+            "sigward.v1.StateService",
+            "sigward.v1.AuditService",
+        ] {
             let request = HealthCheckRequest {
                 service: service.to_owned(),
             };
@@ -38,10 +43,12 @@ fn health_and_reflection_tell_of_every_service() {
         };
         assert_eq!(health.check(unknown).await.unwrap_err().code(), Code::NotFound);
 
-        let ask = |question| tokio_stream::once(ServerReflectionRequest {
-            host: String::new(),
-            message_request: Some(question),
-        });
+        let ask = |question| {
+            tokio_stream::once(ServerReflectionRequest {
+                host: String::new(),
+                message_request: Some(question),
+            })
+        };
         let mut reflection = ServerReflectionClient::new(channel.clone());
         let mut replies = reflection
             .server_reflection_info(ask(MessageRequest::ListServices(String::new())))
@@ -54,11 +61,18 @@ fn health_and_reflection_tell_of_every_service() {
             panic!("a list of services");
         };
         let names: Vec<&str> = list.service.iter().map(|service| &*service.name).collect();
-        for service in ["sigward.v1.KeyService", "sigward.v1.StateService", "sigward.v1.AuditService", "grpc.health.v1.Health"] {
+        for service in [
+            "sigward.v1.KeyService",
+            "sigward.v1.StateService",
+            "sigward.v1.AuditService",
+            "grpc.health.v1.Health",
+        ] {
             assert!(names.contains(&service), "{service} in {names:?}");
         }
         let mut replies = reflection
-            .server_reflection_info(ask(MessageRequest::FileContainingSymbol("sigward.v1.KeyService.Import".to_owned())))
+            .server_reflection_info(ask(MessageRequest::FileContainingSymbol(
+                "sigward.v1.KeyService.Import".to_owned(),
+            )))
             .await
             .unwrap()
             .into_inner();
@@ -69,11 +83,16 @@ fn health_and_reflection_tell_of_every_service() {
 
         // A refusal is a status with a stable code first in its message.
         let mut keys = KeyServiceClient::new(channel);
-        let get = GetKeyRequest { name: "nobody".to_owned() };
+        let get = GetKeyRequest {
+            name: "nobody".to_owned(),
+        };
         let status = keys.get(get).await.unwrap_err();
         assert_eq!(status.code(), Code::NotFound);
         assert!(status.message().starts_with("key_not_found: "), "{status}");
-        let create = CreateKeyRequest { name: KEY.to_owned(), algorithm: "ed25519".to_owned() };
+        let create = CreateKeyRequest {
+            name: KEY.to_owned(),
+            algorithm: "ed25519".to_owned(),
+        };
         assert_eq!(keys.create(create).await.unwrap_err().code(), Code::AlreadyExists);
     });
 }
@@ -85,18 +104,21 @@ fn the_admin_socket_is_the_owners_and_survives_nonsense() {
     let socket = scene.signer.home().join("admin.sock");
     let waited = crate::support::poll(Duration::from_secs(10), || socket.exists().then_some(()));
     assert!(waited.is_some());
-    assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
-    let garbage: Vec<Box<dyn Fn(&mut UnixStream)>> = vec![
-        Box::new(|stream| drop(stream.write_all(&[0xff; 4096]))),
-        Box::new(|stream| drop(stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"))),
-        Box::new(|stream| drop(stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\x00\x00"))),
-        Box::new(|_stream| ()),
+    assert_eq!(
+        std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let garbage: [&[u8]; 4] = [
+        &[0xff; 4096],
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\x00\x00",
+        b"",
     ];
     let mut half_open = Vec::new();
-    for send in &garbage {
+    for bytes in garbage {
         let mut stream = UnixStream::connect(&socket).unwrap();
         stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-        send(&mut stream);
+        let _refused = stream.write_all(bytes);
         let mut answer = [0; 1024];
         let _whatever = stream.read(&mut answer);
         half_open.push(stream);
@@ -104,9 +126,20 @@ fn the_admin_socket_is_the_owners_and_survives_nonsense() {
     scene.sign(1..=3);
     admin::block_on(async {
         let mut keys = KeyServiceClient::new(admin::connect(&socket).await);
-        let huge = CreateKeyRequest { name: "x".repeat(1 << 20), algorithm: "ed25519".to_owned() };
+        let huge = CreateKeyRequest {
+            name: "x".repeat(1 << 20),
+            algorithm: "ed25519".to_owned(),
+        };
         assert!(keys.create(huge).await.is_err());
-        assert_eq!(keys.list(ListKeysRequest {}).await.unwrap().into_inner().keys.len(), 1);
+        assert_eq!(
+            keys.list(ListKeysRequest {})
+                .await
+                .unwrap()
+                .into_inner()
+                .keys
+                .len(),
+            1
+        );
     });
     // Half-open clients do not hold up the end.
     scene.signer.terminate();

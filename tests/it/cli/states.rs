@@ -50,7 +50,10 @@ fn a_state_leaves_with_its_key_file_and_comes_back_only_newer() {
             "step",
         ]
     );
-    assert_eq!((&state["kind"], &state["height"], &state["step"]), (&json!("signed"), &json!(5), &json!(2)));
+    assert_eq!(
+        (&state["kind"], &state["height"], &state["step"]),
+        (&json!("signed"), &json!(5), &json!(2))
+    );
 
     // Out: an existing file is never overwritten, and costs the key nothing.
     let out = home_path(&scene, "state.json");
@@ -62,9 +65,15 @@ fn a_state_leaves_with_its_key_file_and_comes_back_only_newer() {
     std::fs::remove_file(&out).unwrap();
     scene.signer.run(&export);
     assert_eq!(only_state(&scene.signer)["kind"], "exported");
-    assert_eq!(scene.signer.json(&["keys", "show", KEY, "--json"])["exported"], true);
+    assert_eq!(
+        scene.signer.json(&["keys", "show", KEY, "--json"])["exported"],
+        true
+    );
     let file: Value = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
-    assert_eq!(keys_of(&file), ["height", "round", "signature", "signbytes", "step"]);
+    assert_eq!(
+        keys_of(&file),
+        ["height", "round", "signature", "signbytes", "step"]
+    );
     assert_eq!(file["height"], "5");
     let message = scene.start_and_wait(std::time::Duration::from_secs(10));
     if let Ok(true) = message {
@@ -79,17 +88,31 @@ fn a_state_leaves_with_its_key_file_and_comes_back_only_newer() {
     assert_eq!((&state["kind"], &state["height"]), (&json!("signed"), &json!(5)));
     other.start();
     let stored = other.node.ask(Ask::prevote(5, 1));
-    assert_eq!(stored.signature(), scene.node_signature(5), "the same message, the same signature");
-    assert_eq!(other.node.ask(Ask::prevote(5, 2)).refusal(), "double_sign_conflict");
+    assert_eq!(
+        stored.signature(),
+        scene.node_signature(5),
+        "the same message, the same signature"
+    );
+    assert_eq!(
+        other.node.ask(Ask::prevote(5, 2)).refusal(),
+        "double_sign_conflict"
+    );
     other.sign(6..=9);
     other.signer.terminate();
     let newer = home_path(&other, "newer.json");
-    other.signer.run(&["state", "export", "--key", KEY, "--chain", CHAIN, "--file", &newer]);
+    other.signer.run(&[
+        "state", "export", "--key", KEY, "--chain", CHAIN, "--file", &newer,
+    ]);
 
     // And back: the state it left with does not do.
-    let back = |file: &str| ["state", "import", "--key", KEY, "--chain", CHAIN, "--file", file].map(str::to_owned);
+    let back =
+        |file: &str| ["state", "import", "--key", KEY, "--chain", CHAIN, "--file", file].map(str::to_owned);
     let words = back(&out);
-    refused(&scene.signer, "state_conflict", &words.each_ref().map(String::as_str));
+    refused(
+        &scene.signer,
+        "state_conflict",
+        &words.each_ref().map(String::as_str),
+    );
     let words = back(&newer);
     scene.signer.run(&words.each_ref().map(String::as_str));
     let mut scene = scene.forget();
@@ -105,14 +128,19 @@ fn a_state_that_does_not_prove_itself_is_refused() {
     scene.sign(1..=5);
     scene.signer.terminate();
     let out = home_path(&scene, "state.json");
-    scene.signer.run(&["state", "export", "--key", KEY, "--chain", CHAIN, "--file", &out]);
+    scene
+        .signer
+        .run(&["state", "export", "--key", KEY, "--chain", CHAIN, "--file", &out]);
 
     let home = Home::new();
     let signer = Signer::init(&home);
     let own = KeyFile::of_seed(SEED).write(&home.path("own.json"));
     let foreign = KeyFile::of_seed([8; 32]).write(&home.path("foreign.json"));
     let import = |file: &str, chain: &str, state: &str| {
-        ["keys", "import", "k", "--file", file, "--chain", chain, "--state", state].map(str::to_owned)
+        [
+            "keys", "import", "k", "--file", file, "--chain", chain, "--state", state,
+        ]
+        .map(str::to_owned)
     };
     let no = |code: &str, words: [String; 9]| refused(&signer, code, &words.each_ref().map(String::as_str));
     no("foreign_state_file", import(&foreign, CHAIN, &out));
@@ -145,7 +173,11 @@ fn a_state_that_does_not_prove_itself_is_refused() {
         std::fs::write(&spoilt, text).unwrap();
         no("invalid_state_file", import(&own, CHAIN, &spoilt));
     }
-    assert_eq!(signer.json(&["keys", "list", "--json"]), json!([]), "no key without its past");
+    assert_eq!(
+        signer.json(&["keys", "list", "--json"]),
+        json!([]),
+        "no key without its past"
+    );
     let words = import(&own, CHAIN, &out);
     signer.run(&words.each_ref().map(String::as_str));
 }
@@ -159,19 +191,50 @@ fn an_imported_key_signs_on_no_chain_without_a_beginning_there() {
         chain[0].as_table_mut().unwrap()["id"] = "another-1".into();
     });
     let said = restart_dialling(&mut scene).unwrap_err();
-    assert!(said.contains("sharing_refused") || said.contains("beginning_required"), "{said}");
+    assert!(
+        said.contains("sharing_refused") || said.contains("beginning_required"),
+        "{said}"
+    );
     refused(
         &scene.signer,
         "sharing_refused",
-        &["state", "init", "--key", KEY, "--chain", "another-1", "--above", "5"],
+        &[
+            "state",
+            "init",
+            "--key",
+            KEY,
+            "--chain",
+            "another-1",
+            "--above",
+            "5",
+        ],
     );
     refused(
         &scene.signer,
         "already_bound",
         &["state", "init", "--key", KEY, "--chain", CHAIN, "--never-signed"],
     );
-    refused(&scene.signer, "key_not_found", &["state", "init", "--key", "nobody", "--chain", CHAIN, "--above", "5"]);
-    refused(&scene.signer, "no_sign_state", &["state", "allow", "--key", KEY, "--chain", "another-1", "--until", "9"]);
+    refused(
+        &scene.signer,
+        "key_not_found",
+        &[
+            "state", "init", "--key", "nobody", "--chain", CHAIN, "--above", "5",
+        ],
+    );
+    refused(
+        &scene.signer,
+        "no_sign_state",
+        &[
+            "state",
+            "allow",
+            "--key",
+            KEY,
+            "--chain",
+            "another-1",
+            "--until",
+            "9",
+        ],
+    );
 }
 
 /// The same questions and acts over the admin socket and without it, answered alike.
@@ -195,7 +258,9 @@ fn a_command_does_the_same_with_a_daemon_and_without_one() {
 
     // Far beyond what is plausible, until an operator says that the chain really is there; at once, without a restart.
     assert_eq!(scene.ask(Ask::prevote(5_000_000, 1)).refusal(), "height_jump");
-    let allow = ["state", "allow", "--key", KEY, "--chain", CHAIN, "--until", "5000000", "--json"];
+    let allow = [
+        "state", "allow", "--key", KEY, "--chain", CHAIN, "--until", "5000000", "--json",
+    ];
     assert_eq!(scene.signer.json(&allow)["allow_until"], 5_000_000);
     assert_eq!(scene.ask(Ask::prevote(5_000_001, 1)).refusal(), "height_jump");
     assert!(matches!(scene.ask(Ask::prevote(5_000_000, 1)), Answer::Signed(_)));
@@ -204,17 +269,27 @@ fn a_command_does_the_same_with_a_daemon_and_without_one() {
     scene.signer.create_key("second");
     refused(&scene.signer, "key_exists", &["keys", "create", "second"]);
     let out = home_path(&scene, "out.json");
-    scene.signer.run(&["state", "export", "--key", KEY, "--chain", CHAIN, "--file", &out]);
-    assert_eq!(scene.ask(Ask::prevote(5_000_001, 1)).refusal(), "key_stopped", "in force at once");
+    scene
+        .signer
+        .run(&["state", "export", "--key", KEY, "--chain", CHAIN, "--file", &out]);
+    assert_eq!(
+        scene.ask(Ask::prevote(5_000_001, 1)).refusal(),
+        "key_stopped",
+        "in force at once"
+    );
     let tail = scene.signer.run(&["audit", "tail", "--lines", "0", "--json"]);
     let over_socket = scene.signer.json(&["audit", "verify", "--json"]);
     assert_eq!(over_socket["first_broken"], Value::Null);
     scene.signer.terminate();
-    assert!(!scene.signer.home().join("admin.sock").exists(), "a clean end takes its socket along");
+    assert!(
+        !scene.signer.home().join("admin.sock").exists(),
+        "a clean end takes its socket along"
+    );
     let after = scene.signer.run(&["audit", "tail", "--lines", "0", "--json"]);
     assert!(after.starts_with(&tail), "the chain only grows");
     assert!(after.contains("\"subject\":\"uid:"), "who did it: {after}");
-    let last: Value = serde_json::from_str(scene.signer.run(&["audit", "tail", "-n", "1", "--json"]).trim()).unwrap();
+    let last: Value =
+        serde_json::from_str(scene.signer.run(&["audit", "tail", "-n", "1", "--json"]).trim()).unwrap();
     assert_eq!(
         keys_of(&last),
         [
@@ -240,7 +315,10 @@ fn a_command_does_the_same_with_a_daemon_and_without_one() {
 
 fn wait_for_socket(scene: &Scene) -> bool {
     let socket = scene.signer.home().join("admin.sock");
-    crate::support::poll(std::time::Duration::from_secs(10), || socket.exists().then_some(())).is_some()
+    crate::support::poll(std::time::Duration::from_secs(10), || {
+        socket.exists().then_some(())
+    })
+    .is_some()
 }
 
 fn home_path(scene: &Scene, name: &str) -> String {

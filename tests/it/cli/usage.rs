@@ -24,7 +24,10 @@ fn init_makes_a_whole_home_once_and_touches_no_other() {
         let found = std::fs::metadata(signer.home().join(name)).unwrap();
         assert_eq!(found.permissions().mode() & 0o777, mode, "{name}");
     }
-    assert_eq!(std::fs::metadata(signer.home().join("seal.key")).unwrap().len(), 32);
+    assert_eq!(
+        std::fs::metadata(signer.home().join("seal.key")).unwrap().len(),
+        32
+    );
     let config = std::fs::read(signer.home().join("sigward.toml")).unwrap();
     let seal = std::fs::read(signer.home().join("seal.key")).unwrap();
     let said = fails(&signer, 1, &["init"]);
@@ -65,22 +68,57 @@ fn wrong_usage_ends_with_two_and_help_with_zero() {
         &["keys", "create"],
         &["keys", "create", "a", "b"],
         &["keys", "import", "a", "--file", "x", "--chain", "c"],
-        &["keys", "import", "a", "--file", "x", "--chain", "c", "--above", "1", "--never-signed"],
-        &["keys", "import", "a", "--file", "x", "--chain", "c", "--above", "many"],
+        &[
+            "keys",
+            "import",
+            "a",
+            "--file",
+            "x",
+            "--chain",
+            "c",
+            "--above",
+            "1",
+            "--never-signed",
+        ],
+        &[
+            "keys", "import", "a", "--file", "x", "--chain", "c", "--above", "many",
+        ],
         &["state", "init", "--key", "a", "--chain", "c"],
-        &["state", "init", "--key", "a", "--chain", "c", "--above", "1", "--never-signed"],
+        &[
+            "state",
+            "init",
+            "--key",
+            "a",
+            "--chain",
+            "c",
+            "--above",
+            "1",
+            "--never-signed",
+        ],
         &["state", "adopt"],
         &["completions", "notashell"],
     ] {
         let output = signer.attempt(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output));
     }
-    for verb in ["init", "serve", "keys", "state", "audit", "config", "demo", "completions"] {
+    for verb in [
+        "init",
+        "serve",
+        "keys",
+        "state",
+        "audit",
+        "config",
+        "demo",
+        "completions",
+    ] {
         let help = signer.run(&[verb, "--help"]);
         assert!(help.contains("Usage: sigward"), "{verb}: {help}");
     }
     let help = signer.run(&["--help"]);
-    assert!(help.contains("Exit codes: 0 done · 1 failed · 2 wrong usage · 3 refused"), "{help}");
+    assert!(
+        help.contains("Exit codes: 0 done · 1 failed · 2 wrong usage · 3 refused"),
+        "{help}"
+    );
     assert!(signer.run(&["--version"]).starts_with("sigward 0."));
 }
 
@@ -97,11 +135,17 @@ fn without_a_home_every_command_says_how_to_make_one() {
         &["config", "check"],
     ] {
         let said = fails(&signer, 1, arguments);
-        assert!(said.starts_with("sigward: config_missing: "), "{arguments:?}: {said}");
+        assert!(
+            said.starts_with("sigward: config_missing: "),
+            "{arguments:?}: {said}"
+        );
         assert!(said.contains("sigward init"), "{arguments:?}: {said}");
         let said = fails(&signer, 1, &[arguments, &["--json"]].concat());
         let value: serde_json::Value = serde_json::from_str(&said).unwrap();
-        assert!(value["error"].as_str().unwrap().starts_with("config_missing: "), "{said}");
+        assert!(
+            value["error"].as_str().unwrap().starts_with("config_missing: "),
+            "{said}"
+        );
     }
     assert!(!signer.home().exists(), "and none of them makes one");
 }
@@ -116,13 +160,22 @@ fn completions_are_scripts_of_their_shells() {
         ("fish", "complete -c sigward"),
     ] {
         let script = signer.run(&["completions", shell]);
-        assert!(script.contains(word), "{shell}: {}", &script[..200.min(script.len())]);
+        assert!(
+            script.contains(word),
+            "{shell}: {}",
+            &script[..200.min(script.len())]
+        );
         assert!(script.contains("print-default"), "{shell} knows every verb");
     }
     // Bash is on every machine that builds this.
     let path = home.path("completions.bash");
     std::fs::write(&path, signer.run(&["completions", "bash"])).unwrap();
-    let parsed = Command::new("bash").arg("-n").arg(&path).stdin(Stdio::null()).output().unwrap();
+    let parsed = Command::new("bash")
+        .arg("-n")
+        .arg(&path)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
     assert!(parsed.status.success(), "{}", text(&parsed));
 }
 

@@ -44,7 +44,14 @@ fn a_key_whose_making_dies_is_made_by_asking_again_and_exists_once() {
         signer.run(&["keys", "show", &name]);
         let files = std::fs::read_dir(signer.home().join("keys")).unwrap();
         let sealed = files
-            .filter(|file| file.as_ref().unwrap().file_name().to_str().unwrap().ends_with(".sealed"))
+            .filter(|file| {
+                file.as_ref()
+                    .unwrap()
+                    .file_name()
+                    .to_str()
+                    .unwrap()
+                    .ends_with(".sealed")
+            })
             .count();
         assert_eq!(sealed, index + 1, "{point}: one file a key");
     }
@@ -59,7 +66,9 @@ fn a_key_whose_import_dies_never_stands_there_without_its_past() {
         let home = Home::new();
         let signer = Signer::init(&home);
         let file = KeyFile::of_seed([7; 32]).write(&home.path("key.json"));
-        let import = ["keys", "import", KEY, "--file", &file, "--chain", CHAIN, "--above", "100"];
+        let import = [
+            "keys", "import", KEY, "--file", &file, "--chain", CHAIN, "--above", "100",
+        ];
         dies(signer.command(&import), point);
         let mut scene = Scene::with(home, signer);
         if fate == Fate::Forgotten {
@@ -74,7 +83,9 @@ fn a_key_whose_import_dies_never_stands_there_without_its_past() {
         }
         scene.sign(101..=103);
         scene.signer.terminate();
-        scene.journal.assert_recorded(CHAIN, &assert_no_double_sign(&scene.signer));
+        scene
+            .journal
+            .assert_recorded(CHAIN, &assert_no_double_sign(&scene.signer));
     }
 }
 
@@ -99,7 +110,9 @@ fn an_adopt_that_dies_has_happened_or_not_and_is_finished_by_repeating_it() {
         assert_closed(&mut scene, point);
         scene.sign(1001..=1003);
         scene.signer.terminate();
-        scene.journal.assert_recorded(CHAIN, &assert_no_double_sign(&scene.signer));
+        scene
+            .journal
+            .assert_recorded(CHAIN, &assert_no_double_sign(&scene.signer));
     }
 }
 
@@ -125,10 +138,16 @@ fn a_lost_store_whose_replacement_dies_at_any_step_signs_nothing_before_its_keys
         scene.signer.run(&adopt);
 
         // The store is new and knows no key: the sealed one is another store's.
-        assert!(restart_dialling(&mut scene).is_err(), "{point}: a foreign key is not used");
+        assert!(
+            restart_dialling(&mut scene).is_err(),
+            "{point}: a foreign key is not used"
+        );
         let keys = ["keys", "adopt", KEY, "--above", "1000"];
         dies(scene.signer.command(&keys), "admin_key_adopting");
-        assert!(restart_dialling(&mut scene).is_err(), "{point}: nor one that is half adopted");
+        assert!(
+            restart_dialling(&mut scene).is_err(),
+            "{point}: nor one that is half adopted"
+        );
         scene.signer.run(&keys);
         scene.start();
         assert_closed(&mut scene, point);

@@ -23,7 +23,10 @@ fn an_init_that_dies_is_finished_by_the_next() {
         let refused = signer.attempt(&["serve"]);
         assert_eq!(refused.status.code(), Some(1), "{point}");
         let said = String::from_utf8(refused.stderr).unwrap();
-        assert!(said.contains("config_missing"), "{point}: half a home does not serve: {said}");
+        assert!(
+            said.contains("config_missing"),
+            "{point}: half a home does not serve: {said}"
+        );
 
         signer.make();
         signer.create_key(KEY);

@@ -54,16 +54,27 @@ fn a_signer_that_is_killed_thirty_times_under_load_signs_nothing_twice() {
 
     signer.start_at_once();
     for chain in &mut chains {
-        assert!(chain.node.accept_unless(Duration::from_secs(20), || false), "{}", signer.log_tail());
+        assert!(
+            chain.node.accept_unless(Duration::from_secs(20), || false),
+            "{}",
+            signer.log_tail()
+        );
         chain.journal.ask_again(&mut chain.node);
         let next = Ask::prevote(chain.journal.highest() + 1, 1);
-        assert!(matches!(chain.journal.ask(&mut chain.node, next), Answer::Signed(_)));
+        assert!(matches!(
+            chain.journal.ask(&mut chain.node, next),
+            Answer::Signed(_)
+        ));
     }
     signer.terminate();
     let records = assert_no_double_sign(&signer);
     for chain in &chains {
         chain.journal.assert_recorded(&chain.id, &records);
-        println!("{}: {} signatures over {KILLS} kills", chain.id, chain.journal.signed());
+        println!(
+            "{}: {} signatures over {KILLS} kills",
+            chain.id,
+            chain.journal.signed()
+        );
     }
 }
 
@@ -83,7 +94,10 @@ fn chain(home: &Home, signer: &Signer, index: usize) -> Chain {
 /// Asks for prevote after prevote until the signer is gone. What was lost on the way is asked for again in the next life: as it
 /// was, or as another message.
 fn live(chain: &mut Chain, signing: &AtomicBool, gone: &AtomicBool) {
-    if !chain.node.accept_unless(Duration::from_secs(20), || gone.load(Ordering::Relaxed)) {
+    if !chain
+        .node
+        .accept_unless(Duration::from_secs(20), || gone.load(Ordering::Relaxed))
+    {
         return;
     }
     let mut lost = (chain.height > 0).then(|| Ask::prevote(chain.height, 1));

@@ -53,7 +53,11 @@ fn a_signer_that_dies_at_any_step_of_a_signature_signs_nothing_twice() {
 /// Between commit and witness, and then again while the start mends the witness.
 #[test]
 fn a_signer_that_dies_again_while_it_recovers_recovers_the_next_time() {
-    for point in ["store_before_witness", "store_witness_written", "store_witness_synced"] {
+    for point in [
+        "store_before_witness",
+        "store_witness_written",
+        "store_witness_synced",
+    ] {
         let mut scene = begun();
         let lost = die(&mut scene, "store_committed", 2);
         for _ in 0..2 {
@@ -89,7 +93,10 @@ fn begun() -> Scene {
 fn die(scene: &mut Scene, point: &str, skip: usize) -> Ask {
     let command = armed(scene.signer.command(&["serve"]), point, skip);
     if let Err(refused) = scene.try_start_command(command) {
-        panic!("{point} is passed before anything was asked: {}\n{}", refused.status, refused.log);
+        panic!(
+            "{point} is passed before anything was asked: {}\n{}",
+            refused.status, refused.log
+        );
     }
     let lost = positions(scene.journal.highest() + 1)
         .take(skip + 1)
@@ -108,19 +115,32 @@ fn judge(scene: &mut Scene, point: &str, fate: Fate, lost: Ask) {
     match fate {
         Fate::Forgotten => {
             let other = scene.ask(lost.conflicting());
-            assert!(matches!(other, Answer::Signed(_)), "{point}: the position is free: {other:?}");
+            assert!(
+                matches!(other, Answer::Signed(_)),
+                "{point}: the position is free: {other:?}"
+            );
             assert_eq!(scene.ask(lost).refusal(), "double_sign_conflict", "{point}");
         }
         Fate::Kept => {
-            assert_eq!(scene.ask(lost.conflicting()).refusal(), "double_sign_conflict", "{point}");
+            assert_eq!(
+                scene.ask(lost.conflicting()).refusal(),
+                "double_sign_conflict",
+                "{point}"
+            );
             let same = scene.ask(lost);
-            assert!(matches!(same, Answer::Signed(_)), "{point}: the same again: {same:?}");
+            assert!(
+                matches!(same, Answer::Signed(_)),
+                "{point}: the same again: {same:?}"
+            );
         }
     }
     scene.journal.ask_again(&mut scene.node);
     for ask in positions(lost.height + 1).take(3) {
         let answer = scene.ask(ask);
-        assert!(matches!(answer, Answer::Signed(_)), "{point}: a new height: {answer:?}");
+        assert!(
+            matches!(answer, Answer::Signed(_)),
+            "{point}: a new height: {answer:?}"
+        );
     }
 }
 

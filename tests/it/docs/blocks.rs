@@ -70,7 +70,10 @@ fn every_block_is_run_or_says_why_it_is_not() {
                         block.above
                     );
                 }
-                other => assert!(INERT.contains(&other), "{place}: a block of {other:?}: sh, or one of {INERT:?}"),
+                other => assert!(
+                    INERT.contains(&other),
+                    "{place}: a block of {other:?}: sh, or one of {INERT:?}"
+                ),
             }
         }
     }

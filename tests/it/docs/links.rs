@@ -35,7 +35,12 @@ fn every_relative_link_leads_somewhere() {
 fn prose(page: &Path) -> String {
     let text = std::fs::read_to_string(page).unwrap();
     let outside = text.split("\n```").step_by(2).collect::<Vec<_>>().join("\n");
-    outside.split('`').step_by(2).collect::<Vec<_>>().join("code").replace('\n', " ")
+    outside
+        .split('`')
+        .step_by(2)
+        .collect::<Vec<_>>()
+        .join("code")
+        .replace('\n', " ")
 }
 
 fn links(text: &str) -> Vec<String> {

@@ -60,8 +60,13 @@ fn user(home: &Home) -> std::path::PathBuf {
     let (_, said) = run(home, &home.path("user"), "sigward --home \"$HOME/probe\" init");
     let _none = std::fs::remove_dir_all(user.join("probe"));
     if said.contains("store_volatile") {
-        eprintln!("ATTENTION: {} may forget; init runs with --allow-volatile", user.display());
-        let script = format!("#!/bin/sh\n[ \"$1\" = init ] && set -- init --allow-volatile\nexec '{program}' \"$@\"\n");
+        eprintln!(
+            "ATTENTION: {} may forget; init runs with --allow-volatile",
+            user.display()
+        );
+        let script = format!(
+            "#!/bin/sh\n[ \"$1\" = init ] && set -- init --allow-volatile\nexec '{program}' \"$@\"\n"
+        );
         std::fs::remove_file(bin.join("sigward")).unwrap();
         std::fs::write(bin.join("sigward"), script).unwrap();
         std::fs::set_permissions(bin.join("sigward"), std::fs::Permissions::from_mode(0o755)).unwrap();

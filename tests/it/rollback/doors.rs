@@ -32,9 +32,13 @@ fn a_seal_key_that_is_missing_or_open_to_others_or_another_is_refused() {
     let refused = scene.try_start().unwrap_err();
     assert_explained(&refused, &["file_size"], "too short");
 
-    std::fs::write(&seal, [1; 32]).unwrap();
+    let another: [u8; 32] = std::array::from_fn(|index| index as u8 + 1);
+    std::fs::write(&seal, another).unwrap();
     let said = restart_dialling(&mut scene).unwrap_err();
-    assert!(said.contains("alarm=true"), "another seal opens no key, loudly: {said}");
+    assert!(
+        said.contains("alarm=true"),
+        "another seal opens no key, loudly: {said}"
+    );
 
     std::fs::write(&seal, bytes).unwrap();
     scene.start();
@@ -51,25 +55,49 @@ fn a_key_that_is_open_to_others_stops_its_chain_and_no_other() {
         .collect();
     scene.signer.create_key("other");
     let mut node = FakeNode::listen(&scene.home.socket("o.sock"), "other-1");
-    scene.signer.add_chain_at("other-1", "other", &[("a", node.address())]);
+    scene
+        .signer
+        .add_chain_at("other-1", "other", &[("a", node.address())]);
     assert_eq!(first.len(), 1);
     open_to_others(&first[0]);
 
     scene.signer.start();
     assert!(node.accept_unless(std::time::Duration::from_secs(20), || false));
-    assert!(matches!(node.ask(Ask::prevote(1, 1)), Answer::Signed(_)), "the other chain signs");
-    assert!(!scene.node.accept_unless(std::time::Duration::from_millis(500), || false));
-    let said = http::get(scene.signer.http_port(), "/readyz?verbose").unwrap().body;
+    assert!(
+        matches!(node.ask(Ask::prevote(1, 1)), Answer::Signed(_)),
+        "the other chain signs"
+    );
+    assert!(
+        !scene
+            .node
+            .accept_unless(std::time::Duration::from_millis(500), || false)
+    );
+    let said = http::get(scene.signer.http_port(), "/readyz?verbose")
+        .unwrap()
+        .body;
     let checks: serde_json::Value = serde_json::from_str(&said).unwrap();
     let check = |name: &str| {
-        let found = checks["checks"].as_array().unwrap().iter().find(|check| check["name"] == name);
+        let found = checks["checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|check| check["name"] == name);
         found.unwrap_or_else(|| panic!("{name} in {said}")).clone()
     };
     assert_eq!(check("chain/it-fake-1")["status"], "failing", "{said}");
-    assert!(check("chain/it-fake-1")["reason"].as_str().unwrap().contains("key_not_found"), "why: {said}");
+    assert!(
+        check("chain/it-fake-1")["reason"]
+            .as_str()
+            .unwrap()
+            .contains("key_not_found"),
+        "why: {said}"
+    );
     assert_eq!(check("chain/other-1")["status"], "ok", "{said}");
     let log = scene.signer.log();
-    assert!(log.contains("file_permissions") && log.contains("alarm=true"), "{log}");
+    assert!(
+        log.contains("file_permissions") && log.contains("alarm=true"),
+        "{log}"
+    );
 }
 
 #[test]
@@ -90,5 +118,9 @@ fn a_typo_in_the_configuration_is_refused_with_its_line_and_the_likely_word() {
     let refused = scene.try_start().unwrap_err();
     assert_explained(&refused, &["config_invalid"], "typo");
     assert!(refused.log.contains("sigward.toml:"), "the line: {}", refused.log);
-    assert!(refused.log.contains("`node`") || refused.log.contains("\"node\""), "the word: {}", refused.log);
+    assert!(
+        refused.log.contains("`node`") || refused.log.contains("\"node\""),
+        "the word: {}",
+        refused.log
+    );
 }

@@ -62,7 +62,10 @@ fn a_state_file_that_is_lost_damaged_or_older_is_refused_or_harmless() {
     copy(&state, &newest);
     let files = names(&newest);
     for needed in ["guard.db", "guard.db-wal", "guard.lock", "witness"] {
-        assert!(files.iter().any(|name| name == needed), "{needed} is among {files:?}");
+        assert!(
+            files.iter().any(|name| name == needed),
+            "{needed} is among {files:?}"
+        );
     }
 
     let mut outcomes = BTreeMap::new();
@@ -78,7 +81,10 @@ fn a_state_file_that_is_lost_damaged_or_older_is_refused_or_harmless() {
     // All of the store, and all but the witness.
     copy(&old, &state);
     std::fs::copy(newest.join("witness"), state.join("witness")).unwrap();
-    outcomes.insert("all but the witness older".to_owned(), judge(&mut scene, "all but the witness older"));
+    outcomes.insert(
+        "all but the witness older".to_owned(),
+        judge(&mut scene, "all but the witness older"),
+    );
     for (case, outcome) in &outcomes {
         println!("{case:32} {outcome}");
     }
@@ -107,7 +113,9 @@ fn a_state_file_that_is_lost_damaged_or_older_is_refused_or_harmless() {
     scene.journal.ask_again(&mut scene.node);
     scene.sign(LAST + 1..=LAST + 3);
     scene.signer.terminate();
-    scene.journal.assert_recorded(CHAIN, &assert_no_double_sign(&scene.signer));
+    scene
+        .journal
+        .assert_recorded(CHAIN, &assert_no_double_sign(&scene.signer));
 }
 
 /// The code that the start was refused with, or `harmless`: it runs, and holds to everything that was signed.
@@ -123,7 +131,10 @@ fn judge(scene: &mut Scene, case: &str) -> String {
                 );
             }
             let again = scene.ask(Ask::prevote(LAST, 1));
-            assert!(matches!(again, Answer::Signed(_)), "{case}: the last message again: {again:?}");
+            assert!(
+                matches!(again, Answer::Signed(_)),
+                "{case}: the last message again: {again:?}"
+            );
             scene.signer.kill();
             "harmless".to_owned()
         }
@@ -131,7 +142,13 @@ fn judge(scene: &mut Scene, case: &str) -> String {
 }
 
 fn harm(file: &Path, older: &Path, damage: Damage) {
-    let open = || std::fs::OpenOptions::new().read(true).write(true).open(file).unwrap();
+    let open = || {
+        std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(file)
+            .unwrap()
+    };
     match damage {
         Damage::Delete => std::fs::remove_file(file).unwrap(),
         Damage::Empty => open().set_len(0).unwrap(),

@@ -38,7 +38,9 @@ fn the_state_of_another_home_does_not_open_our_keys() {
     assert!(said.contains("foreign_store"), "{said}");
     assert!(said.contains("keys adopt"), "what to do: {said}");
     // Nor does the state of one key pass for the state of another one of that name.
-    let refused = scene.signer.attempt(&["keys", "adopt", KEY, "--above", "10", "--json"]);
+    let refused = scene
+        .signer
+        .attempt(&["keys", "adopt", KEY, "--above", "10", "--json"]);
     assert_eq!(refused.status.code(), Some(3), "the name is another key's there");
 }
 
@@ -49,7 +51,10 @@ fn two_sigwards_on_one_state_are_one() {
     let refused = scene.signer.attempt(&["serve"]);
     let said = String::from_utf8(refused.stderr).unwrap();
     assert_eq!(refused.status.code(), Some(1));
-    assert!(said.contains("store_locked: ") && said.contains("never run two"), "{said}");
+    assert!(
+        said.contains("store_locked: ") && said.contains("never run two"),
+        "{said}"
+    );
     // Without its lock file too: the witness is locked as well.
     std::fs::remove_file(scene.signer.home().join("state/guard.lock")).unwrap();
     let refused = scene.signer.attempt(&["serve"]);
@@ -69,5 +74,8 @@ fn two_sigwards_on_one_state_are_one() {
         assert!(said.contains("store_locked: "), "{act:?}: {said}");
     }
     scene.sign(4..=5);
-    assert!(matches!(scene.ask(Ask::prevote(5, 2)), Answer::Refused { code: 2, .. }));
+    assert!(matches!(
+        scene.ask(Ask::prevote(5, 2)),
+        Answer::Refused { code: 2, .. }
+    ));
 }

@@ -21,7 +21,11 @@ fn assert_explained(refused: &Refused, codes: &[&str], case: &str) -> String {
         .find(|code| lines[said].contains(&format!("{code}: ")))
         .unwrap_or_else(|| panic!("{case}: one of {codes:?} is named: {}", refused.log));
     let remedy = lines.get(said + 1).copied().unwrap_or_default().trim();
-    assert!(remedy.len() > 10, "{case}: a line of what to do follows: {}", refused.log);
+    assert!(
+        remedy.len() > 10,
+        "{case}: a line of what to do follows: {}",
+        refused.log
+    );
     assert!(!refused.log.contains("panicked"), "{case}: {}", refused.log);
     (*code).to_owned()
 }

@@ -9,7 +9,10 @@ use tonic::transport::{Channel, Endpoint, Uri};
 
 /// Runs `act` on a runtime of its own.
 pub(crate) fn block_on<T>(act: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(act)
 }
 

@@ -42,7 +42,10 @@ impl Journal {
 
     /// How many signatures the node holds.
     pub(crate) fn signed(&self) -> usize {
-        self.asked.iter().filter(|(_, signature)| signature.is_some()).count()
+        self.asked
+            .iter()
+            .filter(|(_, signature)| signature.is_some())
+            .count()
     }
 
     /// The greatest height ever asked for.
@@ -70,11 +73,20 @@ impl Journal {
         if let (Some((ask, signature)), Some((last, _))) = (released.last(), self.asked.last())
             && ask == last
         {
-            assert_eq!(node.ask(*ask), Answer::Signed(signature.to_vec()), "the same message again");
+            assert_eq!(
+                node.ask(*ask),
+                Answer::Signed(signature.to_vec()),
+                "the same message again"
+            );
         }
         for (ask, signature) in &released {
             if let Answer::Signed(again) = node.ask(*ask) {
-                assert_eq!(again, **signature, "the same message again, at {}", ask.position());
+                assert_eq!(
+                    again,
+                    **signature,
+                    "the same message again, at {}",
+                    ask.position()
+                );
             }
         }
     }
@@ -82,11 +94,17 @@ impl Journal {
     /// Every signature that the node holds is in the audit chain of `chain`, signed once and never beside another.
     pub(crate) fn assert_recorded(&self, chain: &str, records: &[Record]) {
         let mut by_position: HashMap<&str, Vec<&Record>> = HashMap::new();
-        for record in records.iter().filter(|record| record.chain == chain && record.released()) {
+        for record in records
+            .iter()
+            .filter(|record| record.chain == chain && record.released())
+        {
             by_position.entry(&record.position).or_default().push(record);
         }
         for (position, records) in &by_position {
-            let first = records.iter().filter(|record| record.decision == "allowed").count();
+            let first = records
+                .iter()
+                .filter(|record| record.decision == "allowed")
+                .count();
             assert_eq!(first, 1, "{position} on {chain} was signed {first} times");
         }
         let held: BTreeMap<String, &Vec<u8>> = self
@@ -99,7 +117,10 @@ impl Journal {
             let found = by_position
                 .get(&*position)
                 .is_some_and(|records| records.iter().any(|record| record.signature_digest == digest));
-            assert!(found, "the signature for {position} on {chain} is not in the audit chain");
+            assert!(
+                found,
+                "the signature for {position} on {chain} is not in the audit chain"
+            );
         }
     }
 }

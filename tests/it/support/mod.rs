@@ -3,6 +3,11 @@
 //! *Invariants:* whatever was started is killed when its value is dropped, panics included; nothing listens or dials off loopback;
 //! a failure prints the end of the logs of whoever is to blame.
 
+#![cfg_attr(
+    not(feature = "failpoints"),
+    allow(dead_code, reason = "the crash tests are of a build with crash points")
+)]
+
 pub(crate) mod admin;
 pub(crate) mod audit;
 pub(crate) mod canonical;

@@ -126,13 +126,19 @@ impl Scene {
     pub(crate) fn sign(&mut self, heights: std::ops::RangeInclusive<i64>) {
         for height in heights {
             let answer = self.ask(Ask::prevote(height, 1));
-            assert!(matches!(answer, Answer::Signed(_)), "height {height}: {answer:?}\n{}", self.log());
+            assert!(
+                matches!(answer, Answer::Signed(_)),
+                "height {height}: {answer:?}\n{}",
+                self.log()
+            );
         }
     }
 
     /// The signature that the node holds for the prevote at `height`.
     pub(crate) fn node_signature(&self, height: i64) -> &[u8] {
-        self.journal.signature(&Ask::prevote(height, 1)).expect("it was signed")
+        self.journal
+            .signature(&Ask::prevote(height, 1))
+            .expect("it was signed")
     }
 
     /// The node starts anew: what it was given before is not held against what comes.
