@@ -1,7 +1,8 @@
 //! Taking over a store that does not open: an operator says up to which height messages may have been signed, and all of that is
 //! closed. The way out of every refusal of `open` that is about lost or older data.
 //!
-//! *Invariants:* no watermark goes down. Nothing is deleted: old files are moved aside. A database that is lost is replaced by
+//! *Invariants:* no watermark goes down, and no key that the store knew begins as fresh afterwards: its rows may be among what
+//! was lost. Nothing is deleted: old files are moved aside. A database that is lost is replaced by
 //! one with a new identity, so that no sealed key opens with it before `keys adopt --above` has said how far that key got.
 
 use std::path::{Path, PathBuf};
@@ -119,10 +120,14 @@ fn close_rows(
 ) -> Result<Adopted, OpenError> {
     let database = options.database();
     let rows = books.ledger.guard_rows();
-    let changes = rows
+    let mut changes = rows
         .iter()
         .map(|row| above.close(row))
         .collect::<Result<Vec<_>, _>>()?;
+    // What was lost may have held rows of these keys: none of them begins as fresh any more, on any chain.
+    changes.extend(books.ledger.keys().into_iter().map(|key| Change::MarkExported {
+        public_key: key.version.public_key,
+    }));
     match books.ledger.judge(None, changes, options.clock.unix_seconds()) {
         Judged::Accepted(_) => {}
         Judged::Refused(why, _) => return Err(OpenError::new(OpenCode::AdoptTooLow, why.to_string())),
