@@ -16,6 +16,7 @@ use super::super::witness::Entry;
 use super::connection;
 use super::create::checkpoint;
 use super::table::{self, Meta, SCHEMA_VERSION, Unreadable};
+use crate::crash::crash_point;
 
 /// Debug builds compare memory with the tables at every commit of a store that has no more rows than this.
 const COMPARED: usize = 64;
@@ -143,8 +144,10 @@ impl Books {
                 "what the witness adds does not come out as it says".to_owned(),
             ));
         }
+        crash_point!("store_catching_up");
         self.run("COMMIT")
             .map_err(|cause| connection::refused(path, cause))?;
+        crash_point!("store_caught_up");
         checkpoint(&self.connection).map_err(|cause| connection::refused(path, cause))?;
         self.meta = meta;
         self.ledger = ledger;

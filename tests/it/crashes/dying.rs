@@ -46,11 +46,17 @@ fn every_crash_point_of_the_source_is_crashed_at() {
     named.sort();
     named.dedup();
     assert!(named.len() >= 20, "the source is read: {named:?}");
-    let mut tested: Vec<&str> = [init::POINTS, acts::ADOPT_POINTS, acts::KEY_POINTS]
-        .concat()
-        .into_iter()
-        .chain(points::POINTS.iter().map(|(point, _)| *point))
-        .collect();
+    let mut tested: Vec<&str> = [
+        init::POINTS,
+        acts::ADOPT_POINTS,
+        acts::KEY_POINTS,
+        points::SEGMENT_POINTS,
+        points::START_POINTS,
+    ]
+    .concat()
+    .into_iter()
+    .chain(points::POINTS.iter().map(|(point, _)| *point))
+    .collect();
     tested.sort_unstable();
     tested.dedup();
     assert_eq!(named, tested, "left: in the source; right: in these tests");

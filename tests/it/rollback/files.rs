@@ -7,10 +7,13 @@ use std::path::{Path, PathBuf};
 use super::assert_explained;
 use crate::support::audit::assert_no_double_sign;
 use crate::support::fake_node::{Answer, Ask};
-use crate::support::scene::{CHAIN, Scene};
+use crate::support::home::Home;
+use crate::support::scene::{CHAIN, KEY, Scene};
+use crate::support::signer::Signer;
 
 const OLD: i64 = 6;
-const LAST: i64 = 12;
+/// So many that the witness, which is made small, no longer holds what the older copy lacks.
+const LAST: i64 = 300;
 
 const DAMAGED: &[&str] = &[
     "store_missing",
@@ -49,7 +52,11 @@ const DAMAGES: &[Damage] = &[
 
 #[test]
 fn a_state_file_that_is_lost_damaged_or_older_is_refused_or_harmless() {
-    let mut scene = Scene::new();
+    let home = Home::new();
+    let signer = Signer::init(&home);
+    signer.shrink_witness();
+    signer.create_key(KEY);
+    let mut scene = Scene::with(home, signer);
     let state = scene.signer.home().join("state");
     let (old, newest) = (scene.home.path("old"), scene.home.path("newest"));
     scene.start();
@@ -92,10 +99,10 @@ fn a_state_file_that_is_lost_damaged_or_older_is_refused_or_harmless() {
     for (case, code) in [
         ("guard.db Delete", "store_missing"),
         ("guard.db Empty", "store_empty"),
-        ("guard.db-wal Delete", "store_behind_witness"),
-        ("guard.db-wal Empty", "store_behind_witness"),
-        ("guard.db-wal Halve", "store_behind_witness"),
-        ("guard.db-wal Older", "store_behind_witness"),
+        // The witness holds what the tables had not synced yet.
+        ("guard.db-wal Delete", "harmless"),
+        ("guard.db-wal Empty", "harmless"),
+        ("guard.db-wal Halve", "harmless"),
         ("witness Delete", "witness_missing"),
         ("witness Empty", "witness_corrupt"),
         ("witness Halve", "witness_corrupt"),
@@ -123,7 +130,7 @@ fn judge(scene: &mut Scene, case: &str) -> String {
     match scene.try_start() {
         Err(refused) => assert_explained(&refused, DAMAGED, case),
         Ok(()) => {
-            for height in 1..=LAST {
+            for height in (1..LAST).step_by(13).chain(LAST - 5..=LAST) {
                 let answer = scene.node.ask(Ask::prevote(height, 1).conflicting());
                 assert!(
                     matches!(answer, Answer::Refused { .. }),

@@ -7,19 +7,49 @@ use crate::support::keys::restart_dialling;
 use crate::support::scene::{CHAIN, KEY, Scene};
 use crate::support::signer::Signer;
 
+/// More commits than a small witness still holds when the state before them is put back.
+const MANY: i64 = 300;
+
 fn lost(file: &str, code: &str) -> Scene {
     let mut scene = Scene::new();
     scene.start();
     scene.sign(1..=20);
     scene.signer.kill();
     std::fs::remove_file(scene.signer.home().join("state").join(file)).unwrap();
+    assert_refused(&mut scene, file, code);
+    scene
+}
+
+fn assert_refused(scene: &mut Scene, case: &str, code: &str) {
     let refused = scene.try_start().unwrap_err();
-    assert_explained(&refused, &[code], file);
+    assert_explained(&refused, &[code], case);
     assert!(
         refused.log.contains("state adopt --above HEIGHT"),
         "{}",
         refused.log
     );
+}
+
+/// A database from before the first signature under a witness that has seen [`MANY`]: from before the key, or from after it.
+fn older_database(knows_the_key: bool) -> Scene {
+    let home = Home::new();
+    let signer = Signer::init(&home);
+    signer.shrink_witness();
+    let (database, older) = (signer.home().join("state/guard.db"), home.path("older.db"));
+    if !knows_the_key {
+        std::fs::copy(&database, &older).unwrap();
+    }
+    signer.create_key(KEY);
+    if knows_the_key {
+        std::fs::copy(&database, &older).unwrap();
+    }
+    let mut scene = Scene::with(home, signer);
+    scene.start();
+    scene.sign(1..=MANY);
+    scene.signer.kill();
+    std::fs::copy(&older, &database).unwrap();
+    std::fs::remove_file(scene.signer.home().join("state/guard.db-wal")).unwrap();
+    assert_refused(&mut scene, "an older database", "store_behind_witness");
     scene
 }
 
@@ -51,13 +81,13 @@ fn a_state_without_its_witness_is_adopted_above_a_height() {
     scene.journal.assert_recorded(CHAIN, &records);
 }
 
+/// The older database knows the key, and nothing of its past: that it was made here is no reason to begin it as fresh.
 #[test]
-fn a_state_whose_log_is_gone_is_adopted_above_a_height_and_keeps_its_keys() {
-    let mut scene = lost("guard.db-wal", "store_behind_witness");
+fn an_older_state_is_adopted_above_a_height_and_its_keys_do_not_begin_as_fresh() {
+    let mut scene = older_database(true);
     scene
         .signer
         .run(&["state", "adopt", "--above", &format!("{CHAIN}=500")]);
-    // The log held the key's row: what is left knows the key, and nothing of its past. It must not begin as fresh.
     let said = restart_dialling(&mut scene).unwrap_err();
     assert!(said.contains("beginning_required"), "{said}");
     let init = ["state", "init", "--key", KEY, "--chain", CHAIN];
@@ -67,26 +97,13 @@ fn a_state_whose_log_is_gone_is_adopted_above_a_height_and_keeps_its_keys() {
         Some(3),
         "it has signed; nobody may say otherwise"
     );
-    scene.signer.run(&[&init[..], &["--above", "500"]].concat());
-    scene.start();
-    scene.assert_refuses(20, "height_closed");
-    scene.assert_refuses(500, "height_closed");
-    scene.sign(501..=503);
+    begin_above_500(&mut scene);
 }
 
-/// The log held the key itself. Its sealed file is all that is left, and looks like one of a `keys create` that was cut off.
+/// Its sealed file is all that is left of the key, and looks like one of a `keys create` that was cut off.
 #[test]
-fn a_key_that_was_lost_with_the_log_does_not_come_back_as_a_fresh_one() {
-    let home = Home::new();
-    let mut signer = Signer::init(&home);
-    signer.start();
-    signer.create_key(KEY);
-    signer.kill();
-    let mut scene = Scene::with(home, signer);
-    scene.start();
-    scene.sign(1..=20);
-    scene.signer.kill();
-    std::fs::remove_file(scene.signer.home().join("state/guard.db-wal")).unwrap();
+fn a_key_that_was_lost_with_the_state_does_not_come_back_as_a_fresh_one() {
+    let mut scene = older_database(false);
     scene.signer.run(&["state", "adopt", "--above", "500"]);
     assert!(
         restart_dialling(&mut scene)
@@ -96,11 +113,16 @@ fn a_key_that_was_lost_with_the_log_does_not_come_back_as_a_fresh_one() {
     scene.signer.create_key(KEY);
     let said = restart_dialling(&mut scene).unwrap_err();
     assert!(said.contains("beginning_required"), "{said}");
+    begin_above_500(&mut scene);
+}
+
+fn begin_above_500(scene: &mut Scene) {
     scene
         .signer
         .run(&["state", "init", "--key", KEY, "--chain", CHAIN, "--above", "500"]);
     scene.start();
-    scene.assert_refuses(20, "height_closed");
+    scene.assert_refuses(MANY, "height_closed");
+    scene.assert_refuses(500, "height_closed");
     scene.sign(501..=503);
 }
 
