@@ -29,7 +29,7 @@ fn take(nodes: &[Listener], count: usize) {
         for (index, node) in nodes.iter().enumerate() {
             if let Some(mut wire) = node.try_accept() {
                 let at = taken.fetch_add(1, Ordering::Relaxed);
-                if (at + index) % 3 == 0 {
+                if (at + index).is_multiple_of(3) {
                     let _gone = std::io::Write::write_all(&mut wire, &ping());
                 }
             }
