@@ -14,3 +14,9 @@ macro_rules! crash_point {
 }
 
 pub(crate) use crash_point;
+
+/// Reads `FAILPOINTS` from the environment; the crash points it names are armed as long as what this returns lives.
+#[cfg(feature = "failpoints")]
+pub(crate) fn arm() -> fail::FailScenario<'static> {
+    fail::FailScenario::setup()
+}

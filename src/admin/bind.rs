@@ -63,7 +63,7 @@ fn may_begin_fresh(key: &Key, chain: &ConfiguredChain, own: &[StoredRow]) -> Res
     Err(Refusal::new(
         RefusalCode::BeginningRequired,
         format!(
-            "{} was not made here, or has left: say what it signed on {} with `sigward state init --key {} --chain {} --above HEIGHT` or --never-signed",
+            "{} was not made here, or has left, or its state was lost: say what it signed on {} with `sigward state init --key {} --chain {} --above HEIGHT` or --never-signed",
             key.name, chain.id, key.name, chain.id
         ),
     ))

@@ -52,10 +52,11 @@ impl Admin {
         algorithm: Algorithm,
     ) -> Result<ListedKey, Refused> {
         self.name_is_free(name).await?;
-        let metadata = match self.left_over(|key| key.name == *name).await? {
-            // An earlier attempt was cut off before the store heard of it: the key has never signed.
+        let (metadata, origin) = match self.left_over(|key| key.name == *name).await? {
+            // Mostly an earlier attempt that was cut off before the store heard of it. It may as well be a key whose row was lost
+            // with an older state: it is taken in, and does not begin as fresh.
             Some(found) if found.origin == Origin::Generated && found.public_key.algorithm() == algorithm => {
-                found
+                (found, Origin::Imported)
             }
             Some(found) => return Err(taken(&found)),
             None => {
@@ -65,12 +66,15 @@ impl Admin {
                     created_at: self.clock.unix_seconds(),
                 };
                 let auth = AuthContext::new(who.clone());
-                self.with_provider(move |provider| provider.generate_key_pair(&auth, &spec))
-                    .await?
+                let made = self
+                    .with_provider(move |provider| provider.generate_key_pair(&auth, &spec))
+                    .await?;
+                (made, Origin::Generated)
             }
         };
         crash_point!("admin_key_sealed");
-        let key = key_of(&metadata);
+        let mut key = key_of(&metadata);
+        key.version.origin = origin;
         let public_key = key.version.public_key;
         let entry = self.entry(who, Act::KeyCreate, &public_key, None, algorithm.as_str());
         store::commit(

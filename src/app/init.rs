@@ -12,7 +12,8 @@ use sigward_policies::model::id::StoreId;
 
 use super::parts;
 use crate::config::{self, SealSource};
-use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::{Options, SqliteStore};
+use crate::store::{OpenCode, OpenError, Store as _};
 
 /// What `init` made.
 #[derive(Clone, Debug)]
@@ -23,8 +24,20 @@ pub struct Made {
     pub store_id: StoreId,
 }
 
-/// Makes a home. The configuration is written last: a home with one is whole.
-pub fn init(home: &Path) -> anyhow::Result<Made> {
+/// Whether the file system must keep what it was told to keep.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Durability {
+    /// Yes; what is not known to be durable is refused.
+    Demanded,
+    /// No, for development: `allow_volatile = true` is written into the configuration.
+    Volatile,
+}
+
+/// The commits of a store that was made and never used.
+const UNUSED: u64 = 1;
+
+/// Makes a home, or finishes one that was cut off. The configuration is written last: a home with one is whole.
+pub fn init(home: &Path, durability: Durability) -> anyhow::Result<Made> {
     let file = home.join(config::FILE_NAME);
     anyhow::ensure!(
         !file.exists(),
@@ -32,7 +45,11 @@ pub fn init(home: &Path) -> anyhow::Result<Made> {
         file.display()
     );
     private_folder(home)?;
-    let config = config::parse(config::DEFAULT, home)?;
+    let text = match durability {
+        Durability::Demanded => config::DEFAULT.to_owned(),
+        Durability::Volatile => config::DEFAULT.replace("#allow_volatile = false", "allow_volatile = true"),
+    };
+    let config = config::parse(&text, home)?;
     private_folder(&config.keys.dir)?;
     private_folder(&config.store.dir)?;
 
@@ -45,12 +62,27 @@ pub fn init(home: &Path) -> anyhow::Result<Made> {
     if !config.identity.exists() {
         NodeIdentity::generate(&arena)?.save(&arena, &config.identity)?;
     }
-    let store_id = SqliteStore::create(&parts::store_options(&config))?;
-    write_new(&file, config::DEFAULT.as_bytes())?;
+    let store_id = create_store(&parts::store_options(&config))?;
+    write_new(&file, text.as_bytes())?;
     Ok(Made {
         config: file,
         store_id,
     })
+}
+
+/// A store that is there already is taken only as an `init` leaves it that was cut off before it wrote the configuration:
+/// whole, with its witness, and never used.
+fn create_store(options: &Options) -> Result<StoreId, OpenError> {
+    let exists = match SqliteStore::create(options) {
+        Err(exists) if exists.code == OpenCode::StoreExists => exists,
+        made => return made,
+    };
+    let Ok(store) = SqliteStore::open(options) else {
+        return Err(exists);
+    };
+    let (id, commits) = (store.id(), store.health().commit);
+    store.close();
+    if commits == UNUSED { Ok(id) } else { Err(exists) }
 }
 
 fn private_folder(path: &Path) -> anyhow::Result<()> {

@@ -5,6 +5,6 @@ mod offline;
 mod parts;
 mod serve;
 
-pub use init::{Made, init};
+pub use init::{Durability, Made, init};
 pub use offline::{Offline, adopt_state};
 pub use serve::serve;

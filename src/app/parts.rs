@@ -14,7 +14,7 @@ use crate::config::{ChainConfig, Config, SealSource};
 use crate::guard::Guard;
 use crate::keyring::Keyring;
 use crate::store::Store;
-use crate::store::sqlite::{Options, SqliteStore};
+use crate::store::sqlite::{Options, SqliteStore, WITNESS_SEGMENT};
 
 /// How many keys the locked arena has room for: 4096 take little more than 1 MiB.
 const MAX_KEYS: u32 = 4096;
@@ -50,6 +50,7 @@ pub(super) fn store_options(config: &Config) -> Options {
         dir: config.store.dir.clone(),
         witness: config.store.witness.clone(),
         allow_volatile: config.store.allow_volatile,
+        witness_segment: WITNESS_SEGMENT,
         clock: Arc::new(SystemClock),
     }
 }

@@ -40,6 +40,7 @@ pub fn serve(config: &Config, cut: impl FnOnce(Cut) + Send + 'static) -> anyhow:
     let shutdown = Shutdown::new(GRACE);
     shutdown.on_signals(cut)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        // Two at least: a lone vote is committed by the thread that asks, which then waits for the disk.
         .worker_threads(std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8)))
         .thread_name("sigward")
         .enable_all()

@@ -47,6 +47,9 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
                 if let Some(record) = reply.record {
                     output.result(&describe(&record), line(&record));
                 }
+                if output.has_failed() {
+                    break;
+                }
             }
             Ok(())
         }),

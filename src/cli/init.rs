@@ -7,8 +7,21 @@ use serde_json::json;
 use super::output::Output;
 use crate::app;
 
-pub(super) fn run(home: &Path, output: &Output) -> anyhow::Result<()> {
-    let made = app::init(home)?;
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Accept overlayfs, tmpfs and network file systems, which may forget, and write so into the configuration. For
+    /// development only: a state that forgets is a double sign
+    #[arg(long)]
+    allow_volatile: bool,
+}
+
+pub(super) fn run(args: &Args, home: &Path, output: &Output) -> anyhow::Result<()> {
+    let durability = if args.allow_volatile {
+        app::Durability::Volatile
+    } else {
+        app::Durability::Demanded
+    };
+    let made = app::init(home, durability)?;
     output.result(
         &json!({ "home": home, "config": made.config, "store_id": made.store_id.to_string() }),
         format!(

@@ -109,7 +109,7 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             })?;
             show(&key, &bech32, output)?;
             if !output.is_json() {
-                println!("\nNo backup of this key exists. If this disk is lost, so is the key.");
+                output.line("\nNo backup of this key exists. If this disk is lost, so is the key.");
             }
             Ok(())
         }
@@ -137,11 +137,11 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             })?;
             show(&key, &bech32, output)?;
             if !output.is_json() {
-                println!(
+                output.line(format!(
                     "\nThe file {} still holds the key: as long as another signer can read it, both can sign.\n\
                      Make sure that the old signer is stopped and cannot start again.",
                     file.display()
-                );
+                ));
             }
             Ok(())
         }
@@ -207,11 +207,11 @@ fn list(keys: &[Key], prefix: &str, output: &Output) -> anyhow::Result<()> {
             .iter()
             .map(|key| describe(key, prefix))
             .collect::<anyhow::Result<Vec<_>>>()?;
-        println!("{}", Value::Array(keys));
+        output.line(Value::Array(keys));
         return Ok(());
     }
     if keys.is_empty() {
-        println!("No keys yet. Make one with `sigward keys create NAME`.");
+        output.line("No keys yet. Make one with `sigward keys create NAME`.");
     }
     for key in keys {
         let chains = if key.chains.is_empty() {
@@ -219,13 +219,13 @@ fn list(keys: &[Key], prefix: &str, output: &Output) -> anyhow::Result<()> {
         } else {
             key.chains.join(", ")
         };
-        println!(
+        output.line(format!(
             "{:20} {:10} {:10} {}  {chains}",
             key.name,
             key.algorithm,
             word(key.state()),
             valcons(key, prefix)?
-        );
+        ));
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ mod state;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::config::find_home;
@@ -52,7 +53,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Write a configuration, a sealing key, a node identity and an empty guard
-    Init,
+    Init(init::Args),
     /// Sign: connect to the configured nodes and answer them until SIGTERM
     Serve,
     /// Make, bring in and list keys
@@ -77,9 +78,16 @@ enum Command {
 ///
 /// `cut` ends the process at once: on a second signal, or when a soft end takes too long.
 pub fn main(cut: fn()) -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    let _armed = crate::crash::arm();
     let cli = Cli::parse();
     let output = Output::new(cli.json);
-    match run(cli, &output, cut) {
+    let outcome = run(cli, &output, cut).and_then(|()| {
+        output
+            .finish()
+            .context("the output could not be written; what was asked is done")
+    });
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::report(&error, &output),
     }
@@ -91,13 +99,16 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
         Ok(std::path::absolute(home)?)
     };
     match cli.command {
-        Command::Init => init::run(&home()?, output),
+        Command::Init(args) => init::run(&args, &home()?, output),
         Command::Serve => serve::run(&home()?, cut),
         Command::Keys(command) => keys::run(command, &home()?, output),
         Command::State(command) => state::run(command, &home()?, output),
         Command::Audit(command) => audit::run(command, &home()?, output),
         Command::Config(command) => config::run(&command, home, output),
         Command::Demo(args) => demo::run(&args, cli.json),
-        Command::Completions(args) => completions::run::<Cli>(&args),
+        Command::Completions(args) => {
+            completions::run::<Cli>(&args, output);
+            Ok(())
+        }
     }
 }

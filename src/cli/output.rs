@@ -1,6 +1,8 @@
 //! Text for people or JSON for scripts; errors go to standard error in either.
 
+use std::cell::RefCell;
 use std::fmt::Display;
+use std::io::{self, Write as _};
 
 use serde_json::{Value, json};
 
@@ -8,11 +10,16 @@ use serde_json::{Value, json};
 #[derive(Debug)]
 pub(super) struct Output {
     json: bool,
+    /// The first thing that went wrong with standard output.
+    failed: RefCell<Option<io::Error>>,
 }
 
 impl Output {
     pub(super) const fn new(json: bool) -> Self {
-        Self { json }
+        Self {
+            json,
+            failed: RefCell::new(None),
+        }
     }
 
     /// Whether scripts read along.
@@ -23,9 +30,31 @@ impl Output {
     /// Prints a result: `value` in JSON on one line, or `text`.
     pub(super) fn result(&self, value: &Value, text: impl Display) {
         if self.json {
-            println!("{value}");
+            self.line(value);
         } else {
-            println!("{text}");
+            self.line(text);
+        }
+    }
+
+    /// Prints one line. What goes wrong is kept for [`finish`](Self::finish): an act is not undone by a full disk under its output.
+    pub(super) fn line(&self, text: impl Display) {
+        let written = writeln!(io::stdout().lock(), "{text}");
+        if let Err(error) = written {
+            self.failed.borrow_mut().get_or_insert(error);
+        }
+    }
+
+    /// Whether printing has failed, so that printing on is idle.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.borrow().is_some()
+    }
+
+    /// Says whether all that was printed arrived. A reader who has gone (`| head`) wanted no more.
+    pub(super) fn finish(&self) -> io::Result<()> {
+        let failed = self.failed.borrow_mut().take();
+        match failed.map_or_else(|| io::stdout().flush(), Err) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(()),
         }
     }
 

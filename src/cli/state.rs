@@ -267,14 +267,15 @@ fn export(row: Row, file: &Path, home: &Path, output: &Output) -> anyhow::Result
 
 fn show_all(states: &[SignState], output: &Output) {
     if output.is_json() {
-        println!("{}", Value::Array(states.iter().map(describe).collect()));
+        output.line(Value::Array(states.iter().map(describe).collect()));
         return;
     }
     if states.is_empty() {
-        println!("No key has a sign state yet. It begins when a chain of the configuration names the key.");
+        output
+            .line("No key has a sign state yet. It begins when a chain of the configuration names the key.");
     }
     for state in states {
-        println!("{}", line(state));
+        output.line(line(state));
     }
 }
 

@@ -1,12 +1,16 @@
 //! What the fuzz targets call: the parsers of bytes that come from the state folder.
 
 use super::record::AuditRecord;
-use super::witness::Testimony;
+use super::redo::Redo;
+use super::witness::Entry;
 
-/// A slot of the witness file: what is accepted is written back the same.
+/// An entry of the witness, and what is in it: what is accepted is written back the same.
 pub fn witness(bytes: &[u8]) {
-    if let Ok(testimony) = Testimony::decode(bytes) {
-        assert_eq!(testimony.encode(), bytes);
+    if let Ok(entry) = Entry::decode(bytes) {
+        assert!(bytes.starts_with(&entry.encode()));
+    }
+    if let Ok(redo) = Redo::decode(bytes) {
+        assert_eq!(redo.encode(), bytes);
     }
 }
 

@@ -18,6 +18,7 @@ use sigward_policies::model::payload::Consensus;
 use sigward_policies::proof::ToCommit;
 
 use super::invariant::{check_move, fit_to_write};
+use super::redo::Write;
 use super::row::{Checksum, MAX_PROVIDER, TableDigest, encode_guard, encode_key};
 use super::{Change, StoredRow, may_share};
 
@@ -30,21 +31,6 @@ pub(crate) struct Kept<T> {
     pub(crate) value: T,
     /// Its checksum, as last written; `None` before the first time.
     pub(crate) checksum: Option<Checksum>,
-}
-
-/// A row to be written.
-#[derive(Debug)]
-pub(crate) struct Write<'a, T> {
-    /// Its number in the table.
-    pub(crate) ordinal: i64,
-    /// Whether the table has it already.
-    pub(crate) known: bool,
-    /// The row.
-    pub(crate) value: &'a T,
-    /// Its encoding.
-    pub(crate) body: Vec<u8>,
-    /// Its evidence.
-    pub(crate) checksum: Checksum,
 }
 
 /// What a batch came to, before it is durable.
@@ -381,60 +367,42 @@ impl Ledger {
         }
     }
 
-    /// Hands each changed key to `write`, once, and counts it into the digest.
-    pub(crate) fn write_keys<E>(
-        &mut self,
-        mut write: impl FnMut(Write<'_, Key>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    /// Takes out what changed since the last time, keys and rows, and counts it into the digest.
+    pub(crate) fn take_changes(&mut self) -> (Vec<Write>, Vec<Write>) {
+        let mut keys = Vec::new();
         for name in std::mem::take(&mut self.changed_keys) {
-            let Some(kept) = self.keys.get_mut(&name) else {
-                continue;
-            };
-            let body = encode_key(&kept.value);
-            let checksum = Checksum::of_key(&self.id, &body);
-            kept.write(&mut self.digest, body, checksum, &mut write)?;
+            if let Some(kept) = self.keys.get_mut(&name) {
+                let body = encode_key(&kept.value);
+                let checksum = Checksum::of_key(&self.id, &body);
+                keys.push(kept.write(&mut self.digest, body, checksum));
+            }
         }
-        Ok(())
-    }
-
-    /// Hands each changed guard row to `write`, once, and counts it into the digest.
-    pub(crate) fn write_rows<E>(
-        &mut self,
-        mut write: impl FnMut(Write<'_, StoredRow>) -> Result<(), E>,
-    ) -> Result<(), E> {
         self.changed_rows.clear();
+        let mut writes = Vec::with_capacity(self.changed.len());
         for (key, chain) in std::mem::take(&mut self.changed) {
             let rows = self.rows.get_mut(&key).into_iter().flatten();
             for kept in rows.filter(|kept| kept.value.chain == chain) {
                 let body = encode_guard(&kept.value);
                 let checksum = Checksum::of_guard(&self.id, &body);
-                kept.write(&mut self.digest, body, checksum, &mut write)?;
+                writes.push(kept.write(&mut self.digest, body, checksum));
             }
         }
-        Ok(())
+        (keys, writes)
     }
 }
 
 impl<T> Kept<T> {
-    fn write<E>(
-        &mut self,
-        digest: &mut TableDigest,
-        body: Vec<u8>,
-        checksum: Checksum,
-        write: &mut impl FnMut(Write<'_, T>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    fn write(&mut self, digest: &mut TableDigest, body: Vec<u8>, checksum: Checksum) -> Write {
         let before = self.checksum.replace(checksum);
         if let Some(before) = before {
             digest.toggle(before);
         }
         digest.toggle(checksum);
-        write(Write {
+        Write {
             ordinal: self.ordinal,
             known: before.is_some(),
-            value: &self.value,
             body,
-            checksum,
-        })
+        }
     }
 }
 

@@ -23,6 +23,7 @@ mod invariant;
 mod ledger;
 mod lock;
 pub mod record;
+mod redo;
 pub mod row;
 pub mod sqlite;
 pub mod witness;

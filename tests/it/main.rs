@@ -10,8 +10,14 @@
     clippy::indexing_slicing
 )]
 
+mod cli;
+#[cfg(feature = "failpoints")]
+mod crashes;
 mod demo;
+mod docs;
+mod footprint;
 mod hostile;
 mod layers;
 mod nodes;
+mod rollback;
 mod support;

@@ -100,11 +100,15 @@ impl FileError {
                 path.display()
             )),
             Self::Owner { path, user, .. } => Some(format!("chown {user} '{}'", path.display())),
-            Self::NotFound { .. }
-            | Self::WrongType { .. }
-            | Self::Size { .. }
-            | Self::Exists { .. }
-            | Self::Io { .. } => None,
+            Self::NotFound { path } => Some(format!(
+                "bring '{}' back from where a copy is kept, or correct the path to it; no other file does",
+                path.display()
+            )),
+            Self::WrongType { .. } | Self::Size { .. } => Some(
+                "bring it back from where a copy is kept, or correct the path to it; no other file does"
+                    .to_owned(),
+            ),
+            Self::Exists { .. } | Self::Io { .. } => None,
         }
     }
 

@@ -100,7 +100,8 @@ pub struct KeyVersion {
     pub state: VersionState,
     /// When it was made or brought in.
     pub created_at: UnixSeconds,
-    /// Whether its private half, or the right to sign with it, has ever left. One-way.
+    /// Whether its private half, or the right to sign with it, has ever left, or its past was lost. One-way: it never begins as
+    /// fresh again.
     pub exported: bool,
 }
 

@@ -25,6 +25,8 @@ use crate::authn;
 const MAX_MESSAGE: usize = 256 * 1024;
 /// No act takes longer.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// How long calls under way may take once the end has begun.
+const DRAIN: Duration = Duration::from_secs(2);
 /// Streams on one connection.
 const MAX_STREAMS: u32 = 64;
 
@@ -79,7 +81,15 @@ impl Services {
 /// Listens on `path` until `stop`. The caller holds the state's lock, so a socket left there is a dead process's.
 pub async fn serve_unix(services: Services, path: &Path, stop: CancellationToken) -> io::Result<()> {
     let listener = bind(path)?;
-    let served = services.serve(UnixListenerStream::new(listener), stop).await;
+    // Whoever is connected and asks nothing, or follows the audit chain, does not hold up the end.
+    let patience = async {
+        stop.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    let served = tokio::select! {
+        served = services.serve(UnixListenerStream::new(listener), stop.clone()) => served,
+        () = patience => Ok(()),
+    };
     let _gone = std::fs::remove_file(path);
     served.map_err(io::Error::other)
 }

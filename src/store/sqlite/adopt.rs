@@ -1,7 +1,8 @@
 //! Taking over a store that does not open: an operator says up to which height messages may have been signed, and all of that is
 //! closed. The way out of every refusal of `open` that is about lost or older data.
 //!
-//! *Invariants:* no watermark goes down. Nothing is deleted: old files are moved aside. A database that is lost is replaced by
+//! *Invariants:* no watermark goes down, and no key that the store knew begins as fresh afterwards: its rows may be among what
+//! was lost. Nothing is deleted: old files are moved aside. A database that is lost is replaced by
 //! one with a new identity, so that no sealed key opens with it before `keys adopt --above` has said how far that key got.
 
 use std::path::{Path, PathBuf};
@@ -11,8 +12,8 @@ use sigward_policies::model::id::{ChainId, Height, StoreId};
 use super::super::error::{OpenCode, OpenError};
 use super::super::filesystem::{make_folder, sync_folder};
 use super::super::ledger::Judged;
-use super::super::record::{AuditEntry, Outcome};
-use super::super::witness::{Testified, Testimony, Witness, beside, folder_of};
+use super::super::record::{AuditEntry, AuditRecord, Outcome};
+use super::super::witness::{Testified, Witness, beside, folder_of};
 use super::super::{Change, StoredRow};
 use super::books::Books;
 use super::create::{FIRST_COMMIT, build, checkpoint};
@@ -59,7 +60,7 @@ impl SqliteStore {
             Err(held) if held.code == OpenCode::StoreLocked => return Err(held),
             found => found,
         };
-        let testified = witness.as_ref().ok().map(|(_, testified)| *testified);
+        let testified = witness.as_ref().ok().map(|(_, testified)| testified.clone());
         let entry = |reason: String| AuditEntry {
             time_micros: options.clock.unix_micros(),
             subject: subject.to_owned(),
@@ -75,6 +76,10 @@ impl SqliteStore {
         };
         let lost = match find_database(&options.database()).and_then(|()| Books::read(&options.database())) {
             Ok(books) => {
+                let missing = testified
+                    .as_ref()
+                    .and_then(|said| books.compare(said, &options.witness).ok());
+                let books = books.catch_up(&options.database(), missing.unwrap_or_default())?;
                 let reason = format!(
                     "{}, {}",
                     found(&books, testified.as_ref(), options),
@@ -101,7 +106,7 @@ impl SqliteStore {
 fn found(books: &Books, testified: Option<&Testified>, options: &Options) -> &'static str {
     match testified.map(|testified| books.compare(testified, &options.witness)) {
         None => "no readable witness",
-        Some(Ok(())) => "nothing amiss",
+        Some(Ok(_)) => "nothing amiss",
         Some(Err(refused)) => refused.code.as_str(),
     }
 }
@@ -114,12 +119,15 @@ fn close_rows(
     entry: AuditEntry,
 ) -> Result<Adopted, OpenError> {
     let database = options.database();
-    let refused = |cause| connection::refused(&database, cause);
     let rows = books.ledger.guard_rows();
-    let changes = rows
+    let mut changes = rows
         .iter()
         .map(|row| above.close(row))
         .collect::<Result<Vec<_>, _>>()?;
+    // What was lost may have held rows of these keys: none of them begins as fresh any more, on any chain.
+    changes.extend(books.ledger.keys().into_iter().map(|key| Change::MarkExported {
+        public_key: key.version.public_key,
+    }));
     match books.ledger.judge(None, changes, options.clock.unix_seconds()) {
         Judged::Accepted(_) => {}
         Judged::Refused(why, _) => return Err(OpenError::new(OpenCode::AdoptTooLow, why.to_string())),
@@ -130,25 +138,18 @@ fn close_rows(
         .filter(|said| said.store == books.meta.store)
         .map_or(0, |said| said.sequence.saturating_add(1));
     let sequence = books.meta.sequence.max(seen).saturating_add(1);
-    let before = books.meta.testimony();
-    let mut head = books.meta.audit;
-    books.begin().map_err(refused)?;
-    books.append(&mut head, entry).map_err(refused)?;
-    let meta = books
-        .write(sequence, head)
-        .map_err(|cause| OpenError::new(OpenCode::StoreIo, format!("{}: {cause}", database.display())))?;
+    let record = AuditRecord::link(&books.meta.audit, entry);
+    let (meta, redo) = books.draw(sequence, vec![record]);
     crash_point!("store_adopt_before_commit");
-    books.commit().map_err(refused)?;
+    books
+        .write(meta, &redo)
+        .map_err(|cause| OpenError::new(OpenCode::StoreIo, format!("{}: {cause}", database.display())))?;
+    checkpoint(&books.connection).map_err(|cause| connection::refused(&database, cause))?;
     crash_point!("store_adopt_committed");
     set_witness_aside(options)?;
     crash_point!("store_adopt_witness_aside");
-    let before = Testimony {
-        sequence: sequence.saturating_sub(1),
-        ..before
-    };
-    Witness::create(&options.witness, &before, &meta.testimony())?;
+    Witness::create(&options.witness, options.witness_segment, &meta.testimony())?;
     crash_point!("store_adopt_witnessed");
-    checkpoint(&books.connection).map_err(refused)?;
     Ok(Adopted::Closed {
         store: meta.store,
         rows: rows.len(),

@@ -10,8 +10,11 @@ use rusqlite::Connection;
 
 use super::super::error::{OpenCode, OpenError};
 use super::super::ledger::Ledger;
-use super::super::record::{AuditEntry, AuditHead, AuditRecord};
+use super::super::record::{AuditHead, AuditRecord};
+use super::super::redo::Redo;
+use super::super::witness::Entry;
 use super::connection;
+use super::create::checkpoint;
 use super::table::{self, Meta, SCHEMA_VERSION, Unreadable};
 
 /// Debug builds compare memory with the tables at every commit of a store that has no more rows than this.
@@ -80,51 +83,72 @@ impl Books {
         Ok((meta, ledger))
     }
 
-    /// Begins the transaction that everything below happens in.
-    pub(super) fn begin(&self) -> rusqlite::Result<()> {
-        self.run("BEGIN IMMEDIATE")
-    }
-
-    /// Makes the transaction durable.
-    pub(super) fn commit(&self) -> rusqlite::Result<()> {
-        self.run("COMMIT")
-    }
-
-    /// Gives the transaction up.
-    pub(super) fn rollback(&self) -> rusqlite::Result<()> {
-        self.run("ROLLBACK")
-    }
-
-    fn run(&self, statement: &str) -> rusqlite::Result<()> {
-        self.connection.prepare_cached(statement)?.execute([]).map(|_| ())
-    }
-
-    /// Links an entry to the chain that ends at `head`, and appends it.
-    pub(super) fn append(&self, head: &mut AuditHead, entry: AuditEntry) -> rusqlite::Result<()> {
-        let (record, encoded) = AuditRecord::link(head, entry);
-        table::append_record(&self.connection, &record, &encoded)?;
-        *head = record.head();
-        Ok(())
-    }
-
-    /// Writes what changed, and the store's row about itself as commit `sequence`.
-    pub(super) fn write(&mut self, sequence: u64, audit: AuditHead) -> Result<Meta, Unreadable> {
-        let connection = &self.connection;
-        self.ledger
-            .write_keys(|write| table::write_key(connection, &write))?;
-        self.ledger
-            .write_rows(|write| table::write_row(connection, &write))?;
+    /// Takes out of the ledger what `records` go with, as commit `sequence`.
+    pub(super) fn draw(&mut self, sequence: u64, records: Vec<(AuditRecord, Vec<u8>)>) -> (Meta, Redo) {
+        let (keys, rows) = self.ledger.take_changes();
+        let audit = records
+            .last()
+            .map_or(self.meta.audit, |(record, _)| record.head());
         let meta = Meta {
             store: self.meta.store,
             sequence,
             audit,
             digest: self.ledger.digest().0,
         };
-        table::write_meta(connection, &meta)?;
+        (meta, Redo { keys, rows, records })
+    }
+
+    /// Writes a commit into the tables, in a transaction of its own, and takes note of it.
+    pub(super) fn write(&mut self, meta: Meta, redo: &Redo) -> Result<(), Unreadable> {
+        self.run("BEGIN IMMEDIATE")?;
+        apply(&self.connection, &meta, redo)?;
         if cfg!(debug_assertions) && self.ledger.len() <= COMPARED {
             self.compare_with_tables()?;
         }
-        Ok(meta)
+        self.run("COMMIT")?;
+        self.meta = meta;
+        Ok(())
+    }
+
+    fn run(&self, statement: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(statement)?.execute([]).map(|_| ())
+    }
+
+    /// Writes the commits that the witness holds and the tables lack, all or none, and syncs the tables. What comes out must be
+    /// what the witness says.
+    pub(super) fn catch_up(mut self, path: &Path, missing: &[Entry]) -> Result<Self, OpenError> {
+        let Some(last) = missing.last() else {
+            return Ok(self);
+        };
+        let corrupt =
+            |what: String| OpenError::new(OpenCode::StoreCorrupt, format!("{}: {what}", path.display()));
+        let failed = |cause: Unreadable| match cause {
+            Unreadable::Sqlite(cause) => connection::refused(path, cause),
+            other => corrupt(other.to_string()),
+        };
+        self.run("BEGIN IMMEDIATE")
+            .map_err(|cause| connection::refused(path, cause))?;
+        for entry in missing {
+            let redo = Redo::decode(&entry.redo).map_err(|cause| {
+                corrupt(format!(
+                    "commit {} in the witness: {cause}",
+                    entry.testimony.sequence
+                ))
+            })?;
+            apply(&self.connection, &Meta::of(&entry.testimony), &redo).map_err(failed)?;
+        }
+        let (meta, ledger) = Self::check(&self.connection).map_err(failed)?;
+        if meta.testimony() != last.testimony {
+            return Err(corrupt(
+                "what the witness adds does not come out as it says".to_owned(),
+            ));
+        }
+        self.run("COMMIT")
+            .map_err(|cause| connection::refused(path, cause))?;
+        checkpoint(&self.connection).map_err(|cause| connection::refused(path, cause))?;
+        self.meta = meta;
+        self.ledger = ledger;
+        Ok(self)
     }
 
     /// The ledger is what the open transaction would read.
@@ -141,4 +165,18 @@ impl Books {
             Err(Unreadable::Damaged("memory and tables differ".to_owned()))
         }
     }
+}
+
+/// Writes a commit into the open transaction.
+fn apply(connection: &Connection, meta: &Meta, redo: &Redo) -> Result<(), Unreadable> {
+    for key in &redo.keys {
+        table::write_key(connection, &meta.store, key)?;
+    }
+    for row in &redo.rows {
+        table::write_row(connection, &meta.store, row)?;
+    }
+    for (record, encoded) in &redo.records {
+        table::append_record(connection, record, encoded)?;
+    }
+    Ok(table::write_meta(connection, meta)?)
 }

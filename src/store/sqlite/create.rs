@@ -13,7 +13,7 @@ use super::super::error::{OpenCode, OpenError};
 use super::super::filesystem::{check_durable, check_private, make_folder, sync_folder};
 use super::super::lock::Lock;
 use super::super::record::{AuditEntry, AuditHead, AuditRecord};
-use super::super::witness::{Testimony, Witness, beside, folder_of};
+use super::super::witness::{Witness, beside, folder_of};
 use super::table::{self, Meta};
 use super::{Options, SqliteStore, connection};
 use crate::crash::crash_point;
@@ -100,12 +100,7 @@ pub(super) fn build(
     fill(&fresh, &meta, first.as_ref())?;
     crash_point!("store_create_database_built");
     let now = meta.testimony();
-    let before = Testimony {
-        sequence: sequence.saturating_sub(1),
-        audit: genesis,
-        ..now
-    };
-    Witness::create(&options.witness, &before, &now)?;
+    Witness::create(&options.witness, options.witness_segment, &now)?;
     crash_point!("store_create_witnessed");
     std::fs::rename(&fresh, &database)
         .map_err(|cause| OpenError::io("rename the database to", &database, cause))?;
@@ -141,7 +136,12 @@ fn fill(path: &Path, meta: &Meta, first: Option<&(AuditRecord, Vec<u8>)>) -> Res
 
 /// Folds the whole log into the database, syncs that, and empties the log.
 pub(super) fn checkpoint(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy == 0 {
+        Ok(())
+    } else {
+        Err(rusqlite::Error::QueryReturnedNoRows)
+    }
 }
 
 /// What a `create` that was cut off left behind never served: it was never renamed.

@@ -1,8 +1,11 @@
-//! The embedded store: SQLite, one writer thread that owns the one connection, group commit, and the witness after each commit.
+//! The embedded store: SQLite, one writer that owns the one connection, group commit, and a witness that holds each commit before
+//! anybody hears of it.
 //!
 //! ```text
-//! commit(batch, done) ──channel──▶ writer: BEGIN · judge each · rows, records, meta · COMMIT · witness · receipts · done, done, …
+//! commit(batch, done) ──▶ queue ──▶ writer: judge each · witness · tables · sync of the witness · receipts · done, done, …
 //! ```
+//!
+//! The writer is a thread's while batches wait, and the caller's own while none do (`shared`).
 //!
 //! The folder holds `guard.db` (and `guard.db-wal` while it is open), `guard.lock` and, unless it is kept elsewhere,
 //! `guard.witness`.
@@ -17,6 +20,7 @@ mod books;
 mod connection;
 mod create;
 mod open;
+mod shared;
 mod table;
 mod writer;
 
@@ -24,7 +28,6 @@ mod writer;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -34,9 +37,13 @@ use sigward_policies::model::key::Key;
 
 pub use adopt::{Above, Adopted};
 
-use super::{AuditRecord, Batch, Done, Health, Store, StoredRow, stopped};
+use super::{AuditRecord, Batch, Done, Health, Store, StoredRow};
 use crate::clock::Clock;
-use writer::{Ask, Waiter, Writer};
+use shared::Shared;
+use writer::{Waiter, Writer};
+
+/// Room for some thousand commits between two syncs of the tables.
+pub const WITNESS_SEGMENT: u64 = 4 << 20;
 
 /// Where a store lives and what it may assume.
 #[derive(Clone)]
@@ -47,6 +54,8 @@ pub struct Options {
     pub witness: PathBuf,
     /// Whether the folder may be on a file system that forgets. For development.
     pub allow_volatile: bool,
+    /// Bytes of each of the two segments of a new witness: a multiple of 64 KiB. When one is full, the tables are synced.
+    pub witness_segment: u64,
     /// Stamps rows that begin or are closed.
     pub clock: Arc<dyn Clock>,
 }
@@ -70,6 +79,7 @@ impl Options {
             dir,
             witness,
             allow_volatile: false,
+            witness_segment: WITNESS_SEGMENT,
             clock,
         }
     }
@@ -96,8 +106,8 @@ impl Options {
 #[derive(Debug)]
 pub struct SqliteStore {
     id: StoreId,
-    asks: Sender<Ask>,
     health: Arc<Mutex<Health>>,
+    shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -105,14 +115,15 @@ impl SqliteStore {
     /// Starts the writer thread over an open store.
     fn start(writer: Writer) -> std::io::Result<Arc<Self>> {
         let (id, health) = (writer.id(), writer.shared_health());
-        let (asks, asked) = channel();
+        let shared = Arc::new(Shared::new(writer));
+        let own = shared.clone();
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || writer.run(&asked))?;
+            .spawn(move || own.run())?;
         Ok(Arc::new(Self {
             id,
-            asks,
             health,
+            shared,
             thread: Mutex::new(Some(thread)),
         }))
     }
@@ -120,8 +131,7 @@ impl SqliteStore {
     /// Commits what waits, folds the log into the database, and frees the folder. What is asked later fails. Idempotent.
     pub fn close(&self) {
         let thread = unpoisoned(&self.thread).take();
-        // An error: the thread is gone already.
-        let _gone = self.asks.send(Ask::Stop);
+        self.shared.stop();
         if let Some(thread) = thread
             && thread.thread().id() != std::thread::current().id()
         {
@@ -129,18 +139,10 @@ impl SqliteStore {
         }
     }
 
-    /// Has the writer thread answer between two commits. Must not be called from a [`Done`], which runs on that thread.
-    fn ask<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Writer) -> Result<T, Refused> + Send + 'static,
-    ) -> Result<T, Refused> {
-        let (tell, told) = std::sync::mpsc::sync_channel(1);
-        let ask = Ask::Read(Box::new(move |writer| {
-            let answer = writer.working().and_then(|()| read(writer));
-            let _gone = tell.send(answer);
-        }));
-        self.asks.send(ask).map_err(|_| stopped())?;
-        told.recv().unwrap_or_else(|_| Err(stopped()))
+    /// Looks between two commits. Must not be called from a [`Done`]: whoever calls that has the writer.
+    fn ask<T>(&self, read: impl FnOnce(&Writer) -> Result<T, Refused>) -> Result<T, Refused> {
+        self.shared
+            .read(|writer| writer.working().and_then(|()| read(writer)))
     }
 }
 
@@ -150,8 +152,7 @@ impl Store for SqliteStore {
     }
 
     fn commit(&self, batch: Batch, done: Done) {
-        // When the thread is gone the waiter comes back in the error, and is told as it is dropped.
-        let _gone = self.asks.send(Ask::Commit(Box::new(batch), Waiter::new(done)));
+        self.shared.commit(batch, Waiter::new(done));
     }
 
     fn keys(&self) -> Result<Vec<Key>, Refused> {

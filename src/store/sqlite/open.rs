@@ -1,32 +1,32 @@
 //! Opening a store: lock, find, compare with the witness, and refuse whatever is missing, empty, damaged, foreign or older.
 //!
-//! *Invariant:* a store opens at its witness's commit, or at the one after it: a crash between commit and witness, of which
-//! nobody had heard yet. In every other case somebody may hold a signature that this store does not know of.
+//! *Invariant:* a store opens at its witness's commit, what the tables lack being written from the witness; or at the one after it:
+//! a crash before the witness was synced, of which nobody had heard. In every other case somebody may hold a signature that this
+//! store does not know of.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use super::super::error::{OpenCode, OpenError};
 use super::super::lock::Lock;
-use super::super::witness::{Testified, Witness};
+use super::super::redo::Redo;
+use super::super::witness::{Entry, Testified, Witness};
 use super::books::Books;
-use super::create::check_place;
+use super::create::{check_place, checkpoint};
 use super::writer::Writer;
-use super::{Options, SqliteStore};
+use super::{Options, SqliteStore, connection};
 
 impl SqliteStore {
     /// Opens the store, or says why it must not be.
     pub fn open(options: &Options) -> Result<Arc<Self>, OpenError> {
         let lock = take_place(options)?;
         find_database(&options.database())?;
-        let (witness, testified) = Witness::open(&options.witness)?;
+        let (mut witness, testified) = Witness::open(&options.witness)?;
         let books = Books::read(&options.database())?;
-        books.compare(&testified, &options.witness)?;
-        let here = books.meta.testimony();
-        if testified != Testified::Whole(here) {
-            witness
-                .testify(&here)
-                .map_err(|cause| OpenError::io("write the witness", &options.witness, cause))?;
+        let missing = books.compare(&testified, &options.witness)?;
+        let books = books.catch_up(&options.database(), missing)?;
+        if books.meta.sequence > testified.newest().sequence {
+            books.make_up(&mut witness, options)?;
         }
         Self::start(Writer::new(books, witness, lock, options.clock.clone()))
             .map_err(|cause| OpenError::io("start the writer thread of", &options.dir, cause))
@@ -64,8 +64,26 @@ fn missing(path: &Path) -> OpenError {
 }
 
 impl Books {
-    /// Compares the store with what the witness says of it.
-    pub(super) fn compare(&self, testified: &Testified, witness: &Path) -> Result<(), OpenError> {
+    /// The tables hold one commit more than the witness: a crash before the witness was synced, of which nobody had heard. They are
+    /// synced, and the witness takes note of it; there is nothing to redo.
+    fn make_up(&self, witness: &mut Witness, options: &Options) -> Result<(), OpenError> {
+        checkpoint(&self.connection).map_err(|cause| connection::refused(&options.database(), cause))?;
+        let redo = Redo::default().encode();
+        if !witness.has_room(redo.len()) {
+            witness.switch();
+        }
+        witness
+            .write(&self.meta.testimony(), redo)
+            .and_then(|()| witness.sync())
+            .map_err(|cause| OpenError::io("write the witness", &options.witness, cause))
+    }
+
+    /// Compares the tables with the witness: what they lack of it, oldest first.
+    pub(super) fn compare<'a>(
+        &self,
+        testified: &'a Testified,
+        witness: &Path,
+    ) -> Result<&'a [Entry], OpenError> {
         let said = testified.newest();
         let (here, there) = (self.meta.sequence, said.sequence);
         let refuse = |code, what: String| Err(OpenError::new(code, what));
@@ -79,31 +97,32 @@ impl Books {
                 ),
             );
         }
-        // A torn slot was being written after its commit: that commit has happened, and a store without it is behind.
-        let torn = matches!(testified, Testified::Torn(_));
-        if here < there || (torn && here == there) {
-            let more = if torn {
-                " and was writing down one more"
-            } else {
-                ""
-            };
-            return refuse(
-                OpenCode::StoreBehindWitness,
-                format!("the store is at commit {here}, its witness saw {there}{more}"),
-            );
-        }
         if here > there.saturating_add(1) {
             return refuse(
                 OpenCode::WitnessBehind,
                 format!("the store is at commit {here}, its witness only at {there}: an older copy"),
             );
         }
-        if here == there && *said != self.meta.testimony() {
+        if testified
+            .at(here)
+            .is_some_and(|said| *said != self.meta.testimony())
+        {
             return refuse(
                 OpenCode::WitnessDisagrees,
-                format!("store and witness are both at commit {here} and differ: two stores ran in parallel"),
+                format!("store and witness both know commit {here} and differ: two stores ran in parallel"),
             );
         }
-        Ok(())
+        if here > there {
+            return Ok(&[]);
+        }
+        match testified.after(here) {
+            Some(missing) => Ok(missing),
+            None => refuse(
+                OpenCode::StoreBehindWitness,
+                format!(
+                    "the store is at commit {here}, its witness at {there} and no longer holds all in between"
+                ),
+            ),
+        }
     }
 }

@@ -13,8 +13,9 @@ use sigward_policies::model::key::Key;
 
 use super::super::StoredRow;
 use super::super::encoding::Encoder;
-use super::super::ledger::{Kept, Write};
+use super::super::ledger::Kept;
 use super::super::record::{AuditHead, AuditRecord};
+use super::super::redo::Write;
 use super::super::row::{Checksum, decode_guard, decode_key};
 use super::super::witness::Testimony;
 
@@ -84,6 +85,16 @@ pub(super) struct Meta {
 }
 
 impl Meta {
+    /// The row that goes with a testimony.
+    pub(super) const fn of(testimony: &Testimony) -> Self {
+        Self {
+            store: testimony.store,
+            sequence: testimony.sequence,
+            audit: testimony.audit,
+            digest: testimony.digest,
+        }
+    }
+
     /// What the witness should say.
     pub(super) const fn testimony(&self) -> Testimony {
         Testimony {
@@ -244,47 +255,51 @@ pub(super) fn read_rows(
 }
 
 /// Writes a key, new or changed.
-pub(super) fn write_key(connection: &Connection, write: &Write<'_, Key>) -> rusqlite::Result<()> {
+pub(super) fn write_key(connection: &Connection, store: &StoreId, write: &Write) -> Result<(), Unreadable> {
+    let checksum = Checksum::of_key(store, &write.body).0;
     let written = if write.known {
         connection
             .prepare_cached("UPDATE key SET body = ?2, checksum = ?3 WHERE ordinal = ?1")?
-            .execute(params![write.ordinal, write.body, write.checksum.0])?
+            .execute(params![write.ordinal, write.body, checksum])?
     } else {
+        let key = decode_key(&write.body).map_err(|cause| Unreadable::Damaged(cause.to_string()))?;
         connection
             .prepare_cached(
                 "INSERT INTO key (ordinal, name, public_key, body, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
             .execute(params![
                 write.ordinal,
-                write.value.name.as_str(),
-                key_column(&write.value.version.public_key),
+                key.name.as_str(),
+                key_column(&key.version.public_key),
                 write.body,
-                write.checksum.0
+                checksum
             ])?
     };
-    exactly_one(written)
+    Ok(exactly_one(written)?)
 }
 
 /// Writes a guard row, new or changed.
-pub(super) fn write_row(connection: &Connection, write: &Write<'_, StoredRow>) -> rusqlite::Result<()> {
+pub(super) fn write_row(connection: &Connection, store: &StoreId, write: &Write) -> Result<(), Unreadable> {
+    let checksum = Checksum::of_guard(store, &write.body).0;
     let written = if write.known {
         connection
             .prepare_cached("UPDATE guard SET body = ?2, checksum = ?3 WHERE ordinal = ?1")?
-            .execute(params![write.ordinal, write.body, write.checksum.0])?
+            .execute(params![write.ordinal, write.body, checksum])?
     } else {
+        let row = decode_guard(&write.body).map_err(|cause| Unreadable::Damaged(cause.to_string()))?;
         connection
             .prepare_cached(
                 "INSERT INTO guard (ordinal, public_key, chain, body, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
             .execute(params![
                 write.ordinal,
-                key_column(&write.value.public_key),
-                write.value.chain.as_str(),
+                key_column(&row.public_key),
+                row.chain.as_str(),
                 write.body,
-                write.checksum.0
+                checksum
             ])?
     };
-    exactly_one(written)
+    Ok(exactly_one(written)?)
 }
 
 /// Appends a record to the audit chain.

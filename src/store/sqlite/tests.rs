@@ -55,6 +55,8 @@ impl Home {
     pub(super) fn new() -> Self {
         let tmp = tempfile::tempdir().unwrap();
         let mut options = Options::new(tmp.path().join("state"), Arc::new(Fixed));
+        // Small, so that segments are filled and changed.
+        options.witness_segment = 64 * 1024;
         options.allow_volatile = true;
         Self { tmp, options }
     }

@@ -1,11 +1,10 @@
-//! The writer thread: takes what waits, judges it in order inside one transaction, commits once, writes the witness, answers.
+//! The writer: judges a group of batches in order, writes one commit into witness and tables, syncs the witness, answers.
 //!
-//! *Invariants:* a receipt is minted after COMMIT and witness, nowhere else. Every waiter is told exactly once, whatever happens
-//! on the way: an error, a panic, the end of the thread. After an error the outcome of the commit is unknown (an fsync that
+//! *Invariants:* a receipt is minted after the witness was synced, nowhere else. Every waiter is told exactly once, whatever happens
+//! on the way: an error, a panic, the end of the store. After an error the outcome of the commit is unknown (an fsync that
 //! failed may have dropped its pages, and a second one may lie): nothing is retried, and everything later fails.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, Mutex};
 
 use sigward_policies::decision::{Failure, FailureCode, Refused};
@@ -29,18 +28,10 @@ use crate::crash::crash_point;
 
 /// Most batches in one commit: bounds how long the first of them waits for the last.
 const MAX_GROUP: usize = 512;
+/// A batch with a signature writes less than this into the witness; the segment has room for the whole group.
+const BATCH_LEN: u64 = 4096;
 /// Most audit records in one answer.
 const MAX_PAGE: usize = 1000;
-
-/// What the thread is asked.
-pub(super) enum Ask {
-    /// Make it durable and tell.
-    Commit(Box<Batch>, Waiter),
-    /// Look, between two commits.
-    Read(Box<dyn FnOnce(&Writer) + Send>),
-    /// Finish.
-    Stop,
-}
 
 /// Somebody who waits: told once, at the latest when it is dropped.
 pub(super) struct Waiter(Option<Done>);
@@ -76,10 +67,10 @@ enum Settled {
 }
 
 impl Settled {
-    /// The commit is on disk, and the witness after it: mints the receipt, and tells memory what the store holds.
+    /// The commit is on disk, in the witness: mints the receipt, and tells memory what the store holds.
     #[allow(
         clippy::disallowed_methods,
-        reason = "the one place that mints receipts: after COMMIT and witness"
+        reason = "the one place that mints receipts: after the witness was synced"
     )]
     fn conclude(self, commit: u64) -> Result<Receipts, Refused> {
         match self {
@@ -111,7 +102,7 @@ fn while_<E: std::fmt::Display>(doing: &'static str) -> impl FnOnce(E) -> Broken
     }
 }
 
-/// The thread's own: connection, ledger, witness, lock. Dropped in this order: the lock goes last.
+/// Whoever holds the writer's lock owns: connection, ledger, witness, lock. Dropped in this order: the lock goes last.
 pub(super) struct Writer {
     books: Books,
     witness: Witness,
@@ -169,38 +160,29 @@ impl Writer {
         })
     }
 
-    /// The life of the thread. What is still in the channel when it ends is told by its waiters' drop.
-    pub(super) fn run(mut self, asked: &Receiver<Ask>) {
-        let mut next = asked.recv().ok();
-        while let Some(ask) = next.take() {
-            match ask {
-                Ask::Commit(batch, waiter) => {
-                    let mut group = vec![(*batch, waiter)];
-                    next = drain(asked, &mut group);
-                    self.settle(group);
-                }
-                Ask::Read(read) => {
-                    let _panicked = catch_unwind(AssertUnwindSafe(|| read(&self)));
-                }
-                Ask::Stop => break,
-            }
-            next = next.or_else(|| asked.recv().ok());
-        }
+    /// The end: what cannot be folded in now is folded in later; the witness has it meanwhile.
+    pub(super) fn finish(self) {
         if self.failed.is_none() {
-            // The log is as good as the database: what cannot be folded in now is folded in later.
             let _later = checkpoint(&self.books.connection);
         }
     }
 
-    fn settle(&mut self, group: Vec<(Batch, Waiter)>) {
+    /// How many batches fit into one commit.
+    pub(super) fn max_group(&self) -> usize {
+        usize::try_from(self.witness.segment_len() / BATCH_LEN)
+            .map_or(MAX_GROUP, |most| most.clamp(1, MAX_GROUP))
+    }
+
+    /// Makes one commit of `group` and tells everybody in it.
+    pub(super) fn settle(&mut self, group: Vec<(Batch, Waiter)>) {
         let (batches, waiters): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-        let settled = self.working().and_then(|()| {
-            catch_unwind(AssertUnwindSafe(|| self.commit(batches)))
+        let durable = self.working().and_then(|()| {
+            catch_unwind(AssertUnwindSafe(|| self.make_durable(batches)))
                 .unwrap_or_else(|_| Err(while_("judging")("a panic")))
                 .map_err(|broken| self.fail(&broken))
         });
         crash_point!("store_before_done");
-        match settled {
+        match durable {
             Ok(settled) => {
                 let commit = self.books.meta.sequence;
                 for (waiter, settled) in waiters.into_iter().zip(settled) {
@@ -215,55 +197,66 @@ impl Writer {
         }
     }
 
-    /// One durable commit for all of `batches`; none if all of them were refused, as then nothing rests on it.
-    fn commit(&mut self, batches: Vec<Batch>) -> Result<Vec<Settled>, Broken> {
+    /// One durable commit for all of `batches`, in the witness; none if all of them were refused, as then nothing rests on it.
+    fn make_durable(&mut self, batches: Vec<Batch>) -> Result<Vec<Settled>, Broken> {
         crash_point!("store_before_begin");
         let now = self.clock.unix_seconds();
-        let before = self.books.meta;
-        self.books.begin().map_err(while_("beginning"))?;
-        let mut head = before.audit;
-        let mut settled = Vec::with_capacity(batches.len());
-        for batch in batches {
-            settled.push(self.judge(batch, now, &mut head)?);
-        }
+        let mut head = self.books.meta.audit;
+        let mut records = Vec::with_capacity(batches.len());
+        let settled = batches
+            .into_iter()
+            .map(|batch| self.judge(batch, now, &mut head, &mut records))
+            .collect();
         // Every signature and every change has its record (`check_shape`): no record, nothing to write.
-        if head == before.audit {
-            self.books.rollback().map_err(while_("rolling back"))?;
+        if records.is_empty() {
             return Ok(settled);
         }
-        let meta = self
+        let (meta, redo) = self
             .books
-            .write(before.sequence.saturating_add(1), head)
-            .map_err(while_("writing"))?;
-        crash_point!("store_rows_written");
-        crash_point!("store_before_commit");
-        self.books.commit().map_err(while_("committing"))?;
-        crash_point!("store_committed");
+            .draw(self.books.meta.sequence.saturating_add(1), records);
+        let encoded = redo.encode();
+        if !self.witness.has_room(encoded.len()) {
+            // What stands in the other segment is in the tables; once these are synced it may go.
+            checkpoint(&self.books.connection).map_err(while_("syncing the tables"))?;
+            crash_point!("store_checkpointed");
+            self.witness.switch();
+        }
+        // The tables are written, though not synced, before anybody hears: whoever kills this process leaves both.
         self.witness
-            .testify(&meta.testimony())
+            .write(&meta.testimony(), encoded)
             .map_err(while_("writing the witness"))?;
-        self.books.meta = meta;
+        self.books
+            .write(meta, &redo)
+            .map_err(while_("writing the tables"))?;
+        crash_point!("store_tables_written");
+        self.witness.sync().map_err(while_("syncing the witness"))?;
         let mut health = unpoisoned(&self.health);
         health.commit = meta.sequence;
         health.audit_records = meta.audit.sequence;
         Ok(settled)
     }
 
-    fn judge(&mut self, batch: Batch, now: UnixSeconds, head: &mut AuditHead) -> Result<Settled, Broken> {
+    fn judge(
+        &mut self,
+        batch: Batch,
+        now: UnixSeconds,
+        head: &mut AuditHead,
+        records: &mut Vec<(AuditRecord, Vec<u8>)>,
+    ) -> Settled {
         if let Err(refused) = check_shape(&batch) {
-            return Ok(Settled::Refused(refused, None));
+            return Settled::Refused(refused, None);
         }
-        Ok(
-            match self.books.ledger.judge(batch.signature, batch.changes, now) {
-                Judged::Accepted(signed) => {
-                    for entry in batch.entries {
-                        self.books.append(head, entry).map_err(while_("recording"))?;
-                    }
-                    Settled::Committed(signed)
+        match self.books.ledger.judge(batch.signature, batch.changes, now) {
+            Judged::Accepted(signed) => {
+                for entry in batch.entries {
+                    let (record, encoded) = AuditRecord::link(head, entry);
+                    *head = record.head();
+                    records.push((record, encoded));
                 }
-                Judged::Refused(refused, overtaken) => Settled::Refused(refused, overtaken),
-            },
-        )
+                Settled::Committed(signed)
+            }
+            Judged::Refused(refused, overtaken) => Settled::Refused(refused, overtaken),
+        }
     }
 
     /// From here on everything fails.
@@ -290,16 +283,4 @@ impl Writer {
     pub(super) fn compare_with_tables(&self) -> Result<(), Unreadable> {
         self.books.compare_with_tables()
     }
-}
-
-/// Adds every batch that waits already; gives back what is asked after them.
-fn drain(asked: &Receiver<Ask>, group: &mut Vec<(Batch, Waiter)>) -> Option<Ask> {
-    while group.len() < MAX_GROUP {
-        match asked.try_recv() {
-            Ok(Ask::Commit(batch, waiter)) => group.push((*batch, waiter)),
-            Ok(other) => return Some(other),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => return None,
-        }
-    }
-    None
 }

@@ -11,6 +11,7 @@ use super::signer::Signer;
 pub(crate) struct Record {
     pub(crate) sequence: u64,
     pub(crate) subject: String,
+    pub(crate) operation: String,
     pub(crate) key: String,
     pub(crate) chain: String,
     /// `height/round/step`; empty when the operation has none.
@@ -18,6 +19,8 @@ pub(crate) struct Record {
     pub(crate) decision: String,
     pub(crate) reason: String,
     pub(crate) request_digest: String,
+    /// SHA-256 of the signatures that were made, one after the other.
+    pub(crate) signature_digest: String,
 }
 
 impl Record {
@@ -29,12 +32,14 @@ impl Record {
                 .as_u64()
                 .unwrap_or_else(|| panic!("no sequence in {line}")),
             subject: text("subject"),
+            operation: text("operation"),
             key: text("key"),
             chain: text("chain_id"),
             position: text("position"),
             decision: text("decision"),
             reason: text("reason"),
             request_digest: text("request_digest"),
+            signature_digest: text("signature_digest"),
         }
     }
 
@@ -102,12 +107,14 @@ fn two_messages_for_one_position_are_found() {
     let record = |decision: &str, position: &str, request: &str| Record {
         sequence: 0,
         subject: "node:c/a".to_owned(),
+        operation: "sign.prevote".to_owned(),
         key: "k".to_owned(),
         chain: "c".to_owned(),
         position: position.to_owned(),
         decision: decision.to_owned(),
         reason: String::new(),
         request_digest: request.to_owned(),
+        signature_digest: String::new(),
     };
     let first = record("allowed", "1/0/prevote", "x");
     let other = |record: Record| judge(&[first.clone(), record]);

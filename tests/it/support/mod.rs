@@ -3,16 +3,26 @@
 //! *Invariants:* whatever was started is killed when its value is dropped, panics included; nothing listens or dials off loopback;
 //! a failure prints the end of the logs of whoever is to blame.
 
+#![cfg_attr(
+    not(feature = "failpoints"),
+    allow(dead_code, reason = "the crash tests are of a build with crash points")
+)]
+
+pub(crate) mod admin;
 pub(crate) mod audit;
 pub(crate) mod canonical;
+pub(crate) mod fake_node;
 pub(crate) mod genesis;
 pub(crate) mod home;
 pub(crate) mod http;
+pub(crate) mod journal;
+pub(crate) mod keys;
 pub(crate) mod metrics;
 pub(crate) mod node;
 pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod random;
+pub(crate) mod scene;
 pub(crate) mod signer;
 pub(crate) mod turn;
 

@@ -1,7 +1,7 @@
 //! The `sigward` program: its command line, and `sigward serve` as a process that can be killed, stopped and started again.
 
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -26,22 +26,38 @@ pub(crate) struct Signer {
 }
 
 impl Signer {
-    /// `sigward init` below `home`.
-    pub(crate) fn init(home: &Home) -> Self {
-        let signer = Self {
-            home: home.path("s"),
-            log: home.path("sigward.log"),
+    /// A home below `home` that nothing has made yet.
+    pub(crate) fn not_yet(home: &Home) -> Self {
+        Self::named(home, "s")
+    }
+
+    /// The same, called `name`.
+    pub(crate) fn named(home: &Home, name: &str) -> Self {
+        Self {
+            home: home.path(name),
+            log: home.path(&format!("{name}.log")),
             http_port: free_port(),
             process: None,
-        };
-        let made = signer.attempt(&["init"]);
+        }
+    }
+
+    /// `sigward init` below `home`.
+    pub(crate) fn init(home: &Home) -> Self {
+        let signer = Self::not_yet(home);
+        signer.make();
+        signer
+    }
+
+    /// `sigward init`, and a port that is free.
+    pub(crate) fn make(&self) {
+        let made = self.attempt(&["init"]);
         if String::from_utf8_lossy(&made.stderr).contains("store_volatile") {
             // The build's disk is a container's layer or in memory: what these tests prove does not depend on a power cut.
             eprintln!(
                 "ATTENTION: {} may forget; running with --allow-volatile",
-                signer.home.display()
+                self.home.display()
             );
-            signer.run(&["init", "--allow-volatile"]);
+            self.run(&["init", "--allow-volatile"]);
         } else {
             assert!(
                 made.status.success(),
@@ -49,14 +65,13 @@ impl Signer {
                 String::from_utf8_lossy(&made.stderr)
             );
         }
-        signer.configure(|config| {
+        self.configure(|config| {
             let http = config.entry("http").or_insert_with(|| Table::new().into());
-            let listen = format!("127.0.0.1:{}", signer.http_port);
+            let listen = format!("127.0.0.1:{}", self.http_port);
             http.as_table_mut()
                 .expect("[http] is a table")
                 .insert("listen".to_owned(), listen.into());
         });
-        signer
     }
 
     /// `sigward keys create`; returns what a genesis needs.
@@ -76,19 +91,16 @@ impl Signer {
 
     /// Adds a chain and its nodes to `sigward.toml`.
     pub(crate) fn add_chain(&self, id: &str, key: &str, nodes: &[(&str, &Node)]) {
-        let nodes: Vec<_> = nodes
-            .iter()
-            .map(|(name, node)| ((*name).to_owned(), node.laddr().to_owned()))
-            .collect();
+        let nodes: Vec<_> = nodes.iter().map(|(name, node)| (*name, node.laddr())).collect();
         self.add_chain_at(id, key, &nodes);
     }
 
-    /// Adds a chain and its nodes' addresses to `sigward.toml`.
-    pub(crate) fn add_chain_at(&self, id: &str, key: &str, nodes: &[(String, String)]) {
+    /// Adds a chain whose nodes, given as name and address, may be anything that listens, or nothing.
+    pub(crate) fn add_chain_at<S: AsRef<str>>(&self, id: &str, key: &str, nodes: &[(S, S)]) {
         self.configure(|config| {
             let nodes = nodes
                 .iter()
-                .map(|(name, address)| table(&[("name", name), ("address", address)]));
+                .map(|(name, address)| table(&[("name", name.as_ref()), ("address", address.as_ref())]));
             let mut chain = Table::new();
             chain.insert("id".to_owned(), id.into());
             chain.insert("key".to_owned(), key.into());
@@ -103,7 +115,8 @@ impl Signer {
         });
     }
 
-    fn configure(&self, edit: impl FnOnce(&mut Table)) {
+    /// Edits `sigward.toml`.
+    pub(crate) fn configure(&self, edit: impl FnOnce(&mut Table)) {
         let path = self.home.join("sigward.toml");
         let mut config: Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
         edit(&mut config);
@@ -133,7 +146,8 @@ impl Signer {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("sigward {arguments:?}: {error} in {text}"))
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// A subcommand of this home, for a caller who wants it in another environment.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sigward"));
         command.args(arguments).arg("--home").arg(&self.home);
         command
@@ -142,6 +156,10 @@ impl Signer {
     /// `sigward serve`, and waits until it says that it lives.
     pub(crate) fn start(&mut self) {
         self.start_at_once();
+        self.wait_until_alive();
+    }
+
+    fn wait_until_alive(&mut self) {
         let port = self.http_port;
         let process = self.process.as_mut().unwrap();
         let lives = poll(Duration::from_secs(10), || {
@@ -161,8 +179,41 @@ impl Signer {
 
     /// `sigward serve`, without waiting for anything.
     pub(crate) fn start_at_once(&mut self) {
+        let command = self.command(&["serve"]);
+        self.start_command(command);
+    }
+
+    /// Starts `command`, which should be a `serve`, without waiting for anything.
+    pub(crate) fn start_command(&mut self, command: Command) {
         assert!(self.process.is_none(), "sigward runs already");
-        self.process = Some(Process::start(self.command(&["serve"]), &self.log));
+        self.process = Some(Process::start(command, &self.log));
+    }
+
+    /// How it ended, if it did so by itself; from then on it can be started again.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        let status = self.process.as_mut()?.ended()?;
+        self.process = None;
+        Some(status)
+    }
+
+    /// The running process's id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.as_ref().expect("sigward runs").id()
+    }
+
+    /// Where its health and metrics are.
+    pub(crate) fn http_port(&self) -> u16 {
+        self.http_port
+    }
+
+    /// The home folder.
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// The whole log of every `serve` so far.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
     /// `kill -9`.
@@ -223,16 +274,6 @@ impl Signer {
     /// Whether `/livez` says 200.
     pub(crate) fn lives(&self) -> bool {
         http::get(self.http_port, "/livez").is_ok_and(|response| response.status == 200)
-    }
-
-    /// Everything it has logged.
-    pub(crate) fn log(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
-    }
-
-    /// The process, while it runs.
-    pub(crate) fn pid(&self) -> u32 {
-        self.process.as_ref().expect("sigward runs").id()
     }
 
     /// The end of its log, for failures.

@@ -35,9 +35,11 @@ fn sign_until_failure(store: &SqliteStore, on: &ChainId) -> i64 {
 
 fn assert_remembers(store: &SqliteStore, on: &ChainId, height: i64) {
     assert!(store.rows().unwrap()[0].row.watermark.height() >= height);
-    assert_eq!(
-        code(sign(store, 1, on, &message(height, 0, 2, 2, 10))),
-        "double_sign_conflict"
+    // The commit that failed may be there or not: nobody heard of it.
+    let refused = code(sign(store, 1, on, &message(height, 0, 2, 2, 10)));
+    assert!(
+        ["double_sign_conflict", "height_regression"].contains(&refused),
+        "{refused}"
     );
     sign(store, 1, on, &message(height + 10, 0, 2, 1, 10)).unwrap();
 }
@@ -103,7 +105,7 @@ fn a_full_disk_fails_everything_until_a_restart() {
 }
 
 #[test]
-fn a_witness_that_cannot_be_written_releases_nothing_and_the_restart_knows_the_position() {
+fn a_witness_that_cannot_be_written_releases_nothing_and_the_position_stays_free() {
     let (home, store) = Home::open();
     let on = chain("one");
     commit(&*store, begin(1, &on)).unwrap();
@@ -120,7 +122,7 @@ fn a_witness_that_cannot_be_written_releases_nothing_and_the_restart_knows_the_p
     store.close();
     let store = SqliteStore::open(&home.options).unwrap();
     assert_eq!(store.health().failed, None);
-    assert_remembers(&store, &on, 5);
+    sign(&*store, 1, &on, &message(5, 0, 2, 2, 10)).unwrap();
 }
 
 #[test]

@@ -1,0 +1,8 @@
+//! The process dies at every durability step, and at random moments under load: what was released stays true, what was not may be
+//! asked for again, and every act that was cut off is finished by repeating it.
+
+mod acts;
+mod dying;
+mod init;
+mod load;
+mod points;
