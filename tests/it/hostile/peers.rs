@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::support::home::Home;
 use crate::support::ports::free_port;
 use crate::support::signer::Signer;
+use crate::support::standstill::replayed;
 
 const CHAIN: &str = "votes-1";
 
@@ -50,13 +51,17 @@ fn driver() -> PathBuf {
 
 #[test]
 fn cometbfts_client_judges_every_case_right_over_tcp() {
-    let home = Home::new();
-    all_cases_pass(&format!("tcp://127.0.0.1:{}", free_port()), &home);
+    replayed(|| {
+        let home = Home::new();
+        all_cases_pass(&format!("tcp://127.0.0.1:{}", free_port()), &home);
+    });
 }
 
 #[test]
 fn cometbfts_client_judges_every_case_right_over_unix() {
-    let home = Home::new();
-    let socket = home.socket("driver.sock");
-    all_cases_pass(&format!("unix://{}", socket.display()), &home);
+    replayed(|| {
+        let home = Home::new();
+        let socket = home.socket("driver.sock");
+        all_cases_pass(&format!("unix://{}", socket.display()), &home);
+    });
 }

@@ -8,6 +8,7 @@ use super::messages::{
     PRECOMMIT, PREVOTE, block, outcome, proposal, public_key, sign_proposal, sign_vote, signed_vote, vote,
 };
 use super::stage::{CHAIN, Stage};
+use crate::support::standstill::replayed;
 
 /// A request that must be refused: what is wrong, its bytes, and the arm of the answer.
 type Case = (&'static str, Vec<u8>, u32);
@@ -191,17 +192,19 @@ fn refuse_all(link: &mut Link) {
 
 #[test]
 fn a_wrong_request_is_refused_in_its_arm_and_changes_nothing() {
-    let stage = Stage::new(|home| vec![Listener::unix(home, "u"), Listener::tcp()]);
-    for node in &stage.nodes {
-        let mut link = node.connect();
-        refuse_all(&mut link);
-        let state = stage.state();
-        assert_eq!(state_height(&state), HEIGHT - 1, "{state}");
-        unknown_arms(&mut link);
-        stage.unharmed();
-        assert_eq!(stage.state(), state);
-    }
-    stage.finish();
+    replayed(|| {
+        let stage = Stage::new(|home| vec![Listener::unix(home, "u"), Listener::tcp()]);
+        for node in &stage.nodes {
+            let mut link = node.connect();
+            refuse_all(&mut link);
+            let state = stage.state();
+            assert_eq!(state_height(&state), HEIGHT - 1, "{state}");
+            unknown_arms(&mut link);
+            stage.unharmed();
+            assert_eq!(stage.state(), state);
+        }
+        stage.finish();
+    });
 }
 
 pub(super) fn state_height(state: &serde_json::Value) -> i64 {
@@ -233,50 +236,54 @@ fn unknown_arms(link: &mut Link) {
 
 #[test]
 fn a_conflict_is_code_2_and_a_repeat_is_what_was_signed() {
-    let stage = Stage::new(|home| vec![Listener::unix(home, "u")]);
-    let mut link = stage.nodes[0].connect();
-    let first = signed_vote(link.ask(&sign_vote(CHAIN, vote(PREVOTE, HEIGHT, 1)))).unwrap();
-    let again = signed_vote(link.ask(&sign_vote(CHAIN, vote(PREVOTE, HEIGHT, 1)))).unwrap();
-    assert_eq!(first, again);
-    let other = signed_vote(link.ask(&sign_vote(CHAIN, vote(PREVOTE, HEIGHT, 2)))).unwrap_err();
-    assert_eq!(other.code, 2, "{other:?}");
-    let precommit = signed_vote(link.ask(&sign_vote(CHAIN, vote(PRECOMMIT, HEIGHT, 2)))).unwrap();
-    assert_eq!(
-        precommit.block_id,
-        Some(block(2)),
-        "prevote A, precommit B is legal"
-    );
-    let back = signed_vote(link.ask(&sign_vote(CHAIN, vote(PREVOTE, HEIGHT, 1)))).unwrap_err();
-    assert_eq!(back.code, 2, "{back:?}");
-    stage.finish();
+    replayed(|| {
+        let stage = Stage::new(|home| vec![Listener::unix(home, "u")]);
+        let mut link = stage.nodes[0].connect();
+        let first = signed_vote(link.ask(&sign_vote(CHAIN, vote(PREVOTE, HEIGHT, 1)))).unwrap();
+        let again = signed_vote(link.ask(&sign_vote(CHAIN, vote(PREVOTE, HEIGHT, 1)))).unwrap();
+        assert_eq!(first, again);
+        let other = signed_vote(link.ask(&sign_vote(CHAIN, vote(PREVOTE, HEIGHT, 2)))).unwrap_err();
+        assert_eq!(other.code, 2, "{other:?}");
+        let precommit = signed_vote(link.ask(&sign_vote(CHAIN, vote(PRECOMMIT, HEIGHT, 2)))).unwrap();
+        assert_eq!(
+            precommit.block_id,
+            Some(block(2)),
+            "prevote A, precommit B is legal"
+        );
+        let back = signed_vote(link.ask(&sign_vote(CHAIN, vote(PREVOTE, HEIGHT, 1)))).unwrap_err();
+        assert_eq!(back.code, 2, "{back:?}");
+        stage.finish();
+    });
 }
 
 /// The largest extension that a node takes, in a reply of a few hundred bytes; its signature is over
 /// `CanonicalVoteExtension` (CometBFT `types/canonical.go`), encoded here by hand.
 #[test]
 fn an_extension_of_one_mebibyte_is_signed_and_not_sent_back() {
-    use ed25519_dalek::{Signature, VerifyingKey};
+    replayed(|| {
+        use ed25519_dalek::{Signature, VerifyingKey};
 
-    let stage = Stage::new(|home| vec![Listener::unix(home, "u"), Listener::tcp()]);
-    for (index, node) in stage.nodes.iter().enumerate() {
-        let mut link = node.connect();
-        let Sum::PubKeyResponse(key) = link.ask(&public_key(CHAIN)) else {
-            panic!("no public key")
-        };
-        let key = VerifyingKey::try_from(key.pub_key_bytes.as_slice()).unwrap();
-        let height = HEIGHT + index as i64;
-        let mut precommit = vote(PRECOMMIT, height, 1);
-        precommit.extension = vec![0xe5; 1 << 20];
-        let signed = signed_vote(link.ask(&sign_vote(CHAIN, precommit.clone()))).unwrap();
-        assert!(signed.extension.is_empty());
+        let stage = Stage::new(|home| vec![Listener::unix(home, "u"), Listener::tcp()]);
+        for (index, node) in stage.nodes.iter().enumerate() {
+            let mut link = node.connect();
+            let Sum::PubKeyResponse(key) = link.ask(&public_key(CHAIN)) else {
+                panic!("no public key")
+            };
+            let key = VerifyingKey::try_from(key.pub_key_bytes.as_slice()).unwrap();
+            let height = HEIGHT + index as i64;
+            let mut precommit = vote(PRECOMMIT, height, 1);
+            precommit.extension = vec![0xe5; 1 << 20];
+            let signed = signed_vote(link.ask(&sign_vote(CHAIN, precommit.clone()))).unwrap();
+            assert!(signed.extension.is_empty());
 
-        let mut canonical = Vec::new();
-        prost::encoding::bytes::encode(1, &precommit.extension, &mut canonical);
-        prost::encoding::sfixed64::encode(2, &height, &mut canonical);
-        prost::encoding::string::encode(4, &CHAIN.to_owned(), &mut canonical);
-        let signature = Signature::from_slice(&signed.extension_signature).unwrap();
-        key.verify_strict(&super::fake_node::framed(&canonical), &signature)
-            .expect("the extension's signature verifies");
-    }
-    stage.finish();
+            let mut canonical = Vec::new();
+            prost::encoding::bytes::encode(1, &precommit.extension, &mut canonical);
+            prost::encoding::sfixed64::encode(2, &height, &mut canonical);
+            prost::encoding::string::encode(4, &CHAIN.to_owned(), &mut canonical);
+            let signature = Signature::from_slice(&signed.extension_signature).unwrap();
+            key.verify_strict(&super::fake_node::framed(&canonical), &signature)
+                .expect("the extension's signature verifies");
+        }
+        stage.finish();
+    });
 }

@@ -24,6 +24,7 @@ pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod scene;
 pub(crate) mod signer;
+pub(crate) mod standstill;
 pub(crate) mod turn;
 
 use std::time::{Duration, Instant};
