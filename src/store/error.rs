@@ -142,3 +142,16 @@ impl std::error::Error for OpenError {
         self.cause.as_deref().map(|cause| cause as _)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_documented() {
+        let document = include_str!("../../docs/errors-at-start.md");
+        for code in OpenCode::ALL {
+            assert!(document.contains(&format!("| `{code}` |")), "{code}");
+        }
+    }
+}
