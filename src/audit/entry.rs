@@ -94,14 +94,6 @@ impl Asked {
 /// A signature on its way out, at `time_micros` since 1970: signed, or a stored one released again.
 pub fn of_commit(commit: &ToCommit<Consensus>, time_micros: i64) -> AuditEntry {
     let claim = commit.claim();
-    let made = commit.signatures();
-    let made: Vec<_> = [made.message, made.extension].into_iter().flatten().collect();
-    let signature_digest = (!made.is_empty()).then(|| {
-        let hash = made
-            .iter()
-            .fold(Sha256::new(), |hash, signature| hash.chain_update(signature.0));
-        hash.finalize().into()
-    });
     AuditEntry {
         time_micros,
         subject: commit.caller().to_string(),
@@ -116,7 +108,7 @@ pub fn of_commit(commit: &ToCommit<Consensus>, time_micros: i64) -> AuditEntry {
         },
         reason: String::new(),
         request_digest: Some(digest(commit.sign_bytes())),
-        signature_digest,
+        signature_digest: commit.signature().map(|signature| digest(&signature.0)),
         count: 1,
     }
 }

@@ -92,7 +92,7 @@ pub struct AuditEntry {
     pub reason: String,
     /// SHA-256 of the canonical sign bytes, or of the request.
     pub request_digest: Option<[u8; 32]>,
-    /// SHA-256 of the signatures that were made: the message's, then the extension's.
+    /// SHA-256 of the signature of the message: the one that was made, or the stored one that was released again.
     pub signature_digest: Option<[u8; 32]>,
     /// How many equal events this entry stands for; 1 unless denials were gathered.
     pub count: u32,

@@ -4,7 +4,7 @@ use super::order::Matter;
 use super::{Claim, Pair, Payload};
 use crate::decision::Refusal;
 use crate::double_sign::GuardRow;
-use crate::model::algorithm::PublicKey;
+use crate::model::algorithm::{PublicKey, Signature};
 use crate::model::caller::Caller;
 use crate::model::id::UnixSeconds;
 use crate::model::payload::{Consensus, Position};
@@ -73,6 +73,17 @@ impl ToCommit<Consensus> {
     /// The position that the message takes.
     pub const fn position(&self) -> Position {
         self.matter.payload.message().position()
+    }
+
+    /// The signature of the message: the one just made, or the stored one.
+    pub fn signature(&self) -> Option<Signature> {
+        let stored = self
+            .matter
+            .clearing
+            .stored
+            .as_ref()
+            .map(|stored| stored.signature);
+        self.signatures.message.or(stored)
     }
 
     /// Whether the message was signed before and is only answered again.
