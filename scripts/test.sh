@@ -27,7 +27,7 @@ counted() { # name command…
   local name=$1
   shift
   echo "== $name"
-  "$@" 2>&1 | tee "$log" | grep -vE '^test .* ok$|^$|^running [0-9]+ tests?$'
+  "$@" 2>&1 | tee "$log" | grep --line-buffered -vE '^test .* ok$|^$|^running [0-9]+ tests?$'
   local status=${PIPESTATUS[0]} sums
   sums=$(sed -nE 's/.*[ :]([0-9]+) passed; ([0-9]+) failed.*/\1 \2/p' "$log" | awk '{p += $1; f += $2} END {print p + 0, f + 0}')
   passed=$((passed + ${sums% *}))
