@@ -23,7 +23,7 @@ check: ## what a commit must pass before review: format, lints, unit tests, lice
 	cargo clippy --workspace --all-targets --features failpoints -- -D warnings
 	cargo test --workspace --features failpoints --lib --bins
 	scripts/deny.sh
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 
 bench: ## sigward beside priv_val_server and tmkms, in one run
 	@scripts/setup.sh base
@@ -50,7 +50,7 @@ audit: ## advisories against dependencies (fetches the advisory database)
 	target/tools/bin/cargo-deny --all-features check advisories
 
 doc: ## the API documentation
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 
 peers: ## real CometBFT nodes and the node-side driver, into target/peers
 	@scripts/setup.sh base

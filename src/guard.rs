@@ -58,9 +58,11 @@ impl Guard {
         let (guard, store, key, chain) = (Arc::clone(self), Arc::clone(store), *key, chain.clone());
         tokio::spawn(async move {
             let receipts = store::commit(store.as_ref(), batch).await;
-            guard.refresh(&store, &key, &chain).await?;
+            let refreshed = guard.refresh(&store, &key, &chain).await;
             drop(held);
-            receipts
+            let receipts = receipts?;
+            refreshed?;
+            Ok(receipts)
         })
         .await
         .unwrap_or_else(|_| Err(store::stopped()))

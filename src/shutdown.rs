@@ -1,4 +1,4 @@
-//! Shutdown [0]: SIGTERM or SIGINT begins it, a deadline bounds it, a second signal cuts it short. Imports nothing of ours.
+//! Shutdown, layer 0: SIGTERM or SIGINT begins it, a deadline bounds it, a second signal cuts it short. Imports nothing of ours.
 //!
 //! The signals are heard on a thread of their own with a small runtime of its own, so that a wedged worker cannot keep the process
 //! alive. Ending hard is always safe: nothing was released that was not durable. The soft way only spares peers a broken connection.

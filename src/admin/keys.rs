@@ -200,14 +200,26 @@ impl Admin {
             beginning: Beginning::Above(above),
             sharing: chain.sharing,
         }));
+        // Rows of chains that the configuration does not name now: it signed there under the other store, nobody says how far.
+        let others: Vec<_> = self
+            .rows()
+            .await?
+            .into_iter()
+            .filter(|row| row.public_key == public_key && chains.iter().all(|chain| chain.id != row.chain))
+            .map(|row| row.chain)
+            .collect();
+        changes.extend(others.iter().map(|chain| Change::Stop {
+            public_key,
+            chain: chain.clone(),
+        }));
         let entry = self.entry(who, Act::KeyAdopt, &public_key, None, &format!("above {above}"));
         store::commit(self.store.as_ref(), Batch::act(changes, entry)).await?;
         crash_point!("admin_key_adopting");
         let auth = AuthContext::new(who.clone());
         self.with_provider(move |provider| provider.adopt(&auth, foreign))
             .await?;
-        for chain in &chains {
-            self.guard.refresh(&self.store, &public_key, &chain.id).await?;
+        for chain in chains.iter().map(|chain| &chain.id).chain(&others) {
+            self.guard.refresh(&self.store, &public_key, chain).await?;
         }
         self.open(key.clone())?;
         Ok(ListedKey {

@@ -1,5 +1,5 @@
-//! The audit chain's contents: what an entry says ([`entry`]), how denials are gathered ([`gather`]), whether the chain holds
-//! ([`verify`]). Layer 3: it makes parts of a `Batch`; only the store writes.
+//! The audit chain's contents: what an entry says (`entry`), how denials are gathered (`gather`), whether the chain holds
+//! (`verify`). Layer 3: it makes parts of a `Batch`; only the store writes.
 //!
 //! *Invariant:* nothing here can hold a payload or a secret: entries are made of names, positions, codes and digests.
 

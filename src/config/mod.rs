@@ -1,4 +1,4 @@
-//! Configuration [1]: `sigward.toml`, from text to values that are valid by construction. May import `policies` only.
+//! Configuration, layer 1: `sigward.toml`, from text to values that are valid by construction. May import `policies` only.
 //!
 //! [`parse`] is pure: text and a folder in, a [`Config`] or one [`ConfigError`] out. Nothing outside this module meets a value
 //! that was not judged; nothing in it opens a file that the configuration names.

@@ -144,12 +144,12 @@ pub struct Health {
     pub audit_records: u64,
 }
 
-/// A store. `commit` never blocks; the reads do, briefly, and belong on a blocking thread.
+/// A store. `commit` may do a lone batch on the caller.s thread, one sync long; the reads belong on a blocking thread.
 pub trait Store: Send + Sync + 'static {
     /// The identity of the store.
     fn id(&self) -> StoreId;
 
-    /// Commits `batch`; calls `done` from the store's own thread.
+    /// Commits `batch`; calls `done` once it is durable, from the store's thread or, for a lone batch, before this returns.
     fn commit(&self, batch: Batch, done: Done);
 
     /// Every key, destroyed ones included, by name.

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! file    = segment ‖ segment                            equal sizes, zeros at first
-//! segment = entry ‖ padding to 64 bytes ‖ entry ‖ …      consecutive sequences; then zeros, or what is older
+//! segment = entry ‖ padding to 4096 bytes ‖ entry ‖ …    consecutive sequences; then zeros, or what is older
 //! entry   = magic ‖ length of redo ‖ testimony ‖ redo ‖ SHA-256 of all before
 //! ```
 //!
@@ -31,8 +31,8 @@ use super::record::AuditHead;
 use super::redo::Redo;
 use crate::crash::crash_point;
 
-/// Entries begin at multiples of this.
-const ALIGN: usize = 64;
+/// Entries begin at multiples of this: a sector of every disk there is, so that writing one cannot tear the one before.
+const ALIGN: usize = 4096;
 /// Bytes before the redo: magic, its length, the testimony.
 const HEAD_LEN: usize = 8 + 4 + 16 + 8 + 32 + 8 + 32;
 /// Bytes of an entry besides its redo.
@@ -130,7 +130,9 @@ impl Testified {
     /// the middle that is damaged.
     pub fn read(segments: [&[u8]; 2]) -> Option<Self> {
         let [even, odd] = segments.map(Run::read);
-        let (even, odd) = (even?, odd?);
+        if even.is_damaged(&odd) || odd.is_damaged(&even) {
+            return None;
+        }
         let (older, newer, segment) = if even.last() > odd.last() {
             (odd, even, 0)
         } else {
@@ -152,6 +154,11 @@ impl Testified {
             segment,
             tail: newer.tail,
         })
+    }
+
+    /// Every commit that is still in the file, oldest first.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
     }
 
     /// The newest commit.
@@ -180,15 +187,17 @@ impl Testified {
 struct Run {
     entries: Vec<Entry>,
     tail: usize,
+    /// The highest sequence of a good entry behind the run.
+    behind: Option<u64>,
 }
 
 impl Run {
-    /// Reads a segment up to where its run ends. `None` if a later entry of the same run stands behind: then the one in between
-    /// is damaged, and not torn.
-    fn read(segment: &[u8]) -> Option<Self> {
+    /// Reads a segment up to where its run ends, and looks at what stands behind: nothing, what is older, or damage.
+    fn read(segment: &[u8]) -> Self {
         let mut run = Self {
             entries: Vec::new(),
             tail: 0,
+            behind: None,
         };
         while let Ok(entry) = Entry::decode(segment.get(run.tail..).unwrap_or_default()) {
             if run
@@ -200,15 +209,26 @@ impl Run {
             run.tail = run.tail.saturating_add(Entry::stride(entry.redo.len()));
             run.entries.push(entry);
         }
-        let rest = segment.get(run.tail..).unwrap_or_default();
-        let newer = |entry: &Entry| run.last().is_none_or(|last| entry.testimony.sequence > last);
-        let damaged = rest
-            .chunks(ALIGN)
-            .enumerate()
-            .filter(|(_, chunk)| chunk.starts_with(MAGIC))
-            .filter_map(|(index, _)| Entry::decode(rest.get(index.saturating_mul(ALIGN)..)?).ok())
-            .any(|entry| newer(&entry));
-        (!damaged).then_some(run)
+        let mut at = run.tail;
+        while let Some(rest) = segment.get(at..).filter(|rest| !rest.is_empty()) {
+            at = at.saturating_add(ALIGN);
+            if let Ok(entry) = Entry::decode(rest) {
+                run.behind = run.behind.max(Some(entry.testimony.sequence));
+                at = at
+                    .saturating_add(Entry::stride(entry.redo.len()))
+                    .saturating_sub(ALIGN);
+            }
+        }
+        run
+    }
+
+    /// Whether an entry of this turn stands behind the end of its run: then the one in between is damaged, and not torn. An
+    /// empty run is that of a segment whose first entry was torn; what stands behind is of the turn before, unless it is newer
+    /// than all of the other segment.
+    fn is_damaged(&self, other: &Self) -> bool {
+        let newest = self.last().or_else(|| other.last());
+        self.behind
+            .is_some_and(|behind| newest.is_none_or(|newest| behind > newest))
     }
 
     fn first(&self) -> Option<u64> {
@@ -345,6 +365,18 @@ impl Witness {
         Ok(())
     }
 
+    /// Writes the newest entry once more, in its place, and syncs it: a process that died before its sync, or a sync that failed,
+    /// left it in memory only, where the next entry would make it look damaged after a power cut.
+    pub(crate) fn affirm(&self, newest: &Entry) -> std::io::Result<()> {
+        let before = self.tail.saturating_sub(Entry::stride(newest.redo.len()));
+        let at = self
+            .segment_len
+            .saturating_mul(self.segment as u64)
+            .saturating_add(before as u64);
+        self.file.write_all_at(&newest.encode(), at)?;
+        self.file.sync_data()
+    }
+
     /// Makes what was written durable: the one sync of a commit, of bytes that were allocated long before.
     pub(crate) fn sync(&self) -> std::io::Result<()> {
         self.file.sync_data()?;
@@ -407,7 +439,7 @@ mod tests {
             bytes.extend(entry(sequence).encode());
             bytes.resize(bytes.len().next_multiple_of(ALIGN), 0);
         }
-        bytes.resize(8192, 0);
+        bytes.resize(64 * 1024, 0);
         bytes
     }
 
@@ -482,11 +514,23 @@ mod tests {
     }
 
     #[test]
+    fn a_segment_whose_first_entry_is_torn_leaves_the_other_one_in_force() {
+        let mut torn = segment(1..=4);
+        let half = entry(9).encode();
+        torn[..half.len() / 2].copy_from_slice(&half[..half.len() / 2]);
+        assert_eq!(read(&torn, &segment(5..=8)), Some((5, 8)));
+        // The same with an entry of this turn behind it is damage.
+        let mut damaged = segment(9..=11);
+        damaged[50] ^= 1;
+        assert_eq!(read(&damaged, &segment(5..=8)), None);
+    }
+
+    #[test]
     fn two_stores_in_one_witness_are_damage() {
         let mut foreign = entry(5);
         foreign.testimony.store = StoreId([9; 16]);
         let mut odd = foreign.encode();
-        odd.resize(8192, 0);
+        odd.resize(64 * 1024, 0);
         assert_eq!(read(&segment(1..=4), &odd), None);
     }
 }

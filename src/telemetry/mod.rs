@@ -1,4 +1,4 @@
-//! Telemetry [1]: what sigward says of itself: a log, metrics, and whether it is ready. May import `policies` and `clock`.
+//! Telemetry, layer 1: what sigward says of itself: a log, metrics, and whether it is ready. May import `policies` and `clock`.
 //!
 //! *Invariants:* nothing here decides anything; no payload, no secret and nothing that a peer chose becomes a label or a log field
 //! by this module's doing; there are no globals but the log's subscriber, which `tracing` demands.

@@ -1,7 +1,7 @@
 //! Double-sign rules: at most one message per position, ever.
 //!
 //! [`rules`] is the pure rule, a function of a guard row and a request. [`hold`] keeps a position in memory while its
-//! signature is being made. [`clear`] joins both into a [`Cleared`]. The store runs the same rule once more inside its
+//! signature is being made. [`clear()`] joins both into a [`Cleared`]. The store runs the same rule once more inside its
 //! transaction, and its word there is the last one.
 
 pub mod begin;

@@ -13,7 +13,9 @@ use super::super::error::{OpenCode, OpenError};
 use super::super::filesystem::{make_folder, sync_folder};
 use super::super::ledger::Judged;
 use super::super::record::{AuditEntry, AuditRecord, Outcome};
-use super::super::witness::{Testified, Witness, beside, folder_of};
+use super::super::redo::Redo;
+use super::super::row::decode_guard;
+use super::super::witness::{Entry, Testified, Witness, beside, folder_of};
 use super::super::{Change, StoredRow};
 use super::books::Books;
 use super::create::{FIRST_COMMIT, build, checkpoint};
@@ -79,12 +81,16 @@ impl SqliteStore {
                 let missing = testified
                     .as_ref()
                     .and_then(|said| books.compare(said, &options.witness).ok());
-                let books = books.catch_up(&options.database(), missing.unwrap_or_default())?;
-                let reason = format!(
-                    "{}, {}",
-                    found(&books, testified.as_ref(), options),
-                    above.describe()
-                );
+                let why = found(&books, testified.as_ref(), options);
+                // What the witness holds is used as far as it fits; where it does not, that is what is adopted away from.
+                let (books, why) = match books.catch_up(&options.database(), missing.unwrap_or_default()) {
+                    Ok(books) => (books, why),
+                    Err(unfit) if unfit.code == OpenCode::StoreCorrupt => {
+                        (Books::read(&options.database())?, unfit.code.as_str())
+                    }
+                    Err(failed) => return Err(failed),
+                };
+                let reason = format!("{why}, {}", above.describe());
                 return close_rows(options, books, testified, above, entry(reason));
             }
             Err(lost) => lost,
@@ -111,6 +117,20 @@ fn found(books: &Books, testified: Option<&Testified>, options: &Options) -> &'s
     }
 }
 
+/// The guard rows that the witness still holds of this store.
+fn known_rows(testified: &Testified, books: &Books) -> Vec<StoredRow> {
+    let of_store = |entry: &&Entry| entry.testimony.store == books.meta.store;
+    let redos = testified
+        .entries()
+        .iter()
+        .filter(of_store)
+        .filter_map(|entry| Redo::decode(&entry.redo).ok());
+    redos
+        .flat_map(|redo| redo.rows)
+        .filter_map(|write| decode_guard(&write.body).ok())
+        .collect()
+}
+
 fn close_rows(
     options: &Options,
     mut books: Books,
@@ -120,6 +140,10 @@ fn close_rows(
 ) -> Result<Adopted, OpenError> {
     let database = options.database();
     let rows = books.ledger.guard_rows();
+    // The witness may know of rows that the tables lost: no height below them either.
+    for row in testified.iter().flat_map(|said| known_rows(said, &books)) {
+        above.close(&row)?;
+    }
     let mut changes = rows
         .iter()
         .map(|row| above.close(row))

@@ -1,7 +1,7 @@
 //! The one place that opens a database, and how it is opened.
 //!
-//! *Invariant:* a connection from here syncs its log at every commit, holds the database alone, and never folds the log into the
-//! database behind our back when it is closed: what was refused stays as it was found.
+//! *Invariant:* a connection from here holds the database alone, syncs only when the writer folds the log (the witness is what is
+//! durable in between), and never folds behind our back when it is closed: what was refused stays as it was found.
 
 use std::path::Path;
 
@@ -30,6 +30,8 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     // The witness holds a commit, synced, before the tables do; they are synced when they are folded (`checkpoint`).
     connection.pragma_update(None, "synchronous", "NORMAL")?;
+    // Its errors would go unseen, and it would stand in the way of a vote: the writer folds the log when a segment is full.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;

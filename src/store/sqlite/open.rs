@@ -27,6 +27,10 @@ impl SqliteStore {
         let books = books.catch_up(&options.database(), missing)?;
         if books.meta.sequence > testified.newest().sequence {
             books.make_up(&mut witness, options)?;
+        } else if let Some(newest) = testified.entries().last() {
+            witness
+                .affirm(newest)
+                .map_err(|cause| OpenError::io("write the witness", &options.witness, cause))?;
         }
         Self::start(Writer::new(books, witness, lock, options.clock.clone()))
             .map_err(|cause| OpenError::io("start the writer thread of", &options.dir, cause))
