@@ -144,7 +144,7 @@ pub struct Health {
     pub audit_records: u64,
 }
 
-/// A store. `commit` may do a lone batch on the caller.s thread, one sync long; the reads belong on a blocking thread.
+/// A store. `commit` may do a lone batch on the caller's thread, one sync long; the reads belong on a blocking thread.
 pub trait Store: Send + Sync + 'static {
     /// The identity of the store.
     fn id(&self) -> StoreId;
