@@ -113,7 +113,8 @@ impl Journal {
             .filter_map(|(ask, signature)| Some((ask.position(), signature.as_ref()?)))
             .collect();
         for (position, signature) in held {
-            let digest = hex::encode(Sha256::digest(signature));
+            // What leaves is the message's signature, then its extension's; the chain names the first.
+            let digest = hex::encode(Sha256::digest(&signature[..64]));
             let found = by_position
                 .get(&*position)
                 .is_some_and(|records| records.iter().any(|record| record.signature_digest == digest));
