@@ -46,6 +46,20 @@ impl Denials {
 fn record(store: &dyn Store, entries: Vec<AuditEntry>) {
     // A few at a time: the store bounds a commit by its number of batches.
     for few in entries.chunks(2) {
+        for entry in few {
+            let position = entry
+                .position
+                .map(|position| position.to_string())
+                .unwrap_or_default();
+            tracing::warn!(
+                code = entry.reason,
+                subject = entry.subject,
+                operation = entry.operation,
+                position,
+                times = entry.count,
+                "refused"
+            );
+        }
         store.commit(Batch::record(few.to_vec()), Box::new(|_outcome| {}));
     }
 }

@@ -36,7 +36,7 @@ use output::Output;
 ///
 /// `sigward demo` shows all of it with a real CometBFT node in half a minute.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 110, propagate_version = true, after_help = exit::HELP)]
+#[command(verbatim_doc_comment, version, max_term_width = 110, propagate_version = true, after_help = exit::HELP)]
 struct Cli {
     /// Folder of the configuration and, by default, of everything else [default: $SIGWARD_HOME, else ~/.sigward]
     #[arg(long, global = true, value_name = "DIR")]

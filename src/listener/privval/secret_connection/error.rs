@@ -57,8 +57,8 @@ pub enum ProtocolError {
 #[non_exhaustive]
 pub enum ConnectionError {
     /// The socket failed.
-    #[error("the socket failed")]
-    Io(#[from] io::Error),
+    #[error("the socket failed: {0}")]
+    Io(io::Error),
     /// The peer closed the connection in the middle of the handshake or of a frame.
     #[error("the peer closed the connection in the middle of {during}")]
     Truncated {
@@ -68,4 +68,10 @@ pub enum ConnectionError {
     /// The protocol was broken.
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
+}
+
+impl From<io::Error> for ConnectionError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
