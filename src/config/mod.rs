@@ -14,6 +14,7 @@ use sigward_policies::model::id::{ChainId, KeyName, NodeName};
 
 mod address;
 mod chain;
+pub mod diff;
 mod error;
 mod file;
 mod home;
@@ -25,7 +26,7 @@ mod validate;
 
 pub use address::{Host, MAX_SOCKET_PATH, NodeAddress, Reach};
 pub use error::{ConfigCode, ConfigError, Place};
-pub use file::{FILE_NAME, load};
+pub use file::{FILE_NAME, load, load_with_text};
 pub use home::find_home;
 
 /// Largest configuration that is read, in bytes.
