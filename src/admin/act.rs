@@ -19,10 +19,11 @@ pub(super) enum Act {
     StateImport,
     StateExport,
     StateAllow,
+    ConfigReload,
 }
 
 impl Act {
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::KeyCreate => "key.create",
             Self::KeyImport => "key.import",
@@ -32,6 +33,7 @@ impl Act {
             Self::StateImport => "state.import",
             Self::StateExport => "state.export",
             Self::StateAllow => "state.allow",
+            Self::ConfigReload => "config.reload",
         }
     }
 }

@@ -10,6 +10,7 @@ mod exit;
 mod init;
 mod keys;
 mod output;
+mod reload;
 mod serve;
 mod state;
 
@@ -68,6 +69,7 @@ enum Command {
     /// Check a configuration, or print one that explains itself
     #[command(subcommand)]
     Config(config::Command),
+    Reload(reload::Args),
     /// Watch a real CometBFT node make blocks that sigward signs
     Demo(demo::DemoArgs),
     /// Print a shell completion script
@@ -105,6 +107,7 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
         Command::State(command) => state::run(command, &home()?, output),
         Command::Audit(command) => audit::run(command, &home()?, output),
         Command::Config(command) => config::run(&command, home, output),
+        Command::Reload(args) => reload::run(&args, &home()?, output),
         Command::Demo(args) => demo::run(&args, cli.json),
         Command::Completions(args) => {
             completions::run::<Cli>(&args, output);

@@ -147,12 +147,14 @@ impl Diff {
 
     /// The connection of `node` of `chain` ends, begins, or begins anew.
     pub fn touches(&self, chain: &ChainId, node: &NodeName) -> bool {
-        self.entries.iter().any(|entry| match (&entry.subject, &entry.change) {
-            (Subject::Setting, _) => false,
-            (Subject::Chain(id), Change::Added(_) | Change::Removed(_)) => id == chain,
-            (Subject::Chain(id), Change::Set { name, .. }) => id == chain && *name == KEY,
-            (Subject::Node(id, name), _) => id == chain && name == node,
-        })
+        self.entries
+            .iter()
+            .any(|entry| match (&entry.subject, &entry.change) {
+                (Subject::Setting, _) => false,
+                (Subject::Chain(id), Change::Added(_) | Change::Removed(_)) => id == chain,
+                (Subject::Chain(id), Change::Set { name, .. }) => id == chain && *name == KEY,
+                (Subject::Node(id, name), _) => id == chain && name == node,
+            })
     }
 
     fn of_effect(&self, wanted: Effect) -> impl Iterator<Item = &Entry> {
@@ -188,11 +190,12 @@ impl Diff {
     fn settings(&mut self, old: &Config, new: &Config) {
         use Effect::NeedsRestart;
         let Config {
-            store: StoreConfig {
-                dir,
-                witness,
-                allow_volatile,
-            },
+            store:
+                StoreConfig {
+                    dir,
+                    witness,
+                    allow_volatile,
+                },
             seal,
             keys: KeysConfig {
                 dir: keys,
@@ -207,18 +210,66 @@ impl Diff {
         let of = Subject::Setting;
         let path = |path: &std::path::PathBuf| text::path(path);
         self.set(&of, "store.dir", (dir, &new.store.dir), NeedsRestart, path);
-        self.set(&of, "store.witness", (witness, &new.store.witness), NeedsRestart, path);
+        self.set(
+            &of,
+            "store.witness",
+            (witness, &new.store.witness),
+            NeedsRestart,
+            path,
+        );
         let volatile = (allow_volatile, &new.store.allow_volatile);
-        self.set(&of, "store.allow_volatile", volatile, NeedsRestart, bool::to_string);
-        self.set(&of, "seal", (seal, &new.seal), NeedsRestart, SealSource::to_string);
+        self.set(
+            &of,
+            "store.allow_volatile",
+            volatile,
+            NeedsRestart,
+            bool::to_string,
+        );
+        self.set(
+            &of,
+            "seal",
+            (seal, &new.seal),
+            NeedsRestart,
+            SealSource::to_string,
+        );
         self.set(&of, "keys.dir", (keys, &new.keys.dir), NeedsRestart, path);
         let unlocked = (allow_unlocked_memory, &new.keys.allow_unlocked_memory);
-        self.set(&of, "keys.allow_unlocked_memory", unlocked, NeedsRestart, bool::to_string);
-        self.set(&of, "identity.file", (identity, &new.identity), NeedsRestart, path);
-        self.set(&of, "admin.socket", (admin_socket, &new.admin_socket), NeedsRestart, path);
+        self.set(
+            &of,
+            "keys.allow_unlocked_memory",
+            unlocked,
+            NeedsRestart,
+            bool::to_string,
+        );
+        self.set(
+            &of,
+            "identity.file",
+            (identity, &new.identity),
+            NeedsRestart,
+            path,
+        );
+        self.set(
+            &of,
+            "admin.socket",
+            (admin_socket, &new.admin_socket),
+            NeedsRestart,
+            path,
+        );
         self.set(&of, "http.listen", (http, &new.http), NeedsRestart, text::listen);
-        self.set(&of, "log.format", (format, &new.log.format), NeedsRestart, LogFormat::to_string);
-        self.set(&of, "log.level", (level, &new.log.level), Effect::Live, String::clone);
+        self.set(
+            &of,
+            "log.format",
+            (format, &new.log.format),
+            NeedsRestart,
+            LogFormat::to_string,
+        );
+        self.set(
+            &of,
+            "log.level",
+            (level, &new.log.level),
+            Effect::Live,
+            String::clone,
+        );
     }
 
     fn chain(&mut self, old: &ChainConfig, new: &ChainConfig) {
@@ -264,7 +315,11 @@ impl Diff {
         let now = Guarded::of(new);
         let of = chain_of(new);
         let mut set = |name, loosens: bool, old: String, new: String| {
-            let effect = if loosens { Effect::Loosens } else { Effect::Tightens };
+            let effect = if loosens {
+                Effect::Loosens
+            } else {
+                Effect::Tightens
+            };
             if old != new && (loosens || only == Only::Everything) {
                 let change = Change::Set {
                     name,
@@ -277,11 +332,20 @@ impl Diff {
         };
         let mut number = |name, old: i64, new: i64| set(name, new > old, old.to_string(), new.to_string());
         number("height_jump", height_jump, now.limits.height_jump);
-        number("heights_per_second", heights_per_second, now.limits.heights_per_second);
+        number(
+            "heights_per_second",
+            heights_per_second,
+            now.limits.heights_per_second,
+        );
         number("round_jump", round_jump.into(), now.limits.round_jump.into());
         let strict = now.limits.strict_extensions;
         let said = |value: bool| value.to_string();
-        set("strict_extensions", !strict, said(strict_extensions), said(strict));
+        set(
+            "strict_extensions",
+            !strict,
+            said(strict_extensions),
+            said(strict),
+        );
         // One slash on all of them: what a key may be used for is a guard's setting too.
         set("shared", now.shared, said(shared), said(now.shared));
     }

@@ -32,6 +32,9 @@ pub use home::find_home;
 /// Largest configuration that is read, in bytes.
 pub const MAX_CONFIG_BYTES: usize = 1 << 20;
 
+/// Where the admin socket is in the folder of the file, unless the file says otherwise.
+pub const ADMIN_SOCKET: &str = "admin.sock";
+
 /// The default configuration, every field with its comment: `sigward config print-default`, and what `init` writes.
 pub const DEFAULT: &str = include_str!("default.toml");
 

@@ -35,7 +35,10 @@ fn with(from: &str, to: &str) -> String {
 #[test]
 fn equal_is_empty_whatever_the_order() {
     let other = "[[chain]]\nid = 'b-1'\nkey = 'b'\n";
-    let diff = Diff::between(&config(&format!("{BASE}{other}")), &config(&format!("{other}{BASE}")));
+    let diff = Diff::between(
+        &config(&format!("{BASE}{other}")),
+        &config(&format!("{other}{BASE}")),
+    );
     assert!(diff.is_empty(), "{diff}");
     assert_eq!(diff.summary(), "nothing differs");
 }
@@ -44,7 +47,11 @@ fn equal_is_empty_whatever_the_order() {
 fn stricter_tightens_and_laxer_loosens() {
     for (from, stricter, laxer) in [
         ("height_jump = 1000", "height_jump = 999", "height_jump = 1001"),
-        ("heights_per_second = 10", "heights_per_second = 9", "heights_per_second = 11"),
+        (
+            "heights_per_second = 10",
+            "heights_per_second = 9",
+            "heights_per_second = 11",
+        ),
         ("round_jump = 100", "round_jump = 99", "round_jump = 101"),
         ("round_jump = 100", "round_jump = 99", ""),
     ] {
@@ -54,7 +61,11 @@ fn stricter_tightens_and_laxer_loosens() {
     for on in ["strict_extensions = true", "shared = true"] {
         let text = BASE.replace("key = 'a'", &format!("key = 'a'\n{on}"));
         let (more, less) = (lines(BASE, &text), lines(&text, BASE));
-        let (tightens, loosens) = if on.starts_with("strict") { (more, less) } else { (less, more) };
+        let (tightens, loosens) = if on.starts_with("strict") {
+            (more, less)
+        } else {
+            (less, more)
+        };
         assert!(tightens.ends_with("(tightens)"), "{tightens}");
         assert!(loosens.contains("loosens the guard"), "{loosens}");
     }
@@ -67,12 +78,20 @@ fn out_and_in_again_is_no_way_around_a_restart() {
         config(""),
         config(&BASE.replace("height_jump = 1000", "height_jump = 2000")),
     );
-    let departed: Departed = old.chains.iter().map(|c| (c.id.clone(), Guarded::of(c))).collect();
+    let departed: Departed = old
+        .chains
+        .iter()
+        .map(|c| (c.id.clone(), Guarded::of(c)))
+        .collect();
     let back = Diff::since_start(&gone, &departed, &lax);
     assert_eq!(back.loosened().count(), 1, "{back}");
     assert_eq!(Diff::since_start(&gone, &departed, &old).loosened().count(), 0);
     let strict = config(&BASE.replace("height_jump = 1000", "height_jump = 1"));
-    assert_eq!(Diff::since_start(&gone, &departed, &strict).entries().len(), 1, "as one new chain");
+    assert_eq!(
+        Diff::since_start(&gone, &departed, &strict).entries().len(),
+        1,
+        "as one new chain"
+    );
 }
 
 #[test]
@@ -83,7 +102,10 @@ fn every_setting_that_stays_is_named() {
         ("[store]\nallow_volatile = true", "store.allow_volatile"),
         ("[seal]\ncredential = 'x'", "seal"),
         ("[keys]\ndir = 'x'", "keys.dir"),
-        ("[keys]\nallow_unlocked_memory = true", "keys.allow_unlocked_memory"),
+        (
+            "[keys]\nallow_unlocked_memory = true",
+            "keys.allow_unlocked_memory",
+        ),
         ("[identity]\nfile = 'x'", "identity.file"),
         ("[admin]\nsocket = 'x'", "admin.socket"),
         ("[http]\nlisten = ''", "http.listen"),

@@ -30,7 +30,9 @@ impl Diff {
             let of = |chains: bool| {
                 self.entries
                     .iter()
-                    .filter(|entry| wanted(&entry.change) && matches!(entry.subject, Subject::Chain(_)) == chains)
+                    .filter(|entry| {
+                        wanted(&entry.change) && matches!(entry.subject, Subject::Chain(_)) == chains
+                    })
                     .count()
             };
             (of(true), of(false))

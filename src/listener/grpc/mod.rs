@@ -5,6 +5,7 @@
 mod audit;
 mod errors;
 mod key;
+mod reload;
 mod serve;
 mod state;
 

@@ -78,6 +78,7 @@ pub struct Metrics {
     unauthenticated: Gauge,
     keys: Family<StateLabels, Gauge>,
     reloads: Family<ReloadLabels, Counter>,
+    config_good: Gauge,
 }
 
 impl Metrics {
@@ -98,6 +99,13 @@ impl Metrics {
             "Reloads of the configuration by result",
             reloads.clone(),
         );
+        let config_good = Gauge::default();
+        config_good.set(1);
+        registry.register(
+            "config_last_reload_successful",
+            "1 unless the last reload was refused: the file is then not what runs",
+            config_good.clone(),
+        );
         registry.register(
             "build",
             "What is running",
@@ -116,6 +124,7 @@ impl Metrics {
             unauthenticated,
             keys,
             reloads,
+            config_good,
         })
     }
 
@@ -144,6 +153,11 @@ impl Metrics {
         self.node.forget(chain, node);
     }
 
+    /// Takes a chain that is no longer configured out of what is told. Its connections have ended, or they would bring it back.
+    pub fn forget_chain(&self, chain: &ChainId) {
+        self.chain.forget(chain);
+    }
+
     /// Says how many configured links leave the machine without authentication.
     pub fn set_unauthenticated_links(&self, links: usize) {
         self.unauthenticated.set(i64::try_from(links).unwrap_or(i64::MAX));
@@ -165,6 +179,7 @@ impl Metrics {
     /// Counts a reload.
     pub fn reloaded(&self, result: Reload) {
         self.reloads.get_or_create(&ReloadLabels::of(result)).inc();
+        self.config_good.set(i64::from(result == Reload::Applied));
     }
 
     /// Everything as OpenMetrics text ([`CONTENT_TYPE`]). Takes milliseconds with many chains: off the runtime's workers.
