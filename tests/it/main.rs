@@ -19,5 +19,6 @@ mod footprint;
 mod hostile;
 mod layers;
 mod nodes;
+mod reload;
 mod rollback;
 mod support;
