@@ -20,6 +20,8 @@ pub(super) enum Act {
     StateExport,
     StateAllow,
     ConfigReload,
+    NodeDrain,
+    NodeUndrain,
 }
 
 impl Act {
@@ -34,6 +36,8 @@ impl Act {
             Self::StateExport => "state.export",
             Self::StateAllow => "state.allow",
             Self::ConfigReload => "config.reload",
+            Self::NodeDrain => "node.drain",
+            Self::NodeUndrain => "node.undrain",
         }
     }
 }

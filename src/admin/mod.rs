@@ -7,6 +7,7 @@ mod act;
 mod bind;
 mod keys;
 pub mod live;
+pub mod node;
 mod state;
 pub mod state_file;
 

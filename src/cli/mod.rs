@@ -9,6 +9,7 @@ mod demo;
 mod exit;
 mod init;
 mod keys;
+mod node;
 mod output;
 mod reload;
 mod serve;
@@ -70,6 +71,9 @@ enum Command {
     #[command(subcommand)]
     Config(config::Command),
     Reload(reload::Args),
+    /// See the nodes and their connections; leave one alone, or dial it again
+    #[command(subcommand)]
+    Node(node::Command),
     /// Watch a real CometBFT node make blocks that sigward signs
     Demo(demo::DemoArgs),
     /// Print a shell completion script
@@ -108,6 +112,7 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
         Command::Audit(command) => audit::run(command, &home()?, output),
         Command::Config(command) => config::run(&command, home, output),
         Command::Reload(args) => reload::run(&args, &home()?, output),
+        Command::Node(command) => node::run(command, &home()?, output),
         Command::Demo(args) => demo::run(&args, cli.json),
         Command::Completions(args) => {
             completions::run::<Cli>(&args, output);

@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use proptest::prelude::*;
-use sigward_policies::model::algorithm::Algorithm;
 use proptest::test_runner::{Config as Cases, TestRunner};
+use sigward_policies::model::algorithm::Algorithm;
 
 use super::*;
 use crate::config::diff::{Departed, Diff, Guarded};
@@ -201,7 +201,10 @@ fn a_thousand_reloads_end_where_the_configuration_says_and_touch_nothing_else() 
                 let (before, jump) = (chains.clone(), jumps[edit.chain] + edit.by);
                 chains[edit.chain] = (!edit.gone).then(|| (edit.key, jump, edit.nodes.clone()));
                 let refused = model.refused;
-                model.reload(parse(&text(&chains), Path::new("/")).expect("a good one"), drained);
+                model.reload(
+                    parse(&text(&chains), Path::new("/")).expect("a good one"),
+                    drained,
+                );
                 if model.refused > refused {
                     // Refused: the operator puts it back.
                     chains = before;

@@ -11,7 +11,7 @@ use super::{Shared, State};
 use crate::app::links::{LinkSpec, Links};
 use crate::app::parts;
 use crate::config::diff::Guarded;
-use crate::config::{ChainConfig, Config};
+use crate::config::{ChainConfig, Config, NodeConfig};
 use crate::keyring::ConsensusKey;
 use crate::sign::LiveLimits;
 use crate::telemetry::readiness::{Check, Weight};
@@ -61,14 +61,22 @@ impl State {
     }
 
     /// Brings the links in line with the configuration in force and with what the store says of drained nodes.
-    pub(super) async fn settle(&mut self, shared: &Shared) -> Result<(), Refused> {
+    pub(super) async fn settle(&mut self, shared: &Shared) {
         self.link(shared).await;
-        Ok(())
     }
 
     /// Ends and begins links until what runs is what is wanted. Rules come first for those that begin and last for those that end:
     /// a request under way is judged by those that it came under.
     async fn link(&mut self, shared: &Shared) {
+        match shared.parts.admin.holds().await {
+            Ok(holds) => self.holds = holds,
+            // What was known stays: the store refuses what a drained node asks, and everything else while it fails.
+            Err(refused) => tracing::error!(
+                alarm = true,
+                code = refused.code(),
+                "the drained nodes are not known anew: {refused}"
+            ),
+        }
         let plan = self.links.part(self.wanted());
         let ending = plan.ended.iter().map(|(spec, _)| spec);
         let meanwhile = self.specs().chain(&plan.now).chain(ending);
@@ -94,7 +102,8 @@ impl State {
     fn wanted(&self) -> Vec<LinkSpec> {
         let of = |chain: &ChainConfig| {
             let key = self.chains.get(&chain.id)?.key.as_ref()?.key.version.public_key;
-            let specs = chain.nodes.iter().map(move |node| LinkSpec {
+            let dialled = |node: &&NodeConfig| !self.holds.is_drained(&chain.id, &node.name);
+            let specs = chain.nodes.iter().filter(dialled).map(move |node| LinkSpec {
                 chain: chain.id.clone(),
                 node: node.name.clone(),
                 address: node.address.clone(),

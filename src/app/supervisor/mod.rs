@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use sigward_hsm::identity::NodeIdentity;
 use sigward_policies::decision::{Failure, FailureCode, Refused};
+use sigward_policies::holding::Holds;
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, Generation};
 use tokio::sync::{Mutex, MutexGuard};
@@ -63,6 +64,8 @@ struct State {
     links: Links<Running>,
     departed: Departed,
     generation: Generation,
+    /// What the store holds back; drained nodes are among it.
+    holds: Holds,
 }
 
 impl std::fmt::Debug for Supervisor {
@@ -84,6 +87,7 @@ impl Supervisor {
             links: Links::default(),
             departed: Departed::new(),
             generation: Generation(0),
+            holds: Holds::default(),
         };
         state.take_over(&shared, config).await;
         check.good();
@@ -156,7 +160,8 @@ impl Live for Supervisor {
         let doing = tokio::spawn(async move {
             let mut state = self.hold().await?;
             change.await?;
-            state.settle(&self.shared).await
+            state.settle(&self.shared).await;
+            Ok(())
         });
         Box::pin(async move { doing.await.unwrap_or_else(|_| Err(fault())) })
     }

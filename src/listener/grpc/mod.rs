@@ -5,6 +5,7 @@
 mod audit;
 mod errors;
 mod key;
+mod node;
 mod reload;
 mod serve;
 mod state;

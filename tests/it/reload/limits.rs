@@ -22,7 +22,10 @@ fn the_next_request_after_the_command_meets_the_stricter_guard() {
         let beyond = Ask::prevote(height + jump + 3_600, 1);
         assert_eq!(node.ask(beyond).refusal(), "height_jump", "jump {jump}");
         height += jump;
-        assert!(matches!(node.ask(Ask::prevote(height, 1)), Answer::Signed(_)), "as far as it may");
+        assert!(
+            matches!(node.ask(Ask::prevote(height, 1)), Answer::Signed(_)),
+            "as far as it may"
+        );
     }
     assert_eq!(stage.listed("c-1", "a")["connections"], 1);
 }

@@ -28,7 +28,11 @@ impl Asking {
                 let next = at.load(Ordering::SeqCst) + 1;
                 let answer = node.ask(Ask::prevote(next, 1));
                 // `Lost` is a connection that broke: it is never taken up again.
-                assert!(matches!(answer, Answer::Signed(_)), "{} at {next}: {answer:?}", node.address());
+                assert!(
+                    matches!(answer, Answer::Signed(_)),
+                    "{} at {next}: {answer:?}",
+                    node.address()
+                );
                 at.store(next, Ordering::SeqCst);
                 std::thread::sleep(Duration::from_millis(5));
             }
@@ -46,13 +50,20 @@ struct Crowd {
 impl Crowd {
     /// Everybody has been answered since this was called, and nobody was turned away.
     fn signs_on(&self, after: &str) {
-        let before: Vec<_> = self.asking.iter().map(|one| one.height.load(Ordering::SeqCst)).collect();
+        let before: Vec<_> = self
+            .asking
+            .iter()
+            .map(|one| one.height.load(Ordering::SeqCst))
+            .collect();
         let moved = poll(PATIENCE, || {
             let on = |(one, before): (&Asking, &i64)| one.height.load(Ordering::SeqCst) >= before + 2;
             self.asking.iter().zip(&before).all(on).then_some(())
         });
         let ended = self.asking.iter().filter(|one| one.thread.is_finished()).count();
-        assert!(moved.is_some() && ended == 0, "{after}: {ended} chains were disturbed");
+        assert!(
+            moved.is_some() && ended == 0,
+            "{after}: {ended} chains were disturbed"
+        );
     }
 }
 
@@ -65,7 +76,10 @@ fn reloads_do_not_touch_thirty_two_chains_that_they_do_not_name() {
     let mut moves = stage.chain("moves", "moves");
     let mut rekeyed = stage.chain("rekeyed", "rekeyed");
     stage.signer.start();
-    nodes.iter_mut().chain([&mut moves, &mut rekeyed]).for_each(accept);
+    nodes
+        .iter_mut()
+        .chain([&mut moves, &mut rekeyed])
+        .for_each(accept);
     let stop = Arc::new(AtomicBool::new(false));
     let asking = nodes.into_iter().map(|node| Asking::begin(node, &stop)).collect();
     let crowd = Crowd { asking, stop };
@@ -88,12 +102,18 @@ fn reloads_do_not_touch_thirty_two_chains_that_they_do_not_name() {
     assert_eq!(reply["changes"].as_array().unwrap().len(), 1, "{reply}");
     accept(&mut moved);
     signed(&mut moved, 2);
-    assert_eq!(moves.ask(Ask::prevote(3, 1)), Answer::Lost, "the old place is left");
+    assert_eq!(
+        moves.ask(Ask::prevote(3, 1)),
+        Answer::Lost,
+        "the old place is left"
+    );
     crowd.signs_on("a node moved");
 
     signed(&mut rekeyed, 9);
     let old_key = rekeyed.public_key().unwrap();
-    stage.edit("rekeyed", |chain| drop(chain.insert("key".to_owned(), "rekeyed-next".into())));
+    stage.edit("rekeyed", |chain| {
+        drop(chain.insert("key".to_owned(), "rekeyed-next".into()))
+    });
     assert!(stage.hang_up());
     accept(&mut rekeyed);
     assert_ne!(rekeyed.public_key().unwrap(), old_key);
@@ -101,15 +121,32 @@ fn reloads_do_not_touch_thirty_two_chains_that_they_do_not_name() {
     crowd.signs_on("a key changed");
 
     for name in &names {
-        stage.edit(name, |chain| drop(chain.insert("round_jump".to_owned(), 10.into())));
+        stage.edit(name, |chain| {
+            drop(chain.insert("round_jump".to_owned(), 10.into()))
+        });
     }
     stage.remove("comes");
     let reply = stage.reload();
-    assert_eq!(reply["changes"].as_array().unwrap().len(), BYSTANDERS + 1, "{reply}");
-    assert_eq!(comes.ask(Ask::prevote(2, 1)), Answer::Lost, "nobody is left to ask");
+    assert_eq!(
+        reply["changes"].as_array().unwrap().len(),
+        BYSTANDERS + 1,
+        "{reply}"
+    );
+    assert_eq!(
+        comes.ask(Ask::prevote(2, 1)),
+        Answer::Lost,
+        "nobody is left to ask"
+    );
     let metrics = stage.signer.metrics();
-    assert_eq!(metrics.sum(NODE_CONNECTED, &[("chain", "comes")]), None, "its metrics are gone");
-    assert_eq!(metrics.sum("sigward_last_signed_height", &[("chain", "comes")]), None);
+    assert_eq!(
+        metrics.sum(NODE_CONNECTED, &[("chain", "comes")]),
+        None,
+        "its metrics are gone"
+    );
+    assert_eq!(
+        metrics.sum("sigward_last_signed_height", &[("chain", "comes")]),
+        None
+    );
     let (_, ready) = stage.signer.ready();
     assert!(!ready.contains("comes"), "its checks are gone: {ready}");
     crowd.signs_on("the guard became stricter, and a chain went");
@@ -125,12 +162,20 @@ fn reloads_do_not_touch_thirty_two_chains_that_they_do_not_name() {
     crowd.stop.store(true, Ordering::SeqCst);
     for (one, name) in crowd.asking.into_iter().zip(&names) {
         let mut node = one.thread.join().expect("every request was answered");
-        assert_eq!(stage.listed(name, "a")["connections"], 1, "{name}: the one connection");
+        assert_eq!(
+            stage.listed(name, "a")["connections"],
+            1,
+            "{name}: the one connection"
+        );
         let beyond = Ask {
             round: 11,
             ..Ask::prevote(one.height.load(Ordering::SeqCst), 1)
         };
-        assert_eq!(node.ask(beyond).refusal(), "round_jump", "{name}: the stricter guard, on that connection");
+        assert_eq!(
+            node.ask(beyond).refusal(),
+            "round_jump",
+            "{name}: the stricter guard, on that connection"
+        );
     }
     let metrics = stage.signer.metrics();
     let reconnects = |chain: &str| metrics.sum("sigward_node_reconnects_total", &[("chain", chain)]);

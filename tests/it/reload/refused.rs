@@ -26,18 +26,30 @@ fn a_bad_configuration_changes_nothing_and_says_so_everywhere() {
     let (ready, report) = stage.signer.ready();
     assert!(!ready, "{report}");
     let log = stage.signer.log();
-    assert!(log.contains("alarm=true") && log.contains("config_invalid"), "{log}");
+    assert!(
+        log.contains("alarm=true") && log.contains("config_invalid"),
+        "{log}"
+    );
     let metrics = stage.signer.metrics();
-    assert_eq!(metrics.sum("sigward_config_last_reload_successful", &[]), Some(0.0));
+    assert_eq!(
+        metrics.sum("sigward_config_last_reload_successful", &[]),
+        Some(0.0)
+    );
     assert!(!stage.signer.log().contains("c-2 is not served"));
 
     // By command: the daemon hears of it, though the command line cannot read the file either.
     let before = stage.reloads().1;
     let said = stage.refused_with("config_invalid");
-    assert!(said.contains("sigward.toml:4:1") && said.contains("round_jump"), "{said}");
+    assert!(
+        said.contains("sigward.toml:4:1") && said.contains("round_jump"),
+        "{said}"
+    );
     assert_eq!(stage.reloads().1, before + 1);
     // A dry run asks, and disturbs nothing.
-    assert_eq!(stage.signer.attempt(&["reload", "--dry-run"]).status.code(), Some(3));
+    assert_eq!(
+        stage.signer.attempt(&["reload", "--dry-run"]).status.code(),
+        Some(3)
+    );
     assert_eq!(stage.reloads().1, before + 1);
 
     // Gone altogether.
@@ -60,8 +72,15 @@ fn a_bad_configuration_changes_nothing_and_says_so_everywhere() {
     assert!(stage.signer.ready().0);
     assert_eq!(stage.signer.check("config"), "ok");
     let metrics = stage.signer.metrics();
-    assert_eq!(metrics.sum("sigward_config_last_reload_successful", &[]), Some(1.0));
-    assert_eq!(stage.listed("c-1", "a")["connections"], 1, "the one connection, through all of it");
+    assert_eq!(
+        metrics.sum("sigward_config_last_reload_successful", &[]),
+        Some(1.0)
+    );
+    assert_eq!(
+        stage.listed("c-1", "a")["connections"],
+        1,
+        "the one connection, through all of it"
+    );
 }
 
 #[test]
@@ -87,15 +106,35 @@ fn a_new_chain_that_waits_for_a_word_costs_the_others_nothing() {
     stage.signer.start();
     accept(&mut node);
     // The state of `two` left with its first chain: what it signed since is not known here.
-    stage.signer.run(&["state", "init", "--key", "two", "--chain", "c-2", "--never-signed"]);
+    stage.signer.run(&[
+        "state",
+        "init",
+        "--key",
+        "two",
+        "--chain",
+        "c-2",
+        "--never-signed",
+    ]);
     let file = stage.home.path("out.json");
-    stage.signer.run(&["state", "export", "--key", "two", "--chain", "c-2", "--file", file.to_str().unwrap()]);
+    stage.signer.run(&[
+        "state",
+        "export",
+        "--key",
+        "two",
+        "--chain",
+        "c-2",
+        "--file",
+        file.to_str().unwrap(),
+    ]);
     let mut other = stage.chain("c-3", "two");
     let mut third = stage.signer.create_key("three");
     third.address.clear();
     let mut good = stage.chain("c-4", "three");
     let reply = stage.reload();
-    assert!(reply["warnings"].to_string().contains("chain c-3 is not served"), "{reply}");
+    assert!(
+        reply["warnings"].to_string().contains("chain c-3 is not served"),
+        "{reply}"
+    );
     assert_eq!(stage.signer.check("chain/c-3"), "failing");
     accept(&mut good);
     signed(&mut good, 1);
@@ -123,7 +162,11 @@ fn loosening_the_guard_refuses_all_of_it_until_a_restart() {
     });
     let mut second = stage.chain("c-2", "two");
     let said = stage.refused_with("reload_loosens_guard");
-    for part in ["height_jump 100 -> 5000", "strict_extensions true -> false", "restart"] {
+    for part in [
+        "height_jump 100 -> 5000",
+        "strict_extensions true -> false",
+        "restart",
+    ] {
         assert!(said.contains(part), "{said}");
     }
     assert!(!said.contains("round_jump"), "that one is stricter: {said}");
@@ -131,7 +174,10 @@ fn loosening_the_guard_refuses_all_of_it_until_a_restart() {
     assert_eq!(stage.signer.check("config"), "failing");
     let far = crate::support::fake_node::Ask::prevote(1_500, 1);
     assert_eq!(node.ask(far).refusal(), "height_jump", "the guard is as it was");
-    assert!(!second.accept_unless(std::time::Duration::from_millis(300), || false), "none of it is taken");
+    assert!(
+        !second.accept_unless(std::time::Duration::from_millis(300), || false),
+        "none of it is taken"
+    );
 
     // Out and in again is no way around it.
     let (path, lax) = config_text(&stage);
@@ -143,7 +189,10 @@ fn loosening_the_guard_refuses_all_of_it_until_a_restart() {
     stage.signer.terminate();
     stage.signer.start();
     accept(&mut node);
-    assert!(matches!(node.ask(far), crate::support::fake_node::Answer::Signed(_)), "a restart takes it");
+    assert!(
+        matches!(node.ask(far), crate::support::fake_node::Answer::Signed(_)),
+        "a restart takes it"
+    );
 }
 
 #[test]
@@ -165,7 +214,11 @@ fn settings_that_wait_for_a_restart_are_named_and_left() {
     assert_eq!(reply["changes"][0]["effect"], "needs_restart");
     assert_eq!(reply["changes"][1]["effect"], "live");
     let reply = stage.reload();
-    assert_eq!(reply["changes"].as_array().unwrap().len(), 1, "the level is in force, the format waits: {reply}");
+    assert_eq!(
+        reply["changes"].as_array().unwrap().len(),
+        1,
+        "the level is in force, the format waits: {reply}"
+    );
     assert!(stage.signer.log().lines().all(|line| !line.starts_with('{')));
     signed(&mut node, 1);
 }
@@ -183,7 +236,10 @@ fn a_reload_is_on_record_with_the_digest_of_its_file() {
     let digest = hex::encode(sha2::Sha256::digest(std::fs::read(path).unwrap()));
     assert_eq!(reply["config_sha256"], digest.as_str());
     let tail = stage.signer.run(&["audit", "tail", "-n", "20", "--json"]);
-    let record = tail.lines().find(|line| line.contains("config.reload")).unwrap_or_else(|| panic!("{tail}"));
+    let record = tail
+        .lines()
+        .find(|line| line.contains("config.reload"))
+        .unwrap_or_else(|| panic!("{tail}"));
     assert!(record.contains(&digest), "{record}");
     assert!(record.contains("chains +1 -0"), "{record}");
     stage.signer.run(&["audit", "verify"]);

@@ -24,7 +24,8 @@ impl Stage {
     pub(super) fn with_keys<S: AsRef<str>>(keys: impl IntoIterator<Item = S>) -> Self {
         let home = Home::new();
         let signer = Signer::init(&home);
-        keys.into_iter().for_each(|key| drop(signer.create_key(key.as_ref())));
+        keys.into_iter()
+            .for_each(|key| drop(signer.create_key(key.as_ref())));
         Self { signer, home }
     }
 
@@ -71,15 +72,24 @@ impl Stage {
         let before = self.reloads();
         self.signer.hang_up();
         let after = poll(PATIENCE, || Some(self.reloads()).filter(|now| *now != before));
-        let (applied, refused) = after.unwrap_or_else(|| panic!("SIGHUP is not heard\n{}", self.signer.log_tail()));
-        assert_eq!(applied + refused, before.0 + before.1 + 1, "one signal is one reload");
+        let (applied, refused) =
+            after.unwrap_or_else(|| panic!("SIGHUP is not heard\n{}", self.signer.log_tail()));
+        assert_eq!(
+            applied + refused,
+            before.0 + before.1 + 1,
+            "one signal is one reload"
+        );
         applied > before.0
     }
 
     /// Reloads so far: taken, refused.
     pub(super) fn reloads(&self) -> (u64, u64) {
         let metrics = self.signer.metrics();
-        let count = |result| metrics.sum("sigward_reload_total", &[("result", result)]).unwrap() as u64;
+        let count = |result| {
+            metrics
+                .sum("sigward_reload_total", &[("result", result)])
+                .unwrap() as u64
+        };
         (count("applied"), count("refused"))
     }
 
@@ -96,17 +106,29 @@ impl Stage {
     pub(super) fn listed(&self, chain: &str, node: &str) -> Value {
         let listed = self.signer.json(&["node", "list", "--json"]);
         let nodes = listed["nodes"].as_array().unwrap();
-        let found = nodes.iter().find(|entry| entry["chain"] == chain && entry["name"] == node);
-        found.unwrap_or_else(|| panic!("no {chain} {node} in {listed}")).clone()
+        let found = nodes
+            .iter()
+            .find(|entry| entry["chain"] == chain && entry["name"] == node);
+        found
+            .unwrap_or_else(|| panic!("no {chain} {node} in {listed}"))
+            .clone()
     }
 }
 
 /// Waits until the signer has dialled.
 pub(super) fn accept(node: &mut FakeNode) {
-    assert!(node.accept_unless(PATIENCE, || false), "{} is not dialled", node.address());
+    assert!(
+        node.accept_unless(PATIENCE, || false),
+        "{} is not dialled",
+        node.address()
+    );
 }
 
 pub(super) fn signed(node: &mut FakeNode, height: i64) {
     let answer = node.ask(Ask::prevote(height, 1));
-    assert!(matches!(answer, Answer::Signed(_)), "height {height} at {}: {answer:?}", node.address());
+    assert!(
+        matches!(answer, Answer::Signed(_)),
+        "height {height} at {}: {answer:?}",
+        node.address()
+    );
 }
