@@ -243,6 +243,8 @@ codes! {
         InvalidParameters = "invalid_parameters",
         /// A reload would have the guard refuse less.
         ReloadLoosensGuard = "reload_loosens_guard",
+        /// A reload would leave no chain where there was one: a file that is being written looks like that.
+        ReloadRemovesAll = "reload_removes_all",
         /// No daemon runs that could do this.
         NotServing = "not_serving",
         /// The configuration has no such node.

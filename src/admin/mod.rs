@@ -5,6 +5,7 @@
 
 mod act;
 mod bind;
+mod holding;
 mod keys;
 pub mod live;
 pub mod node;
@@ -20,6 +21,7 @@ use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Ref
 use sigward_policies::model::id::{ChainId, KeyName};
 use sigward_policies::model::key::Key;
 
+pub use holding::{FreezeScope, NamedHold, StopScope};
 pub use keys::{ImportBeginning, ListedKey};
 pub use state::NamedRow;
 

@@ -27,6 +27,7 @@ impl State {
                 .for_each(|entry| tracing::info!("reload: {entry}"));
         }
         nothing_is_loosened(&diff).map_err(Refused::from)?;
+        something_is_left(&self.config, &new).map_err(Refused::from)?;
         let mut warnings = self.can_be_served(shared, &new).await?;
         warnings.extend(diff.waiting_for_restart().map(|entry| format!("{entry}")));
         warnings.extend(new.warnings());
@@ -114,6 +115,17 @@ fn nothing_is_loosened(diff: &Diff) -> Result<(), Refusal> {
             "a running guard only becomes stricter; nothing was changed. Put it back, or restart sigward to take it: {}",
             loosened.join("; ")
         ),
+    ))
+}
+
+/// A file is empty for a moment while an editor writes it: read then, it would end every signature.
+fn something_is_left(old: &Config, new: &Config) -> Result<(), Refusal> {
+    if old.chains.is_empty() || !new.chains.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        RefusalCode::ReloadRemovesAll,
+        "the file names no chain, and some run: a file that is being written looks like that, so nothing was changed. To sign nothing, stop sigward",
     ))
 }
 

@@ -17,6 +17,7 @@ pub(super) fn status(refused: Refused) -> Status {
             | RefusalCode::BeginningRequired
             | RefusalCode::KeyStopped
             | RefusalCode::ReloadLoosensGuard
+            | RefusalCode::ReloadRemovesAll
             | RefusalCode::NotServing
             | RefusalCode::LastNode
             | RefusalCode::ForeignStore

@@ -52,6 +52,11 @@ fn a_bad_configuration_changes_nothing_and_says_so_everywhere() {
     );
     assert_eq!(stage.reloads().1, before + 1);
 
+    // Empty, as it is for a moment while somebody writes it.
+    std::fs::write(&path, "").unwrap();
+    stage.refused_with("reload_removes_all");
+    signed(&mut node, 2);
+
     // Gone altogether.
     std::fs::remove_file(&path).unwrap();
     assert!(!stage.hang_up());
@@ -127,8 +132,7 @@ fn a_new_chain_that_waits_for_a_word_costs_the_others_nothing() {
         file.to_str().unwrap(),
     ]);
     let mut other = stage.chain("c-3", "two");
-    let mut third = stage.signer.create_key("three");
-    third.address.clear();
+    stage.signer.create_key("three");
     let mut good = stage.chain("c-4", "three");
     let reply = stage.reload();
     assert!(

@@ -12,16 +12,21 @@ fn a_storm_of_signals_and_edits_disturbs_nobody() {
     let without = std::fs::read_to_string(&path).unwrap();
     let mut second = stage.chain("c-2", "two");
     let with = std::fs::read_to_string(&path).unwrap();
-    let halves = with.split_at(with.len() / 2).0.to_owned();
+    let broken = format!("{with}\n[[chain]]\nid =");
+    // Beside it and then into its place, as editors do: half a file may be a whole one that says something else.
+    let write = |text: &str| {
+        let aside = path.with_extension("new");
+        std::fs::write(&aside, text).unwrap();
+        std::fs::rename(&aside, &path).unwrap();
+    };
     for round in 0..100 {
-        let text = [&without, &with, &halves][round % 3];
-        std::fs::write(&path, text).unwrap();
+        write([&without, &with, &broken][round % 3]);
         for _ in 0..10 {
             stage.signer.hang_up();
         }
         signed(&mut node, i64::try_from(round).unwrap() + 1);
     }
-    std::fs::write(&path, &with).unwrap();
+    write(&with);
     stage.reload();
     accept(&mut second);
     signed(&mut second, 1);
