@@ -7,9 +7,13 @@ use sigward_hsm::identity::NodeIdentity;
 use sigward_hsm::secret::harden_process;
 use sigward_policies::authz::NodeGrant;
 use sigward_policies::decision::{Refusal, RefusalCode, Refused};
+use sigward_policies::holding::{Place, Scope};
+use sigward_policies::model::caller::Caller;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
 use super::parts::{self, Parts};
+use crate::admin::FreezeScope;
 use crate::audit::Denials;
 use crate::authn;
 use crate::authz::Authorizer;
@@ -72,6 +76,11 @@ async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
             Weight::Required,
             "see the log; restart once its cause is mended",
         ),
+        freeze_check: readiness.check(
+            "freeze",
+            Weight::Required,
+            "`sigward holds` says why; `sigward unfreeze --all --reason TEXT` lifts it",
+        ),
         denials: Arc::new(Denials::default()),
         identity: Arc::new(identity),
         metrics,
@@ -95,12 +104,16 @@ async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
     }
     daemon.listen(config, shutdown, &mut tasks).await?;
     daemon.tick();
+    let mut kill_switch = signal(SignalKind::user_defined1())?;
+    let mut holds = daemon.parts.guard.watch_holds();
     tracing::info!(store = %daemon.parts.store.id(), chains, links = count, "serving");
 
     while !shutdown.has_begun() {
         tokio::select! {
             () = shutdown.begun() => {}
             () = tokio::time::sleep(TICK) => daemon.tick(),
+            Ok(()) = holds.changed() => daemon.tell_holds(),
+            Some(()) = kill_switch.recv() => daemon.freeze_all(),
         }
     }
     while tasks.join_next().await.is_some() {}
@@ -117,6 +130,7 @@ struct Daemon {
     metrics: Arc<Metrics>,
     readiness: Readiness,
     store_check: Check,
+    freeze_check: Check,
     identity: Arc<NodeIdentity>,
 }
 
@@ -258,8 +272,36 @@ impl Daemon {
         Ok(())
     }
 
+    /// SIGUSR1: the way to freeze everything when the admin socket is gone.
+    fn freeze_all(&self) {
+        let admin = self.parts.admin.clone();
+        tokio::spawn(async move {
+            let frozen = admin.freeze(&Caller::Service, &FreezeScope::All, "SIGUSR1").await;
+            if let Err(refused) = frozen {
+                tracing::error!(
+                    alarm = true,
+                    code = refused.code(),
+                    "SIGUSR1 could not freeze: {refused}"
+                );
+            }
+        });
+    }
+
+    /// Says what is held back in readiness and metrics.
+    fn tell_holds(&self) {
+        let holds = self.parts.guard.holds();
+        self.metrics.set_frozen(&holds);
+        match holds.of(&Place::Freeze(Scope::All)) {
+            Some(hold) => self
+                .freeze_check
+                .fail(format!("frozen: everything, by {}", hold.note.by)),
+            None => self.freeze_check.good(),
+        }
+    }
+
     /// Writes down gathered denials and reads the gauges.
     fn tick(&self) {
+        self.tell_holds();
         let health = self.parts.store.health();
         let metrics = self.metrics.store();
         metrics.at(health.commit, health.audit_records);

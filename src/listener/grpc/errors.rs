@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 pub(super) fn status(refused: Refused) -> Status {
     let code = match &refused {
         Refused::Denied(refusal) => match refusal.code {
-            RefusalCode::KeyNotFound | RefusalCode::NoSignState => Code::NotFound,
+            RefusalCode::KeyNotFound | RefusalCode::NoSignState | RefusalCode::HoldNotFound => Code::NotFound,
             RefusalCode::KeyExists | RefusalCode::PublicKeyExists | RefusalCode::AlreadyBound => {
                 Code::AlreadyExists
             }
@@ -16,6 +16,10 @@ pub(super) fn status(refused: Refused) -> Status {
             | RefusalCode::SharingRefused
             | RefusalCode::BeginningRequired
             | RefusalCode::KeyStopped
+            | RefusalCode::ChainRebound
+            | RefusalCode::Frozen
+            | RefusalCode::StopLine
+            | RefusalCode::NodeDrained
             | RefusalCode::ForeignStore
             | RefusalCode::ForeignStateFile => Code::FailedPrecondition,
             _ => Code::InvalidArgument,
