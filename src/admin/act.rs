@@ -19,18 +19,15 @@ pub(super) enum Act {
     StateImport,
     StateExport,
     StateAllow,
-<<<<<<< HEAD
     ConfigReload,
     NodeDrain,
     NodeUndrain,
-=======
     StateDisallow,
     StateRebind,
     Freeze,
     Unfreeze,
     StopLineSet,
     StopLineClear,
->>>>>>> main
 }
 
 impl Act {
@@ -44,18 +41,15 @@ impl Act {
             Self::StateImport => "state.import",
             Self::StateExport => "state.export",
             Self::StateAllow => "state.allow",
-<<<<<<< HEAD
             Self::ConfigReload => "config.reload",
             Self::NodeDrain => "node.drain",
             Self::NodeUndrain => "node.undrain",
-=======
             Self::StateDisallow => "state.allow.withdraw",
             Self::StateRebind => "state.rebind",
             Self::Freeze => "freeze",
             Self::Unfreeze => "unfreeze",
             Self::StopLineSet => "stop_line.set",
             Self::StopLineClear => "stop_line.clear",
->>>>>>> main
         }
     }
 }

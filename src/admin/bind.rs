@@ -18,31 +18,7 @@ impl Admin {
     pub async fn bind(&self, chain: &ConfiguredChain) -> Result<(), Refused> {
         let (key, bound) = self.may_bind(chain).await?;
         let public_key = key.version.public_key;
-<<<<<<< HEAD
         if bound == Bound::Already {
-=======
-        let own: Vec<_> = self
-            .rows()
-            .await?
-            .into_iter()
-            .filter(|row| row.public_key == public_key)
-            .collect();
-        let holds = self.guard.holds();
-        let left = |chain: &ChainId| holds.conditions(&public_key, chain).rebound;
-        if let Some(to) = left(&chain.id) {
-            return Err(Refusal::new(
-                RefusalCode::ChainRebound,
-                format!(
-                    "{} left {} for {to}: write id = \"{to}\" into the configuration",
-                    key.name, chain.id
-                ),
-            )
-            .into());
-        }
-        let own: Vec<_> = own.into_iter().filter(|row| left(&row.chain).is_none()).collect();
-        may_share(&own, &chain.id, chain.sharing)?;
-        if own.iter().any(|row| row.chain == chain.id) {
->>>>>>> main
             return Ok(());
         }
         let begin = Change::Begin {
@@ -79,6 +55,19 @@ impl Admin {
             .into_iter()
             .filter(|row| row.public_key == key.version.public_key)
             .collect();
+        let holds = self.guard.holds();
+        let left = |chain: &ChainId| holds.conditions(&key.version.public_key, chain).rebound;
+        if let Some(to) = left(&chain.id) {
+            return Err(Refusal::new(
+                RefusalCode::ChainRebound,
+                format!(
+                    "{} left {} for {to}: write id = \"{to}\" into the configuration",
+                    key.name, chain.id
+                ),
+            )
+            .into());
+        }
+        let own: Vec<_> = own.into_iter().filter(|row| left(&row.chain).is_none()).collect();
         may_share(&own, &chain.id, chain.sharing)?;
         if own.iter().any(|row| row.chain == chain.id) {
             return Ok((key, Bound::Already));

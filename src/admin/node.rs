@@ -2,7 +2,7 @@
 //! the node asks even where its connection still stands.
 
 use sigward_policies::decision::{Refusal, RefusalCode, Refused};
-use sigward_policies::holding::{Fact, Hold, Holds, Note, Place};
+use sigward_policies::holding::{Fact, Hold, Holds, Place};
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, NodeName};
 
@@ -10,7 +10,7 @@ use super::Admin;
 use super::act::Act;
 use crate::audit::{self, Asked};
 use crate::config::NodeAddress;
-use crate::store::{self, Batch, Change};
+use crate::store::{Batch, Change};
 
 /// A node of the configuration in force.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -118,17 +118,10 @@ impl Admin {
     ) -> Result<(), Refused> {
         let asked = Asked::act(who, act.as_str(), None, Some(chain.clone()));
         let entry = audit::of_act(asked, name.as_str(), self.clock.unix_micros());
-        store::commit(self.store.as_ref(), Batch::act(vec![change], entry))
+        self.guard
+            .change_holds(&self.store, Batch::act(vec![change], entry))
             .await
             .map(|_receipts| ())
-    }
-
-    fn note(&self, who: &Caller, reason: &str) -> Note {
-        Note {
-            reason: reason.to_owned(),
-            by: who.to_string(),
-            at: self.clock.unix_seconds(),
-        }
     }
 }
 

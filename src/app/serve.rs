@@ -10,6 +10,7 @@ use sigward_policies::model::caller::Caller;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
+use super::holds::Holds;
 use super::parts;
 use super::supervisor::{Shared, Supervisor};
 use crate::admin::live::{Live, ReloadMode};
@@ -87,6 +88,7 @@ async fn run(home: &Path, config: &Config, levels: Levels, shutdown: &Shutdown) 
         Weight::Required,
         "sigward.toml is not what runs: correct it and `sigward reload`, or restart",
     );
+    let holds = Holds::new(&parts, &metrics, &readiness)?;
     let shared = Shared {
         denials: ledger.denials.clone(),
         sign_metrics: Arc::new(metrics.sign(Proto::Privval)),
@@ -111,6 +113,7 @@ async fn run(home: &Path, config: &Config, levels: Levels, shutdown: &Shutdown) 
         &mut tasks,
     )
     .await?;
+    tasks.spawn(holds.watch(shutdown.clone()));
     tasks.spawn(hear(hangups, supervisor.clone(), shutdown.clone()));
     ledger.tick();
     let (chains, links) = (config.chains.len(), supervisor.links().await);

@@ -16,6 +16,7 @@ mod crashes;
 mod demo;
 mod docs;
 mod footprint;
+mod hold;
 mod hostile;
 mod layers;
 mod nodes;

@@ -4,6 +4,7 @@
 
 mod audit;
 mod errors;
+mod hold;
 mod key;
 mod node;
 mod reload;

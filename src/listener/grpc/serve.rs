@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sigward_policies::model::caller::Caller;
 use sigward_proto::v1::audit_service_server::AuditServiceServer;
+use sigward_proto::v1::hold_service_server::HoldServiceServer;
 use sigward_proto::v1::key_service_server::KeyServiceServer;
 use sigward_proto::v1::node_service_server::NodeServiceServer;
 use sigward_proto::v1::reload_service_server::ReloadServiceServer;
@@ -72,6 +73,7 @@ impl Services {
         health.set_serving::<AuditServiceServer<Self>>().await;
         health.set_serving::<ReloadServiceServer<Self>>().await;
         health.set_serving::<NodeServiceServer<Self>>().await;
+        health.set_serving::<HoldServiceServer<Self>>().await;
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(sigward_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -86,6 +88,7 @@ impl Services {
             .add_service(StateServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
             .add_service(NodeServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
             .add_service(ReloadServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
+            .add_service(HoldServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
             .add_service(AuditServiceServer::new(self).max_decoding_message_size(MAX_MESSAGE));
         if let Ok(reflection) = reflection {
             server = server.add_service(reflection);
