@@ -62,7 +62,7 @@ async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
     })?;
     let build = Build {
         version: env!("CARGO_PKG_VERSION"),
-        commit: option_env!("SIGWARD_COMMIT").unwrap_or("unknown"),
+        commit: env!("SIGWARD_COMMIT"),
     };
     let metrics = Metrics::new(build, &SystemClock);
     let readiness = Readiness::default();
@@ -175,10 +175,9 @@ impl Daemon {
             .guard
             .slot(public_key, &chain.id)
             .ok_or_else(|| no_row(chain))?;
-        let chain_metrics = self.metrics.chain(&chain.id);
-        if let Ok(height) = sigward_policies::model::id::Height::new(slot.row().watermark.height()) {
-            chain_metrics.begins_at(height);
-        }
+        let node_metrics = self.metrics.node(&chain.id, &node.name);
+        let chain_metrics = self.metrics.chain(&chain.id).asked_by(&node_metrics);
+        chain_metrics.begins_at(&slot.row());
         let signer = ChainSigner {
             caller: authn::dialled_node(&chain.id, &node.name),
             chain: chain.id.clone(),
@@ -197,7 +196,7 @@ impl Daemon {
             address: node.address.clone(),
             signer,
             identity: self.identity.clone(),
-            metrics: self.metrics.node(&chain.id, &node.name),
+            metrics: node_metrics,
             check: self.readiness.check(
                 format!("node/{}/{}", chain.id, node.name),
                 Weight::Told,

@@ -7,29 +7,38 @@
 //! *Invariant:* a metric never fails a request and never decides one.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
-use sigward_policies::model::id::{ChainId, NodeName};
+use sigward_policies::model::id::{ChainId, NodeName, UnixSeconds};
 use sigward_policies::model::key::VersionState;
 
 use crate::clock::Clock;
 
 mod chain;
+mod disk;
 mod labels;
+mod latency;
+mod node;
+mod picture;
 mod process;
 mod sign;
 mod store;
 #[cfg(test)]
 mod tests;
 
-use chain::{ChainFamilies, NodeFamilies};
-pub use chain::{ChainMetrics, Connected, NodeMetrics};
+use chain::ChainFamilies;
+pub use chain::{ChainMetrics, ChainSeen};
+pub use disk::{Disk, StateFiles};
 use labels::{ReloadLabels, StateLabels};
+pub use latency::Quantiles;
+use node::NodeFamilies;
+pub use node::{Connected, LinkKind, NodeMetrics, NodeSeen};
+pub use picture::{LAST_HEIGHTS, Marks};
 use sign::SignFamilies;
 pub use sign::{Proto, Served, SignMetrics, Stage};
 pub use store::StoreMetrics;
@@ -78,6 +87,9 @@ pub struct Metrics {
     unauthenticated: Gauge,
     keys: Family<StateLabels, Gauge>,
     reloads: Family<ReloadLabels, Counter>,
+    state: Arc<OnceLock<StateFiles>>,
+    build: Build,
+    began: UnixSeconds,
 }
 
 impl Metrics {
@@ -103,7 +115,10 @@ impl Metrics {
             "What is running",
             Info::new(vec![("version", build.version), ("commit", build.commit)]),
         );
-        process::register(&mut registry, clock.unix_seconds());
+        let began = clock.unix_seconds();
+        process::register(&mut registry, began);
+        let disk = disk::DiskCollector::default();
+        registry.register_collector(Box::new(disk.clone()));
         for result in [Reload::Applied, Reload::Refused] {
             drop(reloads.get_or_create(&ReloadLabels::of(result)));
         }
@@ -116,6 +131,9 @@ impl Metrics {
             unauthenticated,
             keys,
             reloads,
+            state: disk.0,
+            build,
+            began,
         })
     }
 
@@ -137,6 +155,36 @@ impl Metrics {
     /// Handles for the store.
     pub fn store(&self) -> StoreMetrics {
         self.store.clone()
+    }
+
+    /// Says which files to measure; the first word counts.
+    pub fn watch_state(&self, files: StateFiles) {
+        let _told_before = self.state.set(files);
+    }
+
+    /// What is running, and since when.
+    pub const fn running(&self) -> (Build, UnixSeconds) {
+        (self.build, self.began)
+    }
+
+    /// What is known of `chain`.
+    pub fn chain_seen(&self, chain: &ChainId) -> ChainSeen {
+        self.chain.seen(chain)
+    }
+
+    /// What is known of the nodes of `chain`, by name.
+    pub fn nodes_seen(&self, chain: &ChainId) -> Vec<NodeSeen> {
+        self.node.seen(chain)
+    }
+
+    /// How long signatures take, from received to released, and how long commits, since the start.
+    pub fn latency(&self) -> (Quantiles, Quantiles) {
+        (self.sign.total.read(), self.store.latency.read())
+    }
+
+    /// The state on its disk. May wait for it: off the runtime's workers.
+    pub fn disk(&self) -> Disk {
+        self.state.get().map(StateFiles::measure).unwrap_or_default()
     }
 
     /// Takes a node that is no longer configured out of what is told.
