@@ -62,9 +62,11 @@ async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
     })?;
     let build = Build {
         version: env!("CARGO_PKG_VERSION"),
-        commit: env!("SIGWARD_COMMIT"),
+        commit: parts::COMMIT,
     };
     let metrics = Metrics::new(build, &SystemClock);
+    metrics.watch_state(parts::state_files(config));
+    metrics.set_keys(parts.store.keys()?.iter().map(|key| key.version.state));
     let readiness = Readiness::default();
     let daemon = Daemon {
         store_check: readiness.check(
@@ -228,7 +230,8 @@ impl Daemon {
         shutdown: &Shutdown,
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<()> {
-        let services = Services::new(self.parts.admin.clone());
+        let daemon = (self.metrics.clone(), self.readiness.clone());
+        let services = Services::new(self.parts.admin.clone()).watching(parts::watched(config, Some(daemon)));
         let (socket, stop, whole) = (
             config.admin_socket.clone(),
             shutdown.child_token(),

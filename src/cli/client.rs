@@ -39,7 +39,7 @@ where
 }
 
 /// A channel to the daemon's admin socket; `None` when nobody listens there.
-async fn daemon(config: &config::Config) -> anyhow::Result<Option<Channel>> {
+pub(super) async fn daemon(config: &config::Config) -> anyhow::Result<Option<Channel>> {
     let path = config.admin_socket.clone();
     match UnixStream::connect(&path).await {
         Ok(_listening) => {}

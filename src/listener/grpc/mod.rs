@@ -7,5 +7,7 @@ mod errors;
 mod key;
 mod serve;
 mod state;
+mod status;
 
 pub use serve::{Services, serve_stream, serve_unix};
+pub use status::Watched;

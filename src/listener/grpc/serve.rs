@@ -10,6 +10,7 @@ use sigward_policies::model::caller::Caller;
 use sigward_proto::v1::audit_service_server::AuditServiceServer;
 use sigward_proto::v1::key_service_server::KeyServiceServer;
 use sigward_proto::v1::state_service_server::StateServiceServer;
+use sigward_proto::v1::status_service_server::StatusServiceServer;
 use tokio::io::DuplexStream;
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
@@ -18,6 +19,7 @@ use tonic::Request;
 use tonic::transport::Server;
 use tonic::transport::server::UdsConnectInfo;
 
+use super::status::Watched;
 use crate::admin::Admin;
 use crate::authn;
 
@@ -34,12 +36,22 @@ const MAX_STREAMS: u32 = 64;
 #[derive(Clone, Debug)]
 pub struct Services {
     pub(super) admin: Arc<Admin>,
+    pub(super) watched: Option<Watched>,
 }
 
 impl Services {
     /// The services over `admin`.
     pub const fn new(admin: Arc<Admin>) -> Self {
-        Self { admin }
+        Self { admin, watched: None }
+    }
+
+    /// The same, which can tell of more than the store.
+    #[must_use]
+    pub fn watching(self, watched: Watched) -> Self {
+        Self {
+            watched: Some(watched),
+            ..self
+        }
     }
 
     async fn serve<S, I>(self, incoming: S, stop: CancellationToken) -> Result<(), tonic::transport::Error>
@@ -56,6 +68,7 @@ impl Services {
         health.set_serving::<KeyServiceServer<Self>>().await;
         health.set_serving::<StateServiceServer<Self>>().await;
         health.set_serving::<AuditServiceServer<Self>>().await;
+        health.set_serving::<StatusServiceServer<Self>>().await;
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(sigward_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -68,6 +81,7 @@ impl Services {
             .add_service(health_service)
             .add_service(KeyServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
             .add_service(StateServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
+            .add_service(StatusServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
             .add_service(AuditServiceServer::new(self).max_decoding_message_size(MAX_MESSAGE));
         if let Ok(reflection) = reflection {
             server = server.add_service(reflection);

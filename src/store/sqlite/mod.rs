@@ -84,7 +84,8 @@ impl Options {
         }
     }
 
-    fn database(&self) -> PathBuf {
+    /// The database, to be measured and never opened.
+    pub fn database(&self) -> PathBuf {
         self.dir.join("guard.db")
     }
 

@@ -104,7 +104,7 @@ impl Metrics {
             "Configured TCP links off loopback, whose far end proves nothing",
             unauthenticated.clone(),
         );
-        registry.register("keys", "Key versions by state", keys.clone());
+        registry.register("keys", "Key versions by state, as of the start", keys.clone());
         registry.register(
             "reload",
             "Reloads of the configuration by result",

@@ -60,6 +60,8 @@ pub struct NodeSeen {
     pub reconnects: u64,
     /// Positions that were signed because this node asked first.
     pub positions: u64,
+    /// Whether an operator has drained it.
+    pub drained: bool,
 }
 
 impl NodeFamilies {
@@ -106,6 +108,7 @@ impl NodeFamilies {
                 links: self.links.clone(),
                 link: Arc::default(),
                 labels: Arc::new(labels),
+                drained: Arc::default(),
                 before: Arc::default(),
                 since: Arc::default(),
             })
@@ -158,6 +161,7 @@ pub struct NodeMetrics {
     links: Family<LinkLabels, Gauge>,
     link: Arc<Mutex<Option<LinkKind>>>,
     labels: Arc<NodeLabels>,
+    drained: Arc<AtomicBool>,
     before: Arc<AtomicBool>,
     /// Microseconds since 1970 of the connection that stands; 0 for none.
     since: Arc<AtomicI64>,
@@ -192,6 +196,11 @@ impl NodeMetrics {
         self.links.get_or_create(&self.labels.over(kind)).set(1);
     }
 
+    /// Says whether an operator has drained the node.
+    pub fn drained(&self, drained: bool) {
+        self.drained.store(drained, Ordering::Relaxed);
+    }
+
     /// Notes that a position was signed because this node asked.
     pub(super) fn won(&self) {
         self.positions.inc();
@@ -205,6 +214,7 @@ impl NodeMetrics {
             connected_since: (self.connected.get() > 0 && since > 0).then_some(since),
             reconnects: self.reconnects.get(),
             positions: self.positions.get(),
+            drained: self.drained.load(Ordering::Relaxed),
         }
     }
 }
