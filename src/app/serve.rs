@@ -68,6 +68,7 @@ async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
     metrics.watch_state(parts::state_files(config));
     metrics.set_keys(parts.store.keys()?.iter().map(|key| key.version.state));
     let readiness = Readiness::default();
+    metrics.watch_readiness(&readiness);
     let daemon = Daemon {
         store_check: readiness.check(
             "store",

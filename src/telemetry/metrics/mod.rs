@@ -17,6 +17,7 @@ use prometheus_client::registry::Registry;
 use sigward_policies::model::id::{ChainId, NodeName, UnixSeconds};
 use sigward_policies::model::key::VersionState;
 
+use super::readiness::Readiness;
 use crate::clock::Clock;
 
 mod chain;
@@ -26,6 +27,7 @@ mod latency;
 mod node;
 mod picture;
 mod process;
+mod ready;
 mod sign;
 mod store;
 #[cfg(test)]
@@ -88,6 +90,7 @@ pub struct Metrics {
     keys: Family<StateLabels, Gauge>,
     reloads: Family<ReloadLabels, Counter>,
     state: Arc<OnceLock<StateFiles>>,
+    readiness: Arc<OnceLock<Readiness>>,
     build: Build,
     began: UnixSeconds,
 }
@@ -119,6 +122,8 @@ impl Metrics {
         process::register(&mut registry, began);
         let disk = disk::DiskCollector::default();
         registry.register_collector(Box::new(disk.clone()));
+        let ready = ready::ReadyCollector::default();
+        registry.register_collector(Box::new(ready.clone()));
         for result in [Reload::Applied, Reload::Refused] {
             drop(reloads.get_or_create(&ReloadLabels::of(result)));
         }
@@ -132,6 +137,7 @@ impl Metrics {
             keys,
             reloads,
             state: disk.0,
+            readiness: ready.0,
             build,
             began,
         })
@@ -160,6 +166,11 @@ impl Metrics {
     /// Says which files to measure; the first word counts.
     pub fn watch_state(&self, files: StateFiles) {
         let _told_before = self.state.set(files);
+    }
+
+    /// Says whose checks tell whether sigward is ready; the first word counts.
+    pub fn watch_readiness(&self, readiness: &Readiness) {
+        let _told_before = self.readiness.set(readiness.clone());
     }
 
     /// What is running, and since when.
