@@ -20,4 +20,5 @@ mod hostile;
 mod layers;
 mod nodes;
 mod rollback;
+mod seeing;
 mod support;

@@ -19,9 +19,17 @@ impl Collector for ReadyCollector {
             return Ok(());
         };
         let report = readiness.report();
-        let failing = report.checks.iter().filter(|check| check.failing.is_some()).count();
+        let failing = report
+            .checks
+            .iter()
+            .filter(|check| check.failing.is_some())
+            .count();
         for (name, help, value) in [
-            ("ready", "1 when every required check is good, as /readyz says.", i64::from(report.ready)),
+            (
+                "ready",
+                "1 when every required check is good, as /readyz says.",
+                i64::from(report.ready),
+            ),
             (
                 "failing_checks",
                 "Checks that fail, required or not; `sigward status` names them.",
