@@ -97,7 +97,7 @@ pub(in crate::cli) fn frame(
         page.plain("");
         page.chain(chain, now(status));
     }
-    if status.chains.is_empty() {
+    if status.chains.is_empty() && status.instance.is_some() {
         page.plain("");
         page.plain("no chain is configured: add one to sigward.toml");
     }
@@ -141,7 +141,11 @@ enum Ink {
 
 impl Page {
     fn head(&mut self, status: &GetStatusResponse, note: Option<&str>) {
-        let instance = status.instance.clone().unwrap_or_default();
+        let Some(instance) = status.instance.clone() else {
+            self.put("sigward", Ink::Bold);
+            self.put(&format!("! {}", note.unwrap_or("no answer yet")), Ink::Alarm);
+            return;
+        };
         let state = match (instance.serving, status.ready) {
             (false, _) => "NOT RUNNING",
             (true, false) => "NOT READY",
