@@ -67,6 +67,7 @@ async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
     let metrics = Metrics::new(build, &SystemClock);
     metrics.watch_state(parts::state_files(config));
     metrics.set_keys(parts.store.keys()?.iter().map(|key| key.version.state));
+    parts.store.observe(metrics.store());
     let readiness = Readiness::default();
     metrics.watch_readiness(&readiness);
     let daemon = Daemon {

@@ -8,7 +8,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use sigward_policies::decision::Refused;
+use sigward_policies::decision::{RefusalCode, Refused};
 use sigward_policies::double_sign::{GuardRow, Watermark};
 use sigward_policies::model::id::{ChainId, Height};
 use sigward_policies::model::operation::Operation;
@@ -29,6 +29,7 @@ pub(super) struct ChainFamilies {
     skipped: Family<ChainLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
     frozen: Family<ChainLabels, Gauge>,
+    conflicts: Counter,
     /// The handles that were given out: all of a chain share one picture.
     known: Mutex<BTreeMap<String, ChainMetrics>>,
 }
@@ -55,7 +56,7 @@ pub struct ChainSeen {
 }
 
 impl ChainFamilies {
-    pub(super) fn register(registry: &mut Registry) -> Self {
+    pub(super) fn register(registry: &mut Registry, conflicts: Counter) -> Self {
         let all = Self {
             height: Family::default(),
             last: Family::default(),
@@ -64,6 +65,7 @@ impl ChainFamilies {
             skipped: Family::default(),
             refusals: Family::default(),
             frozen: Family::default(),
+            conflicts,
             known: Mutex::default(),
         };
         registry.register(
@@ -131,6 +133,7 @@ impl ChainFamilies {
             skipped: self.skipped.get_or_create_owned(&labels),
             frozen: self.frozen.get_or_create_owned(&labels),
             refusals: self.refusals.clone(),
+            conflicts: self.conflicts.clone(),
             shared: Arc::default(),
             chain: labels.chain.into(),
             node: None,
@@ -158,6 +161,7 @@ pub struct ChainMetrics {
     skipped: Counter,
     frozen: Gauge,
     refusals: Family<RefusalLabels, Counter>,
+    conflicts: Counter,
     shared: Arc<Mutex<Shared>>,
     chain: Arc<str>,
     node: Option<NodeMetrics>,
@@ -213,6 +217,9 @@ impl ChainMetrics {
             reason,
         };
         self.refusals.get_or_create(&labels).inc();
+        if reason == RefusalCode::DoubleSignConflict.as_str() {
+            self.conflicts.inc();
+        }
         let mut shared = self.lock();
         *shared.refusals.entry(reason).or_default() += 1;
         let passed = height.map(|height| shared.picture.refused(height.value()));

@@ -127,11 +127,12 @@ impl Metrics {
         for result in [Reload::Applied, Reload::Refused] {
             drop(reloads.get_or_create(&ReloadLabels::of(result)));
         }
+        let store = StoreMetrics::register(&mut registry);
         Arc::new(Self {
             sign: SignFamilies::register(&mut registry),
-            chain: ChainFamilies::register(&mut registry),
+            chain: ChainFamilies::register(&mut registry, store.conflicts.clone()),
             node: NodeFamilies::register(&mut registry),
-            store: StoreMetrics::register(&mut registry),
+            store,
             registry,
             unauthenticated,
             keys,

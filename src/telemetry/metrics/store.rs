@@ -21,7 +21,7 @@ pub struct StoreMetrics {
     audit: Gauge,
     batches: Histogram,
     seconds: Histogram,
-    conflicts: Counter,
+    pub(super) conflicts: Counter,
     pub(super) latency: Latency,
 }
 
@@ -85,10 +85,5 @@ impl StoreMetrics {
     /// Notes that it refuses until a restart.
     pub fn failed(&self) {
         self.healthy.set(0);
-    }
-
-    /// Counts a request for a position that holds another message.
-    pub fn conflict(&self) {
-        self.conflicts.inc();
     }
 }

@@ -177,7 +177,8 @@ fn the_store_the_keys_and_the_process_are_told() {
     let store = metrics.store();
     store.healthy();
     store.committed(7, 9, 3, Duration::from_micros(60));
-    store.conflict();
+    let conflict = Refusal::new(RefusalCode::DoubleSignConflict, "x").into();
+    metrics.chain(&chain()).refused(None, &conflict);
     metrics.set_unauthenticated_links(2);
     metrics.set_keys([
         VersionState::Active,
