@@ -73,7 +73,7 @@ impl Stage {
         );
         self.height(9);
         self.height(10);
-        assert_eq!(self.a.ask(ask(1 << 40, Step::Prevote)).refusal(), "height_jump");
+        assert_eq!(self.a.ask(ask(1 << 30, Step::Prevote)).refusal(), "height_jump");
     }
 }
 
