@@ -151,24 +151,14 @@ impl Page {
             (true, false) => "NOT READY",
             (true, true) => "ready",
         };
+        let store = status.store.clone().unwrap_or_default();
         let mut parts = vec![format!("sigward {} {state}", instance.version)];
-        if let Some(up) = super::super::status::uptime(status) {
-            parts.push(format!("up {}", span(up)));
-        }
-        parts.extend(
-            status
-                .sign
-                .as_ref()
-                .filter(|sign| sign.count > 0)
-                .map(|sign| latency("sign", sign)),
-        );
-        parts.extend(
-            status
-                .commit
-                .as_ref()
-                .filter(|commit| commit.count > 0)
-                .map(|commit| latency("commit", commit)),
-        );
+        parts.extend(super::super::status::uptime(status).map(|up| format!("up {}", span(up))));
+        parts.extend(store.database_bytes.map(|bytes| {
+            let log = store.wal_bytes.unwrap_or(0);
+            format!("database {}", size(bytes.saturating_add(log)))
+        }));
+        parts.extend(store.free_bytes.map(|free| format!("{} free", size(free))));
         let ink = if status.ready && note.is_none() {
             Ink::Bold
         } else {
@@ -176,15 +166,11 @@ impl Page {
         };
         let dot = self.style.words.dot();
         self.put(&parts.join(dot), ink);
-        let store = status.store.clone().unwrap_or_default();
         let mut parts = vec![format!("audit {} records", store.audit_records)];
-        parts.extend(store.database_bytes.map(|bytes| {
-            format!(
-                "database {}",
-                size(bytes.saturating_add(store.wal_bytes.unwrap_or(0)))
-            )
-        }));
-        parts.extend(store.free_bytes.map(|free| format!("{} free", size(free))));
+        for (what, times) in [("sign", &status.sign), ("commit", &status.commit)] {
+            let measured = times.as_ref().filter(|times| times.count > 0);
+            parts.extend(measured.map(|times| latency(what, times)));
+        }
         self.plain(&parts.join(dot));
         if let Some(note) = note {
             self.put(&format!("! {note}"), Ink::Alarm);
@@ -313,7 +299,7 @@ impl Page {
         let known = |c: char| matches!(c, ' '..='~' | '█' | '▄' | '▁' | '·' | '…');
         let ascii = self.style.words == Words::Ascii;
         let clean = |c: char| {
-            if known(c) && !(ascii && !c.is_ascii()) {
+            if known(c) && (c.is_ascii() || !ascii) {
                 c
             } else {
                 '?'

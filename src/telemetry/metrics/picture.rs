@@ -236,7 +236,9 @@ mod tests {
         picture.signed(100, SignPrecommit);
         picture.refused(1 << 60);
         assert_eq!(picture.last().len(), 1);
-        (101..300).for_each(|height| drop(picture.refused(height)));
+        for height in 101..300 {
+            picture.refused(height);
+        }
         picture.signed(101, SignPrecommit);
         let last = picture.last();
         assert_eq!(last.last().map(|(height, _)| *height), Some(101));
