@@ -22,4 +22,5 @@ mod layers;
 mod nodes;
 mod reload;
 mod rollback;
+mod seeing;
 mod support;
