@@ -17,7 +17,11 @@ pub(super) fn status(refused: Refused) -> Status {
             | RefusalCode::BeginningRequired
             | RefusalCode::KeyStopped
             | RefusalCode::ForeignStore
-            | RefusalCode::ForeignStateFile => Code::FailedPrecondition,
+            | RefusalCode::ForeignStateFile
+            | RefusalCode::NotMovable
+            | RefusalCode::OldSignerRuns
+            | RefusalCode::WatermarkBehindChain
+            | RefusalCode::AnotherSignerIsSigning => Code::FailedPrecondition,
             _ => Code::InvalidArgument,
         },
         Refused::Failed(failure) => match failure.code {
