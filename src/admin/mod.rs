@@ -6,6 +6,7 @@
 mod act;
 mod bind;
 mod keys;
+mod moving;
 mod state;
 pub mod state_file;
 
@@ -19,6 +20,7 @@ use sigward_policies::model::id::{ChainId, KeyName};
 use sigward_policies::model::key::Key;
 
 pub use keys::{ImportBeginning, ListedKey};
+pub use moving::{Incoming, IncomingChain};
 pub use state::NamedRow;
 
 use crate::audit::{self, Verification};

@@ -1,5 +1,6 @@
 //! The only place that names concrete types: configuration → store → provider → guard → pipeline → listeners.
 
+pub mod import;
 mod init;
 mod offline;
 mod parts;

@@ -7,6 +7,8 @@ mod completions;
 mod config;
 mod demo;
 mod exit;
+mod import;
+
 mod init;
 mod keys;
 mod output;
@@ -56,6 +58,8 @@ enum Command {
     Init(init::Args),
     /// Sign: connect to the configured nodes and answer them until SIGTERM
     Serve,
+    /// Move in from another signer: its keys, its watermarks and its nodes, in one step
+    Import(import::Args),
     /// Make, bring in and list keys
     #[command(subcommand)]
     Keys(keys::Command),
@@ -101,6 +105,7 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
     match cli.command {
         Command::Init(args) => init::run(&args, &home()?, output),
         Command::Serve => serve::run(&home()?, cut),
+        Command::Import(args) => import::run(args, &home()?, output),
         Command::Keys(command) => keys::run(command, &home()?, output),
         Command::State(command) => state::run(command, &home()?, output),
         Command::Audit(command) => audit::run(command, &home()?, output),
