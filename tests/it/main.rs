@@ -18,6 +18,7 @@ mod docs;
 mod footprint;
 mod hostile;
 mod layers;
+mod moving;
 mod nodes;
 mod rollback;
 mod support;
