@@ -126,9 +126,10 @@ pub fn read(home: &Path, wish: &Wish) -> anyhow::Result<Import> {
     let arena = parts::arena(&config)?;
     plan.read_keys(&arena, signer, wish)?;
     plan.know_all(wish)?;
+    plan.none_is_there(&config)?;
     plan.name_keys(&config, wish)?;
     plan.add_nodes(wish)?;
-    plan.write_config(&config)?;
+    plan.write_config()?;
     Ok(plan)
 }
 
@@ -184,6 +185,21 @@ impl Import {
                     format!("chain {chain} is not among those that move: {}", known.join(", ")),
                 ));
             }
+        }
+        Ok(())
+    }
+
+    /// A chain has one section; its key and its past are known here already.
+    fn none_is_there(&self, config: &Config) -> Result<(), Refusal> {
+        if let Some((_, chain)) = self
+            .chains()
+            .find(|(_, chain)| config.chains.iter().any(|known| known.id == chain.id))
+        {
+            let message = format!(
+                "sigward.toml has chain {} already; `sigward state import` joins a newer state into it",
+                chain.id
+            );
+            return Err(Refusal::new(RefusalCode::AlreadyBound, message));
         }
         Ok(())
     }
@@ -251,17 +267,7 @@ impl Import {
         Ok(())
     }
 
-    fn write_config(&mut self, config: &Config) -> anyhow::Result<()> {
-        if let Some((_, chain)) = self
-            .chains()
-            .find(|(_, chain)| config.chains.iter().any(|known| known.id == chain.id))
-        {
-            let message = format!(
-                "sigward.toml has chain {} already; `sigward state import` joins a newer state into it",
-                chain.id
-            );
-            return Err(Refusal::new(RefusalCode::AlreadyBound, message).into());
-        }
+    fn write_config(&mut self) -> anyhow::Result<()> {
         let (added, warnings) = sections::write(self.from, &self.keys, &self.home);
         self.warnings.extend(warnings);
         self.new_text = format!("{}\n{added}", self.old_text.trim_end());

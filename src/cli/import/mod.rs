@@ -122,7 +122,7 @@ fn go(args: &Args, home: &Path, output: &Output) -> anyhow::Result<()> {
         Err(error) => error,
     })?;
     if !output.is_json() {
-        output.line(show::plan(&import));
+        output.line(show::plan(&import, args.apply));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

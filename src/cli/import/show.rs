@@ -11,7 +11,7 @@ use crate::app::import::Import;
 use crate::foreign::ForeignKind;
 
 /// What was found and what would be written.
-pub(super) fn plan(import: &Import) -> String {
+pub(super) fn plan(import: &Import, applying: bool) -> String {
     let mut text = format!("Moving in from {}\n\nRead:\n", import.from.as_str());
     for source in &import.sources {
         let _infallible = writeln!(text, "  {}", source.display());
@@ -58,9 +58,11 @@ pub(super) fn plan(import: &Import) -> String {
     for line in import.added.lines() {
         let _infallible = writeln!(text, "  {line}");
     }
-    let _infallible = writeln!(text, "\nBefore --apply:");
-    for step in before(import.from) {
-        let _infallible = writeln!(text, "  [ ] {step}");
+    if !applying {
+        let _infallible = writeln!(text, "\nBefore --apply:");
+        for step in before(import.from) {
+            let _infallible = writeln!(text, "  [ ] {step}");
+        }
     }
     text
 }
