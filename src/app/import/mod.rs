@@ -94,6 +94,8 @@ pub struct MovingChain {
     pub beginning: Beginning,
     /// Who says so.
     pub said_by: String,
+    /// The height at which the old signer's own state ends, whatever the operator closed above it.
+    pub stated_height: i64,
     /// Its nodes.
     pub nodes: Vec<String>,
 }
@@ -390,6 +392,7 @@ fn begin(chain: ForeignChain, verifier: &Verifier, wish: &Wish) -> Result<Moving
             Some(read.map_err(|refusal| Refusal::new(refusal.code, format!("{file}: {}", refusal.message)))?)
         }
     };
+    let stated_height = stated.as_ref().map_or(0, height_of);
     let ask = |why: String| {
         Err(Refusal::new(
             RefusalCode::BeginningRequired,
@@ -425,6 +428,7 @@ fn begin(chain: ForeignChain, verifier: &Verifier, wish: &Wish) -> Result<Moving
         id,
         beginning,
         said_by,
+        stated_height,
         nodes,
     })
 }
