@@ -1,6 +1,7 @@
 //! The only place that names concrete types: configuration → store → provider → guard → pipeline → listeners.
 
 mod holds;
+pub mod import;
 mod init;
 mod links;
 mod offline;

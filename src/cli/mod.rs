@@ -8,6 +8,8 @@ mod config;
 mod demo;
 mod exit;
 mod hold;
+mod import;
+
 mod init;
 mod keys;
 mod node;
@@ -69,6 +71,8 @@ enum Command {
     Init(init::Args),
     /// Sign: connect to the configured nodes and answer them until SIGTERM
     Serve,
+    /// Move in from another signer: its keys, its watermarks and its nodes, in one step
+    Import(import::Args),
     /// Make, bring in and list keys
     #[command(subcommand)]
     Keys(keys::Command),
@@ -154,6 +158,7 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
     match cli.command {
         Command::Init(args) => init::run(&args, &home()?, output),
         Command::Serve => serve::run(&home()?, cut),
+        Command::Import(args) => import::run(args, &home()?, output),
         Command::Keys(command) => keys::run(command, &home()?, output),
         Command::State(command) => state::run(command, &home()?, output),
         Command::Freeze(args) => hold::freeze(args, &home()?, output),

@@ -19,6 +19,7 @@ mod footprint;
 mod hold;
 mod hostile;
 mod layers;
+mod moving;
 mod nodes;
 mod reload;
 mod rollback;
