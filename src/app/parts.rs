@@ -17,7 +17,7 @@ use crate::store::Store;
 use crate::store::sqlite::{Options, SqliteStore, WITNESS_SEGMENT};
 
 /// How many keys the locked arena has room for: 4096 take little more than 1 MiB.
-const MAX_KEYS: u32 = 4096;
+pub(super) const MAX_KEYS: u32 = 4096;
 
 /// The opened parts.
 pub(super) struct Parts {
@@ -107,7 +107,7 @@ pub(super) fn configured(chain: &ChainConfig) -> ConfiguredChain {
     }
 }
 
-fn kek_source(seal: &SealSource) -> KekSource {
+pub(super) fn kek_source(seal: &SealSource) -> KekSource {
     match seal {
         SealSource::KeyFile(path) => KekSource::KeyFile(path.clone()),
         SealSource::PassphraseFile(path) => KekSource::PassphraseFile {
