@@ -6,6 +6,7 @@ mod client;
 mod completions;
 mod config;
 mod demo;
+mod doctor;
 mod exit;
 mod init;
 mod keys;
@@ -68,6 +69,8 @@ enum Command {
     /// Check a configuration, or print one that explains itself
     #[command(subcommand)]
     Config(config::Command),
+    /// Look at the whole installation, and say what is wrong and what to do
+    Doctor(doctor::Args),
     /// Watch a real CometBFT node make blocks that sigward signs
     Demo(demo::DemoArgs),
     /// Print a shell completion script
@@ -105,6 +108,7 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
         Command::State(command) => state::run(command, &home()?, output),
         Command::Audit(command) => audit::run(command, &home()?, output),
         Command::Config(command) => config::run(&command, home, output),
+        Command::Doctor(args) => doctor::run(&args, &home()?, output),
         Command::Demo(args) => demo::run(&args, cli.json),
         Command::Completions(args) => {
             completions::run::<Cli>(&args, output);

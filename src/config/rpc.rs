@@ -34,7 +34,10 @@ impl RpcUrl {
         if scheme != "http" && scheme != "https" {
             // CometBFT's own `laddr` says tcp:// where HTTP is spoken.
             return refuse(
-                format!("{} is not spoken by an RPC: the scheme is http or https", quote(scheme)),
+                format!(
+                    "{} is not spoken by an RPC: the scheme is http or https",
+                    quote(scheme)
+                ),
                 EXAMPLE,
             );
         }
@@ -98,9 +101,24 @@ mod tests {
             assert_eq!(RpcUrl::parse(text).unwrap().as_str(), kept);
         }
         for text in [
-            "", "127.0.0.1:26657", "tcp://127.0.0.1:26657", "http://", "http:///x", "http://:1", "http://h:", "http://h:0",
-            "http://h:65536", "http://h:+1", "http://[::1", "http://[::1]x", "http://u:p@h:1", "http://h/?k=v", "http://h/#a",
-            "http://h h", "http://h\r\nX: y", "HTTP://h",
+            "",
+            "127.0.0.1:26657",
+            "tcp://127.0.0.1:26657",
+            "http://",
+            "http:///x",
+            "http://:1",
+            "http://h:",
+            "http://h:0",
+            "http://h:65536",
+            "http://h:+1",
+            "http://[::1",
+            "http://[::1]x",
+            "http://u:p@h:1",
+            "http://h/?k=v",
+            "http://h/#a",
+            "http://h h",
+            "http://h\r\nX: y",
+            "HTTP://h",
         ] {
             assert!(RpcUrl::parse(text).is_err(), "{text:?}");
         }

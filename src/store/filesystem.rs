@@ -59,10 +59,7 @@ pub fn file_system(path: &Path) -> std::io::Result<FileSystem> {
             name: name_of(DURABLE, magic).unwrap_or_default().to_owned(),
             durable: true,
         },
-        Err(name) => FileSystem {
-            name,
-            durable: false,
-        },
+        Err(name) => FileSystem { name, durable: false },
     })
 }
 

@@ -8,11 +8,19 @@ use super::finding::{Check, Finding};
 use super::others::Process;
 
 /// Programs that keep a clock.
-const KEEPERS: &[&str] = &["chronyd", "ntpd", "systemd-timesyncd", "systemd-timesyn", "ptp4l", "phc2sys", "openntpd"];
+const KEEPERS: &[&str] = &[
+    "chronyd",
+    "ntpd",
+    "systemd-timesyncd",
+    "systemd-timesyn",
+    "ptp4l",
+    "phc2sys",
+    "openntpd",
+];
 
-/// Seconds that a block's time may be ahead of us: it is made by other machines' clocks.
-const AHEAD: i64 = 2;
-const FAR_AHEAD: i64 = 30;
+/// The age that a block may have at least, in seconds: it is made by other machines' clocks.
+const AHEAD: i64 = -2;
+const FAR_AHEAD: i64 = -30;
 /// Seconds without a block after which the chain stands, or we are ahead.
 const OLD: i64 = 60;
 
@@ -69,7 +77,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     }];
     if let Some(last) = facts.last_signed {
         let back = last.saturating_sub(facts.now);
-        found.push(if back > AHEAD {
+        found.push(if back > -AHEAD {
             Finding::warning(
                 Check::ClockBackwards,
                 format!("the last signature here was made {back} s in the future: the clock went back"),
@@ -79,19 +87,37 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
             Finding::ok(Check::ClockBackwards, "not behind the last signature")
         });
     }
-    found.extend(facts.blocks.iter().map(|block| skew(block).about(block.about.clone())));
+    found.extend(
+        facts
+            .blocks
+            .iter()
+            .map(|block| skew(block).about(block.about.clone())),
+    );
     found
 }
 
 fn skew(block: &Block) -> Finding {
     let set = "set the clock here, or see whose is wrong: chronyc tracking on both machines";
     match block.age {
-        ..=-FAR_AHEAD => Finding::failure(Check::ClockSkew, format!("the latest block is {} s in the future", -block.age), set),
-        ..-AHEAD => Finding::warning(Check::ClockSkew, format!("the latest block is {} s in the future", -block.age), set),
-        ..=OLD => Finding::ok(Check::ClockSkew, format!("the latest block is {} s old", block.age.max(0))),
+        ..=FAR_AHEAD => Finding::failure(
+            Check::ClockSkew,
+            format!("the latest block is {} s in the future", -block.age),
+            set,
+        ),
+        ..AHEAD => Finding::warning(
+            Check::ClockSkew,
+            format!("the latest block is {} s in the future", -block.age),
+            set,
+        ),
+        ..=OLD => Finding::ok(
+            Check::ClockSkew,
+            format!("the latest block is {} s old", block.age.max(0)),
+        ),
         age => Finding::warning(
             Check::ClockSkew,
-            format!("the latest block is {age} s old: the chain stands, the node is cut off, or the clock here is ahead"),
+            format!(
+                "the latest block is {age} s old: the chain stands, the node is cut off, or the clock here is ahead"
+            ),
             "compare with another node of the chain, and date -u with any clock you trust",
         ),
     }
@@ -105,22 +131,107 @@ mod tests {
 
     #[test]
     fn each_fact_has_its_verdict() {
-        let base = Facts { now: 1000, ..Facts::default() };
-        let block = |age| vec![Block { about: "c/n".into(), age }];
+        let base = Facts {
+            now: 1000,
+            ..Facts::default()
+        };
+        let block = |age| {
+            vec![Block {
+                about: "c/n".into(),
+                age,
+            }]
+        };
         for (facts, check, verdict) in [
             (base.clone(), Check::ClockSynchronised, Some(Note)),
-            (Facts { timesyncd: true, ..base.clone() }, Check::ClockSynchronised, Some(Good)),
-            (Facts { keepers: vec!["chronyd".into()], ..base.clone() }, Check::ClockSynchronised, Some(Good)),
+            (
+                Facts {
+                    timesyncd: true,
+                    ..base.clone()
+                },
+                Check::ClockSynchronised,
+                Some(Good),
+            ),
+            (
+                Facts {
+                    keepers: vec!["chronyd".into()],
+                    ..base.clone()
+                },
+                Check::ClockSynchronised,
+                Some(Good),
+            ),
             (base.clone(), Check::ClockBackwards, None),
-            (Facts { last_signed: Some(1001), ..base.clone() }, Check::ClockBackwards, Some(Good)),
-            (Facts { last_signed: Some(1003), ..base.clone() }, Check::ClockBackwards, Some(Warning)),
-            (Facts { last_signed: Some(i64::MAX), ..base.clone() }, Check::ClockBackwards, Some(Warning)),
-            (Facts { blocks: block(0), ..base.clone() }, Check::ClockSkew, Some(Good)),
-            (Facts { blocks: block(-2), ..base.clone() }, Check::ClockSkew, Some(Good)),
-            (Facts { blocks: block(-3), ..base.clone() }, Check::ClockSkew, Some(Warning)),
-            (Facts { blocks: block(-30), ..base.clone() }, Check::ClockSkew, Some(Failure)),
-            (Facts { blocks: block(60), ..base.clone() }, Check::ClockSkew, Some(Good)),
-            (Facts { blocks: block(61), ..base.clone() }, Check::ClockSkew, Some(Warning)),
+            (
+                Facts {
+                    last_signed: Some(1001),
+                    ..base.clone()
+                },
+                Check::ClockBackwards,
+                Some(Good),
+            ),
+            (
+                Facts {
+                    last_signed: Some(1003),
+                    ..base.clone()
+                },
+                Check::ClockBackwards,
+                Some(Warning),
+            ),
+            (
+                Facts {
+                    last_signed: Some(i64::MAX),
+                    ..base.clone()
+                },
+                Check::ClockBackwards,
+                Some(Warning),
+            ),
+            (
+                Facts {
+                    blocks: block(0),
+                    ..base.clone()
+                },
+                Check::ClockSkew,
+                Some(Good),
+            ),
+            (
+                Facts {
+                    blocks: block(-2),
+                    ..base.clone()
+                },
+                Check::ClockSkew,
+                Some(Good),
+            ),
+            (
+                Facts {
+                    blocks: block(-3),
+                    ..base.clone()
+                },
+                Check::ClockSkew,
+                Some(Warning),
+            ),
+            (
+                Facts {
+                    blocks: block(-30),
+                    ..base.clone()
+                },
+                Check::ClockSkew,
+                Some(Failure),
+            ),
+            (
+                Facts {
+                    blocks: block(60),
+                    ..base.clone()
+                },
+                Check::ClockSkew,
+                Some(Good),
+            ),
+            (
+                Facts {
+                    blocks: block(61),
+                    ..base.clone()
+                },
+                Check::ClockSkew,
+                Some(Warning),
+            ),
         ] {
             let found = judge(&facts);
             let status: Option<Status> = found.iter().find(|f| f.check == check).map(|f| f.status);

@@ -26,7 +26,7 @@ pub(super) struct Word {
 }
 
 /// What was gathered of a daemon that listens.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Facts {
     pub(super) pid: Option<u32>,
     /// What it says of itself, by name of the check; an error when it could not be asked.
@@ -45,14 +45,18 @@ pub(super) fn gather(config: &Config) -> Option<Facts> {
     drop(socket);
     let ask = |path: &str| match config.http {
         None => Err("http.listen is \"\": health is not served".to_owned()),
-        Some(at) if at.port() == 0 => Err("http.listen has port 0: the port is in the daemon's log only".to_owned()),
+        Some(at) if at.port() == 0 => {
+            Err("http.listen has port 0: the port is in the daemon's log only".to_owned())
+        }
         Some(at) => get(at, path).map_err(|error| format!("http://{at}{path}: {error}")),
     };
     Some(Facts {
         pid,
         words: ask("/readyz?verbose").and_then(|body| words(&body)),
         version: ask("/metrics").ok().and_then(|body| version(&body)),
-        unit: pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()).and_then(|text| unit(&text)),
+        unit: pid
+            .and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok())
+            .and_then(|text| unit(&text)),
     })
 }
 
@@ -78,19 +82,29 @@ fn words(body: &str) -> Result<BTreeMap<String, Word>, String> {
     checks
         .iter()
         .map(|check| {
-            let text = |field: &str| check.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let text = |field: &str| {
+                check
+                    .get(field)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned()
+            };
             let word = Word {
                 required: check.get("required").and_then(Value::as_bool).unwrap_or(false),
                 failing: (text("status") != "ok").then(|| text("reason")),
                 advice: text("what_to_do"),
             };
-            Some((text("name"), word)).filter(|(name, _)| !name.is_empty()).ok_or_else(odd)
+            Some((text("name"), word))
+                .filter(|(name, _)| !name.is_empty())
+                .ok_or_else(odd)
         })
         .collect()
 }
 
 fn version(metrics: &str) -> Option<String> {
-    let line = metrics.lines().find(|line| line.starts_with("sigward_build_info{"))?;
+    let line = metrics
+        .lines()
+        .find(|line| line.starts_with("sigward_build_info{"))?;
     Some(line.split_once("version=\"")?.1.split('"').next()?.to_owned())
 }
 
@@ -118,9 +132,17 @@ impl Facts {
 /// Judges; links are judged in `node`.
 pub(super) fn judge(facts: Option<&Facts>, config: &Config, own_version: &str) -> Vec<Finding> {
     let Some(facts) = facts else {
-        return vec![Finding::note(Check::DaemonRunning, "nobody listens on the admin socket: nothing is signed").remedy("sigward serve")];
+        return vec![
+            Finding::note(
+                Check::DaemonRunning,
+                "nobody listens on the admin socket: nothing is signed",
+            )
+            .remedy("sigward serve"),
+        ];
     };
-    let pid = facts.pid.map_or_else(String::new, |pid| format!(", process {pid}"));
+    let pid = facts
+        .pid
+        .map_or_else(String::new, |pid| format!(", process {pid}"));
     let mut found = vec![Finding::ok(Check::DaemonRunning, format!("a daemon runs{pid}"))];
     if let Some(unit) = &facts.unit {
         found.push(Finding::ok(Check::DaemonService, format!("it is {unit}")));
@@ -141,10 +163,14 @@ pub(super) fn judge(facts: Option<&Facts>, config: &Config, own_version: &str) -
         ),
         Ok(words) => {
             let of_links = |name: &str| name.starts_with("node/");
-            let failing: Vec<_> = words.iter().filter(|(name, word)| !of_links(name) && word.failing.is_some()).collect();
+            let failing: Vec<_> = words
+                .iter()
+                .filter(|(name, word)| !of_links(name) && word.failing.is_some())
+                .collect();
             for (name, word) in &failing {
                 let reason = word.failing.clone().unwrap_or_default();
-                let finding = Finding::failure(Check::DaemonReady, reason, word.advice.clone()).about((*name).clone());
+                let finding =
+                    Finding::failure(Check::DaemonReady, reason, word.advice.clone()).about((*name).clone());
                 found.push(finding);
             }
             if failing.is_empty() {
@@ -165,8 +191,16 @@ fn in_force(facts: &Facts, config: &Config) -> Vec<Finding> {
             continue;
         }
         // A chain that is not served has no links.
-        let served = facts.words.as_ref().is_ok_and(|words| words.get(&format!("chain/{}", chain.id)).is_some_and(|word| word.failing.is_none()));
-        for node in chain.nodes.iter().filter(|node| served && facts.link(chain.id.as_str(), node.name.as_str()).is_none()) {
+        let served = facts.words.as_ref().is_ok_and(|words| {
+            words
+                .get(&format!("chain/{}", chain.id))
+                .is_some_and(|word| word.failing.is_none())
+        });
+        for node in chain
+            .nodes
+            .iter()
+            .filter(|node| served && facts.link(chain.id.as_str(), node.name.as_str()).is_none())
+        {
             unknown.push(format!("node {} of {}", node.name, chain.id));
         }
     }
@@ -178,7 +212,10 @@ fn in_force(facts: &Facts, config: &Config) -> Vec<Finding> {
         })
         .collect();
     if found.is_empty() {
-        found.push(Finding::ok(Check::ConfigInForce, "the daemon serves the chains and nodes of the file"));
+        found.push(Finding::ok(
+            Check::ConfigInForce,
+            "the daemon serves the chains and nodes of the file",
+        ));
     }
     debug_assert!(found.iter().all(|finding| finding.status != Status::Failure));
     found
@@ -199,24 +236,88 @@ mod tests {
             .iter()
             .map(|node| format!("[[chain.node]]\nname = \"{node}\"\naddress = \"unix:///{node}\"\n"))
             .collect();
-        crate::config::parse(&format!("[[chain]]\nid = \"c-1\"\nkey = \"k\"\n{nodes}"), std::path::Path::new("/h")).unwrap()
+        crate::config::parse(
+            &format!("[[chain]]\nid = \"c-1\"\nkey = \"k\"\n{nodes}"),
+            std::path::Path::new("/h"),
+        )
+        .unwrap()
     }
 
     #[test]
     fn each_fact_has_its_verdict() {
-        let good = Facts { pid: Some(5), words: words(READY), version: Some("1.0".into()), unit: None };
-        let failing = words(&READY.replace(r#""name":"store","required":true,"status":"ok""#, r#""name":"store","status":"failing""#));
+        let good = Facts {
+            pid: Some(5),
+            words: words(READY),
+            version: Some("1.0".into()),
+            unit: None,
+        };
+        let failing = words(&READY.replace(
+            r#""name":"store","required":true,"status":"ok""#,
+            r#""name":"store","status":"failing""#,
+        ));
         for (facts, config, check, verdict) in [
             (None, config(&["a"]), Check::DaemonRunning, Some(Note)),
-            (Some(good.clone()), config(&["a"]), Check::DaemonRunning, Some(Good)),
+            (
+                Some(good.clone()),
+                config(&["a"]),
+                Check::DaemonRunning,
+                Some(Good),
+            ),
             (Some(good.clone()), config(&["a"]), Check::DaemonReady, Some(Good)),
-            (Some(good.clone()), config(&["a"]), Check::ConfigInForce, Some(Good)),
-            (Some(good.clone()), config(&["a", "b"]), Check::ConfigInForce, Some(Warning)),
-            (Some(good.clone()), config(&["a"]), Check::DaemonVersion, Some(Good)),
-            (Some(Facts { version: Some("2".into()), ..good.clone() }), config(&["a"]), Check::DaemonVersion, Some(Warning)),
-            (Some(Facts { version: None, ..good.clone() }), config(&["a"]), Check::DaemonVersion, None),
-            (Some(Facts { words: Err("off".into()), ..good.clone() }), config(&["a"]), Check::DaemonReady, Some(Note)),
-            (Some(Facts { words: failing, ..good.clone() }), config(&["a"]), Check::DaemonReady, Some(Failure)),
+            (
+                Some(good.clone()),
+                config(&["a"]),
+                Check::ConfigInForce,
+                Some(Good),
+            ),
+            (
+                Some(good.clone()),
+                config(&["a", "b"]),
+                Check::ConfigInForce,
+                Some(Warning),
+            ),
+            (
+                Some(good.clone()),
+                config(&["a"]),
+                Check::DaemonVersion,
+                Some(Good),
+            ),
+            (
+                Some(Facts {
+                    version: Some("2".into()),
+                    ..good.clone()
+                }),
+                config(&["a"]),
+                Check::DaemonVersion,
+                Some(Warning),
+            ),
+            (
+                Some(Facts {
+                    version: None,
+                    ..good.clone()
+                }),
+                config(&["a"]),
+                Check::DaemonVersion,
+                None,
+            ),
+            (
+                Some(Facts {
+                    words: Err("off".into()),
+                    ..good.clone()
+                }),
+                config(&["a"]),
+                Check::DaemonReady,
+                Some(Note),
+            ),
+            (
+                Some(Facts {
+                    words: failing,
+                    ..good.clone()
+                }),
+                config(&["a"]),
+                Check::DaemonReady,
+                Some(Failure),
+            ),
         ] {
             let found = judge(facts.as_ref(), &config, "1.0");
             let status = found.iter().find(|f| f.check == check).map(|f| f.status);
@@ -230,8 +331,14 @@ mod tests {
         for body in ["", "[]", "{}", "{\"checks\":[{}]}", "<html>"] {
             assert!(words(body).is_err(), "{body}");
         }
-        assert_eq!(version("# x\nsigward_build_info{version=\"1.2\",commit=\"a\"} 1\n").as_deref(), Some("1.2"));
-        assert_eq!(unit("0::/system.slice/sigward.service\n").as_deref(), Some("sigward.service"));
+        assert_eq!(
+            version("# x\nsigward_build_info{version=\"1.2\",commit=\"a\"} 1\n").as_deref(),
+            Some("1.2")
+        );
+        assert_eq!(
+            unit("0::/system.slice/sigward.service\n").as_deref(),
+            Some("sigward.service")
+        );
         assert_eq!(unit("0::/user.slice"), None);
     }
 }

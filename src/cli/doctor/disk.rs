@@ -79,8 +79,13 @@ fn place(path: &Path, daemon: bool, tick: &dyn Fn(f64)) -> Place {
     let room = rustix::fs::statvfs(path).ok();
     Place {
         kind: file_system(path).map_err(|error| error.to_string()),
-        free: room.map(|room| room.f_bavail.saturating_mul(room.f_frsize)),
-        inodes: room.filter(|room| room.f_files > 0).map(|room| (room.f_favail, room.f_files)),
+        free: room
+            .as_ref()
+            .map(|room| room.f_bavail.saturating_mul(room.f_frsize)),
+        inodes: room
+            .as_ref()
+            .filter(|room| room.f_files > 0)
+            .map(|room| (room.f_favail, room.f_files)),
         syncs: measure(path, daemon, tick).map_err(|error| error.to_string()),
         path: path.to_owned(),
     }
@@ -88,7 +93,13 @@ fn place(path: &Path, daemon: bool, tick: &dyn Fn(f64)) -> Place {
 
 /// Overwrites a page of a file that has its blocks already and syncs it, as the witness is written.
 fn measure(folder: &Path, daemon: bool, tick: &dyn Fn(f64)) -> io::Result<Syncs> {
-    let file: File = openat(CWD, folder, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR)?.into();
+    let file: File = openat(
+        CWD,
+        folder,
+        OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC,
+        Mode::RUSR | Mode::WUSR,
+    )?
+    .into();
     let page = [0_u8; 4096];
     for at in 0..16 {
         file.write_all_at(&page, at * 4096)?;
@@ -149,15 +160,25 @@ fn judge_place(place: &Place, allow_volatile: bool) -> Vec<Finding> {
     let mut found = vec![match &place.kind {
         Ok(FileSystem { name, durable: true }) => Finding::ok(Check::DiskKind, name.clone()),
         Ok(FileSystem { name, .. }) => {
-            let fact = format!("{name} may forget what it was told to keep, and a state that forgets is a double sign");
+            let fact = format!(
+                "{name} may forget what it was told to keep, and a state that forgets is a double sign"
+            );
             let remedy = "put store.dir on a local ext4, xfs, btrfs or zfs; in a container, on a volume";
             if allow_volatile {
-                Finding::warning(Check::DiskKind, fact + "; store.allow_volatile accepts it", remedy)
+                Finding::warning(
+                    Check::DiskKind,
+                    fact + "; store.allow_volatile accepts it",
+                    remedy,
+                )
             } else {
                 Finding::failure(Check::DiskKind, fact, remedy)
             }
         }
-        Err(why) => Finding::failure(Check::DiskKind, format!("cannot be asked: {why}"), "see that the folder exists and can be entered"),
+        Err(why) => Finding::failure(
+            Check::DiskKind,
+            format!("cannot be asked: {why}"),
+            "see that the folder exists and can be entered",
+        ),
     }];
     if let Some(free) = place.free {
         let fact = format!("{} free", super::bytes(free));
@@ -171,7 +192,11 @@ fn judge_place(place: &Place, allow_volatile: bool) -> Vec<Finding> {
     if let Some((free, all)) = place.inodes {
         let fact = format!("{free} of {all} inodes free");
         found.push(if free < FEW_INODES {
-            Finding::warning(Check::DiskInodes, fact, "remove files: without a free inode no log file and no segment can be made")
+            Finding::warning(
+                Check::DiskInodes,
+                fact,
+                "remove files: without a free inode no log file and no segment can be made",
+            )
         } else {
             Finding::ok(Check::DiskInodes, fact)
         });
@@ -207,7 +232,10 @@ mod tests {
     fn good() -> Place {
         Place {
             path: "/state".into(),
-            kind: Ok(FileSystem { name: "xfs".into(), durable: true }),
+            kind: Ok(FileSystem {
+                name: "xfs".into(),
+                durable: true,
+            }),
             free: Some(9 << 30),
             inodes: Some((100_000, 200_000)),
             syncs: syncs(1, 2),
@@ -215,28 +243,133 @@ mod tests {
     }
 
     fn syncs(p50: u64, p99: u64) -> Result<Syncs, String> {
-        Ok(Syncs { count: 200, p50: Duration::from_millis(p50), p99: Duration::from_millis(p99) })
+        Ok(Syncs {
+            count: 200,
+            p50: Duration::from_millis(p50),
+            p99: Duration::from_millis(p99),
+        })
     }
 
     #[test]
     fn each_fact_has_its_verdict() {
-        let tmpfs = || Ok(FileSystem { name: "tmpfs".into(), durable: false });
+        let tmpfs = || {
+            Ok(FileSystem {
+                name: "tmpfs".into(),
+                durable: false,
+            })
+        };
         let no = || "no".to_owned();
         let table: Vec<(Place, bool, Check, Option<Status>)> = vec![
             (good(), false, Check::DiskKind, Some(Good)),
-            (Place { kind: tmpfs(), ..good() }, false, Check::DiskKind, Some(Failure)),
-            (Place { kind: tmpfs(), ..good() }, true, Check::DiskKind, Some(Warning)),
-            (Place { kind: Err(no()), ..good() }, false, Check::DiskKind, Some(Failure)),
-            (Place { free: Some(OUT - 1), ..good() }, false, Check::DiskSpace, Some(Failure)),
-            (Place { free: Some(OUT), ..good() }, false, Check::DiskSpace, Some(Warning)),
-            (Place { free: Some(LOW), ..good() }, false, Check::DiskSpace, Some(Good)),
+            (
+                Place {
+                    kind: tmpfs(),
+                    ..good()
+                },
+                false,
+                Check::DiskKind,
+                Some(Failure),
+            ),
+            (
+                Place {
+                    kind: tmpfs(),
+                    ..good()
+                },
+                true,
+                Check::DiskKind,
+                Some(Warning),
+            ),
+            (
+                Place {
+                    kind: Err(no()),
+                    ..good()
+                },
+                false,
+                Check::DiskKind,
+                Some(Failure),
+            ),
+            (
+                Place {
+                    free: Some(OUT - 1),
+                    ..good()
+                },
+                false,
+                Check::DiskSpace,
+                Some(Failure),
+            ),
+            (
+                Place {
+                    free: Some(OUT),
+                    ..good()
+                },
+                false,
+                Check::DiskSpace,
+                Some(Warning),
+            ),
+            (
+                Place {
+                    free: Some(LOW),
+                    ..good()
+                },
+                false,
+                Check::DiskSpace,
+                Some(Good),
+            ),
             (Place { free: None, ..good() }, false, Check::DiskSpace, None),
-            (Place { inodes: Some((3, 9)), ..good() }, false, Check::DiskInodes, Some(Warning)),
-            (Place { inodes: None, ..good() }, false, Check::DiskInodes, None),
-            (Place { syncs: syncs(1, 9), ..good() }, false, Check::DiskFsync, Some(Good)),
-            (Place { syncs: syncs(1, 10), ..good() }, false, Check::DiskFsync, Some(Warning)),
-            (Place { syncs: syncs(20, 200), ..good() }, false, Check::DiskFsync, Some(Failure)),
-            (Place { syncs: Err(no()), ..good() }, false, Check::DiskFsync, Some(Warning)),
+            (
+                Place {
+                    inodes: Some((3, 9)),
+                    ..good()
+                },
+                false,
+                Check::DiskInodes,
+                Some(Warning),
+            ),
+            (
+                Place {
+                    inodes: None,
+                    ..good()
+                },
+                false,
+                Check::DiskInodes,
+                None,
+            ),
+            (
+                Place {
+                    syncs: syncs(1, 9),
+                    ..good()
+                },
+                false,
+                Check::DiskFsync,
+                Some(Good),
+            ),
+            (
+                Place {
+                    syncs: syncs(1, 10),
+                    ..good()
+                },
+                false,
+                Check::DiskFsync,
+                Some(Warning),
+            ),
+            (
+                Place {
+                    syncs: syncs(20, 200),
+                    ..good()
+                },
+                false,
+                Check::DiskFsync,
+                Some(Failure),
+            ),
+            (
+                Place {
+                    syncs: Err(no()),
+                    ..good()
+                },
+                false,
+                Check::DiskFsync,
+                Some(Warning),
+            ),
         ];
         for (place, allow_volatile, check, verdict) in table {
             let found = judge_place(&place, allow_volatile);
@@ -244,8 +377,16 @@ mod tests {
             assert_eq!(status, verdict, "{check}: {place:?}");
         }
         let of = |witness_apart| {
-            let found = judge(&Facts { places: vec![good()], witness_apart, allow_volatile: false });
-            found.iter().find(|f| f.check == Check::DiskWitness).unwrap().status
+            let found = judge(&Facts {
+                places: vec![good()],
+                witness_apart,
+                allow_volatile: false,
+            });
+            found
+                .iter()
+                .find(|f| f.check == Check::DiskWitness)
+                .unwrap()
+                .status
         };
         assert_eq!((of(true), of(false)), (Good, Note));
     }

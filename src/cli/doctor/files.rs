@@ -77,7 +77,7 @@ struct Rule {
 }
 
 impl Role {
-    const fn rule(self) -> Rule {
+    fn rule(self) -> Rule {
         let rule = |check, kind, forbidden, mode, missing| Rule {
             check,
             kind,
@@ -98,16 +98,26 @@ impl Role {
                 Kind::File,
                 0o177,
                 "0600",
-                Some("put the file back: without it no sealed key opens, and no other file can take its place"),
+                Some(
+                    "put the file back: without it no sealed key opens, and no other file can take its place",
+                ),
             ),
             Self::Identity => rule(
                 Check::FilesIdentity,
                 Kind::File,
                 0o177,
                 "0600",
-                Some("put it back; or make another with `sigward init` in an empty home and copy that one: it signs nothing of a chain"),
+                Some(
+                    "put it back; or make another with `sigward init` in an empty home and copy that one: it signs nothing of a chain",
+                ),
             ),
-            Self::Keys => rule(Check::FilesKeys, Kind::Folder, 0o077, "0700", Some("put the folder of sealed keys back, from a backup or from the disk it was on")),
+            Self::Keys => rule(
+                Check::FilesKeys,
+                Kind::Folder,
+                0o077,
+                "0700",
+                Some("put the folder of sealed keys back, from a backup or from the disk it was on"),
+            ),
             Self::Sealed => rule(Check::FilesSealed, Kind::File, 0o177, "0600", None),
             Self::Store => rule(Check::FilesStore, Kind::Folder, 0o077, "0700", lost),
             Self::Witness => rule(Check::FilesWitness, Kind::File, 0o077, "0600", lost),
@@ -118,14 +128,21 @@ impl Role {
 
 /// Looks at every path that the configuration names, and at every sealed key.
 pub(super) fn gather(home: &Path, config: Option<&Config>, us: u32, daemon: bool) -> Facts {
-    let mut paths = vec![(Role::Home, home.to_owned()), (Role::Config, home.join(FILE_NAME))];
+    let mut paths = vec![
+        (Role::Home, home.to_owned()),
+        (Role::Config, home.join(FILE_NAME)),
+    ];
     if let Some(config) = config {
         if let SealSource::KeyFile(path) | SealSource::PassphraseFile(path) = &config.seal {
             paths.push((Role::Seal, path.clone()));
         }
         paths.push((Role::Identity, config.identity.clone()));
         paths.push((Role::Keys, config.keys.dir.clone()));
-        paths.extend(sealed(&config.keys.dir).into_iter().map(|path| (Role::Sealed, path)));
+        paths.extend(
+            sealed(&config.keys.dir)
+                .into_iter()
+                .map(|path| (Role::Sealed, path)),
+        );
         paths.push((Role::Store, config.store.dir.clone()));
         paths.push((Role::Witness, config.store.witness.clone()));
         paths.push((Role::AdminSocket, config.admin_socket.clone()));
@@ -225,9 +242,16 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
 fn user(facts: &Facts, owner: Option<u32>) -> Option<Finding> {
     let owner = owner.filter(|owner| *owner != facts.us)?;
     let name = facts.owner_name.clone().unwrap_or_else(|| format!("#{owner}"));
-    let fact = format!("the home belongs to {name} (uid {owner}), and this is uid {}", facts.us);
+    let fact = format!(
+        "the home belongs to {name} (uid {owner}), and this is uid {}",
+        facts.us
+    );
     let remedy = format!("sudo -u {} sigward doctor", super::quoted(Path::new(&name)));
-    Some(Finding::warning(Check::FilesUser, fact + "; what needs its owner is not looked at", remedy))
+    Some(Finding::warning(
+        Check::FilesUser,
+        fact + "; what needs its owner is not looked at",
+        remedy,
+    ))
 }
 
 fn judge_one(seen: &Seen, owner: u32, facts: &Facts) -> Vec<Finding> {
@@ -235,7 +259,12 @@ fn judge_one(seen: &Seen, owner: u32, facts: &Facts) -> Vec<Finding> {
     let path = quoted(&seen.path);
     let about = |finding: Finding| finding.about(seen.path.display().to_string());
     let (kind, mode, uid, symlink) = match &seen.sight {
-        Sight::There { kind, mode, uid, symlink } => (*kind, *mode, *uid, *symlink),
+        Sight::There {
+            kind,
+            mode,
+            uid,
+            symlink,
+        } => (*kind, *mode, *uid, *symlink),
         Sight::Missing => {
             return rule
                 .missing
@@ -245,7 +274,11 @@ fn judge_one(seen: &Seen, owner: u32, facts: &Facts) -> Vec<Finding> {
         }
         Sight::Unreadable(why) => {
             let remedy = "run it as the user who serves, or mend the modes of the folders above";
-            return vec![about(Finding::failure(rule.check, format!("cannot be looked at: {why}"), remedy))];
+            return vec![about(Finding::failure(
+                rule.check,
+                format!("cannot be looked at: {why}"),
+                remedy,
+            ))];
         }
     };
     // A socket that nobody listens on is what a `kill -9` leaves; the next start replaces it.
@@ -259,7 +292,11 @@ fn judge_one(seen: &Seen, owner: u32, facts: &Facts) -> Vec<Finding> {
             Kind::Socket => "a socket",
             Kind::File | Kind::Other => "a file",
         };
-        found.push(Finding::failure(rule.check, format!("is not {wanted}"), format!("move it away: mv {path} {path}.odd")));
+        found.push(Finding::failure(
+            rule.check,
+            format!("is not {wanted}"),
+            format!("move it away: mv {path} {path}.odd"),
+        ));
     }
     if uid != owner {
         found.push(Finding::failure(
@@ -269,7 +306,11 @@ fn judge_one(seen: &Seen, owner: u32, facts: &Facts) -> Vec<Finding> {
         ));
     }
     if mode & rule.forbidden != 0 {
-        let what = if rule.forbidden & 0o044 != 0 { "open to others" } else { "others can write to it" };
+        let what = if rule.forbidden & 0o044 != 0 {
+            "open to others"
+        } else {
+            "others can write to it"
+        };
         found.push(Finding::failure(
             rule.check,
             format!("has mode {mode:04o}: {what}"),
@@ -283,7 +324,10 @@ fn judge_one(seen: &Seen, owner: u32, facts: &Facts) -> Vec<Finding> {
         ));
     }
     if symlink {
-        found.push(Finding::note(rule.check, "is a symbolic link; whoever can change the link can change what is used"));
+        found.push(Finding::note(
+            rule.check,
+            "is a symbolic link; whoever can change the link can change what is used",
+        ));
     }
     if found.is_empty() {
         found.push(Finding::ok(rule.check, format!("mode {mode:04o}")));
@@ -298,13 +342,31 @@ mod tests {
     use super::*;
 
     fn there(kind: Kind, mode: u32, uid: u32) -> Sight {
-        Sight::There { kind, mode, uid, symlink: false }
+        Sight::There {
+            kind,
+            mode,
+            uid,
+            symlink: false,
+        }
     }
 
     fn one(role: Role, sight: Sight, daemon: bool) -> Vec<(Status, String)> {
-        let home = Seen { role: Role::Home, path: "/h".into(), sight: there(Kind::Folder, 0o700, 7) };
-        let seen = Seen { role, path: "/h/it is".into(), sight };
-        let facts = Facts { files: vec![home, seen], us: 7, owner_name: None, daemon };
+        let home = Seen {
+            role: Role::Home,
+            path: "/h".into(),
+            sight: there(Kind::Folder, 0o700, 7),
+        };
+        let seen = Seen {
+            role,
+            path: "/h/it is".into(),
+            sight,
+        };
+        let facts = Facts {
+            files: vec![home, seen],
+            us: 7,
+            owner_name: None,
+            daemon,
+        };
         judge(&facts)[1..]
             .iter()
             .map(|f| (f.status, f.remedy.clone().unwrap_or_default()))
@@ -328,13 +390,20 @@ mod tests {
             (Role::Config, File, 0o646, Some("chmod 0600 '/h/it is'")),
             (Role::AdminSocket, Socket, 0o600, None),
             (Role::AdminSocket, Socket, 0o666, Some("chmod 0600 '/h/it is'")),
-            (Role::Store, File, 0o600, Some("move it away: mv '/h/it is' '/h/it is'.odd")),
+            (
+                Role::Store,
+                File,
+                0o600,
+                Some("move it away: mv '/h/it is' '/h/it is'.odd"),
+            ),
         ] {
             let found = one(role, there(kind, mode, 7), true);
             let worst = found.iter().max().unwrap();
             match verdict {
                 None => assert_eq!(worst.0, Status::Ok, "{role:?} {mode:o}"),
-                Some(command) => assert_eq!(worst, &(Status::Failure, command.to_owned()), "{role:?} {mode:o}"),
+                Some(command) => {
+                    assert_eq!(worst, &(Status::Failure, command.to_owned()), "{role:?} {mode:o}")
+                }
             }
         }
     }
@@ -343,22 +412,52 @@ mod tests {
     fn foreign_missing_and_linked_files_are_named() {
         let found = one(Role::Seal, there(Kind::File, 0o600, 8), true);
         assert_eq!(found, [(Status::Failure, "chown 7 '/h/it is'".to_owned())]);
-        for role in [Role::Seal, Role::Identity, Role::Keys, Role::Store, Role::Witness, Role::Config] {
+        for role in [
+            Role::Seal,
+            Role::Identity,
+            Role::Keys,
+            Role::Store,
+            Role::Witness,
+            Role::Config,
+        ] {
             assert_eq!(one(role, Sight::Missing, true)[0].0, Status::Failure, "{role:?}");
         }
         assert!(one(Role::AdminSocket, Sight::Missing, false).is_empty());
-        assert!(one(Role::AdminSocket, there(Kind::Socket, 0o666, 7), false).is_empty(), "stale");
-        let linked = Sight::There { kind: Kind::File, mode: 0o600, uid: 7, symlink: true };
+        assert!(
+            one(Role::AdminSocket, there(Kind::Socket, 0o666, 7), false).is_empty(),
+            "stale"
+        );
+        let linked = Sight::There {
+            kind: Kind::File,
+            mode: 0o600,
+            uid: 7,
+            symlink: true,
+        };
         assert_eq!(one(Role::Seal, linked, true)[0].0, Status::Note);
-        assert_eq!(one(Role::Seal, Sight::Unreadable("no".into()), true)[0].0, Status::Failure);
+        assert_eq!(
+            one(Role::Seal, Sight::Unreadable("no".into()), true)[0].0,
+            Status::Failure
+        );
     }
 
     #[test]
     fn another_user_is_told_whose_home_it_is() {
-        let home = Seen { role: Role::Home, path: "/h".into(), sight: there(Kind::Folder, 0o755, 7) };
-        let facts = Facts { files: vec![home], us: 0, owner_name: Some("sigward".into()), daemon: false };
+        let home = Seen {
+            role: Role::Home,
+            path: "/h".into(),
+            sight: there(Kind::Folder, 0o755, 7),
+        };
+        let facts = Facts {
+            files: vec![home],
+            us: 0,
+            owner_name: Some("sigward".into()),
+            daemon: false,
+        };
         let found = judge(&facts);
         assert_eq!(found[0].remedy.as_deref(), Some("sudo -u sigward sigward doctor"));
-        assert_eq!((found[1].check, found[1].status), (Check::FilesHome, Status::Warning));
+        assert_eq!(
+            (found[1].check, found[1].status),
+            (Check::FilesHome, Status::Warning)
+        );
     }
 }

@@ -15,7 +15,7 @@ pub(super) struct DaemonMemory {
 }
 
 /// What was gathered.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Facts {
     /// `RLIMIT_MEMLOCK` of this process; `None` when unlimited.
     pub(super) limit: Option<u64>,
@@ -51,8 +51,7 @@ fn read(path: &str) -> Option<String> {
 }
 
 fn daemon_memory(pid: u32) -> DaemonMemory {
-    let locked = read(&format!("/proc/{pid}/status"))
-        .and_then(|text| locked_bytes(&text));
+    let locked = read(&format!("/proc/{pid}/status")).and_then(|text| locked_bytes(&text));
     let core_limit = read(&format!("/proc/{pid}/limits")).and_then(|text| core_limit(&text));
     DaemonMemory { locked, core_limit }
 }
@@ -60,12 +59,19 @@ fn daemon_memory(pid: u32) -> DaemonMemory {
 /// `VmLck` (proc_pid_status(5)).
 fn locked_bytes(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmLck:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+    line.trim()
+        .strip_suffix("kB")?
+        .trim()
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1024)
 }
 
 /// The soft limit (proc_pid_limits(5)).
 fn core_limit(limits: &str) -> Option<u64> {
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max core file size"))?;
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max core file size"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
@@ -78,7 +84,10 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     if let Some(swap) = facts.swap {
         found.push(match (swap, facts.lock.is_ok()) {
             (false, _) => Finding::ok(Check::MemorySwap, "no swap is on"),
-            (true, true) => Finding::note(Check::MemorySwap, "swap is on; secrets are in locked memory and do not reach it"),
+            (true, true) => Finding::note(
+                Check::MemorySwap,
+                "swap is on; secrets are in locked memory and do not reach it",
+            ),
             (true, false) => Finding::warning(
                 Check::MemorySwap,
                 "swap is on, and secrets could reach it",
@@ -116,7 +125,11 @@ fn lock(facts: &Facts) -> Finding {
                 facts.needed.div_ceil(1024)
             );
             if facts.unlocked_allowed {
-                Finding::warning(Check::MemoryLock, fact + "; keys.allow_unlocked_memory accepts it", remedy)
+                Finding::warning(
+                    Check::MemoryLock,
+                    fact + "; keys.allow_unlocked_memory accepts it",
+                    remedy,
+                )
             } else {
                 Finding::failure(Check::MemoryLock, fact, remedy)
             }
@@ -140,13 +153,22 @@ fn of_daemon(daemon: &DaemonMemory, facts: &Facts) -> Vec<Finding> {
             ),
             "raise its LimitMEMLOCK, remove keys.allow_unlocked_memory, and restart it",
         )),
-        None => found.push(Finding::note(Check::MemoryDaemon, "this user cannot see how much memory the daemon has locked")),
+        None => found.push(Finding::note(
+            Check::MemoryDaemon,
+            "this user cannot see how much memory the daemon has locked",
+        )),
     }
     match daemon.core_limit {
-        Some(0) => found.push(Finding::ok(Check::MemoryDumps, "the running daemon writes no core dumps")),
+        Some(0) => found.push(Finding::ok(
+            Check::MemoryDumps,
+            "the running daemon writes no core dumps",
+        )),
         Some(limit) => found.push(Finding::warning(
             Check::MemoryDumps,
-            format!("the running daemon could write a core dump of {}", super::bytes(limit)),
+            format!(
+                "the running daemon could write a core dump of {}",
+                super::bytes(limit)
+            ),
             "restart it: `serve` forbids core dumps as it starts",
         )),
         None => {}
@@ -182,19 +204,98 @@ mod tests {
         let daemon = |locked, core_limit| Some(DaemonMemory { locked, core_limit });
         for (facts, check, verdict) in [
             (good(), Check::MemoryLock, Some(Good)),
-            (Facts { lock: refused(), ..good() }, Check::MemoryLock, Some(Failure)),
-            (Facts { lock: refused(), unlocked_allowed: true, ..good() }, Check::MemoryLock, Some(Warning)),
-            (Facts { swap: Some(true), ..good() }, Check::MemorySwap, Some(Note)),
-            (Facts { swap: Some(true), lock: refused(), ..good() }, Check::MemorySwap, Some(Warning)),
+            (
+                Facts {
+                    lock: refused(),
+                    ..good()
+                },
+                Check::MemoryLock,
+                Some(Failure),
+            ),
+            (
+                Facts {
+                    lock: refused(),
+                    unlocked_allowed: true,
+                    ..good()
+                },
+                Check::MemoryLock,
+                Some(Warning),
+            ),
+            (
+                Facts {
+                    swap: Some(true),
+                    ..good()
+                },
+                Check::MemorySwap,
+                Some(Note),
+            ),
+            (
+                Facts {
+                    swap: Some(true),
+                    lock: refused(),
+                    ..good()
+                },
+                Check::MemorySwap,
+                Some(Warning),
+            ),
             (Facts { swap: None, ..good() }, Check::MemorySwap, None),
-            (Facts { ptrace_scope: Some(0), ..good() }, Check::MemoryPtrace, Some(Note)),
-            (Facts { ptrace_scope: None, ..good() }, Check::MemoryPtrace, None),
+            (
+                Facts {
+                    ptrace_scope: Some(0),
+                    ..good()
+                },
+                Check::MemoryPtrace,
+                Some(Note),
+            ),
+            (
+                Facts {
+                    ptrace_scope: None,
+                    ..good()
+                },
+                Check::MemoryPtrace,
+                None,
+            ),
             (good(), Check::MemoryDaemon, None),
-            (Facts { daemon: daemon(Some(2 << 20), Some(0)), ..good() }, Check::MemoryDaemon, Some(Good)),
-            (Facts { daemon: daemon(Some(0), Some(0)), ..good() }, Check::MemoryDaemon, Some(Warning)),
-            (Facts { daemon: daemon(None, None), ..good() }, Check::MemoryDaemon, Some(Note)),
-            (Facts { daemon: daemon(None, Some(0)), ..good() }, Check::MemoryDumps, Some(Good)),
-            (Facts { daemon: daemon(None, Some(9)), ..good() }, Check::MemoryDumps, Some(Warning)),
+            (
+                Facts {
+                    daemon: daemon(Some(2 << 20), Some(0)),
+                    ..good()
+                },
+                Check::MemoryDaemon,
+                Some(Good),
+            ),
+            (
+                Facts {
+                    daemon: daemon(Some(0), Some(0)),
+                    ..good()
+                },
+                Check::MemoryDaemon,
+                Some(Warning),
+            ),
+            (
+                Facts {
+                    daemon: daemon(None, None),
+                    ..good()
+                },
+                Check::MemoryDaemon,
+                Some(Note),
+            ),
+            (
+                Facts {
+                    daemon: daemon(None, Some(0)),
+                    ..good()
+                },
+                Check::MemoryDumps,
+                Some(Good),
+            ),
+            (
+                Facts {
+                    daemon: daemon(None, Some(9)),
+                    ..good()
+                },
+                Check::MemoryDumps,
+                Some(Warning),
+            ),
         ] {
             assert_eq!(status(&facts, check), verdict, "{check}: {facts:?}");
         }
@@ -202,7 +303,10 @@ mod tests {
 
     #[test]
     fn the_kernels_texts_are_read() {
-        assert_eq!(locked_bytes("VmPeak:\t 1 kB\nVmLck:\t    1064 kB\n"), Some(1064 * 1024));
+        assert_eq!(
+            locked_bytes("VmPeak:\t 1 kB\nVmLck:\t    1064 kB\n"),
+            Some(1064 * 1024)
+        );
         assert_eq!(locked_bytes("VmLck: x"), None);
         let limits = "Limit  Soft  Hard  Units\nMax core file size        0                    unlimited            bytes\n";
         assert_eq!(core_limit(limits), Some(0));

@@ -57,10 +57,16 @@ fn process(pid: u32, kernel: &str, line: &[u8]) -> Process {
         .split(|byte| *byte == 0)
         .map(|argument| String::from_utf8_lossy(argument).into_owned())
         .collect();
-    let program = arguments.first().and_then(|first| Path::new(first).file_name()).and_then(|name| name.to_str());
+    let program = arguments
+        .first()
+        .and_then(|first| Path::new(first).file_name())
+        .and_then(|name| name.to_str());
     Process {
         pid,
-        name: program.filter(|name| !name.is_empty()).unwrap_or(kernel).to_owned(),
+        name: program
+            .filter(|name| !name.is_empty())
+            .unwrap_or(kernel)
+            .to_owned(),
         arguments,
     }
 }
@@ -91,7 +97,10 @@ fn holder(locks: &str, device: (u32, u32), inode: u64) -> Option<u32> {
 /// Judges.
 pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     let mut found = Vec::new();
-    if let Some(holder) = facts.lock_holder.filter(|holder| Some(*holder) != facts.daemon && *holder != facts.me) {
+    if let Some(holder) = facts
+        .lock_holder
+        .filter(|holder| Some(*holder) != facts.daemon && *holder != facts.me)
+    {
         found.push(match facts.daemon {
             Some(daemon) => Finding::warning(
                 Check::OthersSigward,
@@ -109,31 +118,46 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
         let known = SIGNERS.iter().find(|(name, _)| *name == process.name);
         if let Some((_, signer)) = known {
             found.push(
-                Finding::note(Check::OthersSigner, format!("{signer} runs here, process {}", process.pid))
-                    .remedy("where it has a key that sigward has too, stop it, for ever: two signers double-sign"),
+                Finding::note(
+                    Check::OthersSigner,
+                    format!("{signer} runs here, process {}", process.pid),
+                )
+                .remedy(
+                    "where it has a key that sigward has too, stop it, for ever: two signers double-sign",
+                ),
             );
         }
         let ours = [Some(facts.me), facts.daemon, facts.lock_holder].contains(&Some(process.pid));
-        if process.name == "sigward" && !ours && process.arguments.iter().any(|argument| argument == "serve") {
+        if process.name == "sigward" && !ours && process.arguments.iter().any(|argument| argument == "serve")
+        {
             let home = home_of(&process.arguments).map_or_else(String::new, |home| format!(" for {home}"));
             found.push(
-                Finding::note(Check::OthersSigward, format!("another `sigward serve` runs here{home}, process {}", process.pid))
-                    .remedy("no key of this home may be in the other, as a copy or otherwise"),
+                Finding::note(
+                    Check::OthersSigward,
+                    format!("another `sigward serve` runs here{home}, process {}", process.pid),
+                )
+                .remedy("no key of this home may be in the other, as a copy or otherwise"),
             );
         }
     }
     if found.is_empty() {
-        found.push(Finding::ok(Check::OthersSigner, "no other signer is to be seen on this machine"));
+        found.push(Finding::ok(
+            Check::OthersSigner,
+            "no other signer is to be seen on this machine",
+        ));
     }
     found
 }
 
 fn home_of(arguments: &[String]) -> Option<&str> {
-    arguments.iter().enumerate().find_map(|(index, argument)| match argument.strip_prefix("--home") {
-        Some("") => arguments.get(index + 1).map(String::as_str),
-        Some(rest) => rest.strip_prefix('='),
-        None => None,
-    })
+    arguments
+        .iter()
+        .enumerate()
+        .find_map(|(index, argument)| match argument.strip_prefix("--home") {
+            Some("") => arguments.get(index + 1).map(String::as_str),
+            Some(rest) => rest.strip_prefix('='),
+            None => None,
+        })
 }
 
 #[cfg(test)]
@@ -148,26 +172,55 @@ mod tests {
 
     #[test]
     fn each_fact_has_its_verdict() {
-        let facts = |processes, lock_holder, daemon| Facts { processes, lock_holder, daemon, me: 1 };
+        let facts = |processes, lock_holder, daemon| Facts {
+            processes,
+            lock_holder,
+            daemon,
+            me: 1,
+        };
         let serve = || run(9, &["/usr/bin/sigward", "serve", "--home", "/other"]);
         for (facts, check, verdict) in [
             (facts(vec![], None, None), Check::OthersSigner, Some(Good)),
             (facts(vec![], Some(5), Some(5)), Check::OthersSigward, None),
             (facts(vec![], Some(1), None), Check::OthersSigward, None),
             (facts(vec![], Some(5), None), Check::OthersSigward, Some(Failure)),
-            (facts(vec![], Some(5), Some(6)), Check::OthersSigward, Some(Warning)),
+            (
+                facts(vec![], Some(5), Some(6)),
+                Check::OthersSigward,
+                Some(Warning),
+            ),
             (facts(vec![serve()], None, None), Check::OthersSigward, Some(Note)),
             (facts(vec![serve()], Some(9), Some(9)), Check::OthersSigward, None),
-            (facts(vec![run(9, &["sigward", "doctor"])], None, None), Check::OthersSigward, None),
-            (facts(vec![run(9, &["/opt/tmkms", "start"])], None, None), Check::OthersSigner, Some(Note)),
-            (facts(vec![run(9, &["horcrux", "start"])], None, None), Check::OthersSigner, Some(Note)),
-            (facts(vec![run(9, &["vi", "tmkms.toml"])], None, None), Check::OthersSigner, Some(Good)),
+            (
+                facts(vec![run(9, &["sigward", "doctor"])], None, None),
+                Check::OthersSigward,
+                None,
+            ),
+            (
+                facts(vec![run(9, &["/opt/tmkms", "start"])], None, None),
+                Check::OthersSigner,
+                Some(Note),
+            ),
+            (
+                facts(vec![run(9, &["horcrux", "start"])], None, None),
+                Check::OthersSigner,
+                Some(Note),
+            ),
+            (
+                facts(vec![run(9, &["vi", "tmkms.toml"])], None, None),
+                Check::OthersSigner,
+                Some(Good),
+            ),
         ] {
             let found = judge(&facts);
             let status: Option<Status> = found.iter().find(|f| f.check == check).map(|f| f.status);
             assert_eq!(status, verdict, "{check}: {facts:?}");
         }
-        assert!(judge(&facts(vec![serve()], None, None)).iter().any(|f| f.fact.contains("for /other")));
+        assert!(
+            judge(&facts(vec![serve()], None, None))
+                .iter()
+                .any(|f| f.fact.contains("for /other"))
+        );
         assert_eq!(home_of(&["a".into(), "--home=/x".into()]), Some("/x"));
     }
 
