@@ -119,6 +119,26 @@ async fn ask_one(url: &str) -> Result<Answers, String> {
     })
 }
 
+/// Where our own state, read later, is above what the chain said, the chain has gone on meanwhile, or is another one: asks again.
+pub(super) async fn ask_again(facts: &mut [Facts]) {
+    for facts in facts.iter_mut() {
+        let Ok(answers) = &mut facts.answers else { continue };
+        let here = facts.ours.as_ref().and_then(|ours| ours.row).map_or(0, |row| row.height);
+        if here.saturating_sub(height(&answers.status)) <= AHEAD {
+            continue;
+        }
+        if let Ok(client) = Client::new(&facts.question.url)
+            && let Ok(status) = client.with_timeout(ANSWER).status().await
+        {
+            answers.status = status;
+        }
+    }
+}
+
+fn height(status: &NodeStatus) -> i64 {
+    i64::try_from(status.latest_height).unwrap_or(i64::MAX)
+}
+
 /// Our key, from what the admin services say.
 pub(super) fn ours(key: &Key, row: Option<&SignState>, now: i64) -> Option<Ours> {
     let algorithm = Algorithm::parse(&key.algorithm).ok()?;
@@ -378,7 +398,7 @@ fn other_signer(answers: &Answers, ours: &Ours) -> Option<Finding> {
 
 fn watermark(facts: &Facts, status: &NodeStatus, ours: &Ours, row: Row, in_set: bool) -> Finding {
     let check = Check::ChainWatermark;
-    let latest = i64::try_from(status.latest_height).unwrap_or(i64::MAX);
+    let latest = height(status);
     let behind = latest.saturating_sub(row.height);
     if matches!(row.kind, SignStateKind::Exported | SignStateKind::Unspecified) {
         return Finding::note(check, "not compared: the key does not sign here");

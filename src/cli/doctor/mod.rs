@@ -184,7 +184,7 @@ fn examine(args: &Args, home: &Path, config: &Config, output: &Output) -> anyhow
 
     let now = SystemClock.unix_micros() / 1_000_000;
     let services = facts.services.services();
-    let on_chain: Vec<chain::Facts> = answers
+    let mut on_chain: Vec<chain::Facts> = answers
         .into_iter()
         .filter_map(|(question, answers)| {
             let configured = config
@@ -203,6 +203,7 @@ fn examine(args: &Args, home: &Path, config: &Config, output: &Output) -> anyhow
             })
         })
         .collect();
+    asked(chain::ask_again(&mut on_chain))?;
     findings.extend(clock::judge(&clock::gather(
         &processes,
         now,
@@ -273,10 +274,14 @@ fn ask_chains(
             url: url.to_string(),
         }));
     }
+    asked(chain::ask(questions))
+}
+
+fn asked<T>(asking: impl Future<Output = T>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let answers = runtime.block_on(chain::ask(questions));
+    let answers = runtime.block_on(asking);
     // A resolver that hangs in its own thread keeps nobody.
     runtime.shutdown_background();
     Ok(answers)
