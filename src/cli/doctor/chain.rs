@@ -123,7 +123,11 @@ async fn ask_one(url: &str) -> Result<Answers, String> {
 pub(super) async fn ask_again(facts: &mut [Facts]) {
     for facts in facts.iter_mut() {
         let Ok(answers) = &mut facts.answers else { continue };
-        let here = facts.ours.as_ref().and_then(|ours| ours.row).map_or(0, |row| row.height);
+        let here = facts
+            .ours
+            .as_ref()
+            .and_then(|ours| ours.row)
+            .map_or(0, |row| row.height);
         if here.saturating_sub(height(&answers.status)) <= AHEAD {
             continue;
         }
