@@ -115,7 +115,7 @@ impl Admin {
         own.sort();
         let mut wanted: Vec<_> = incoming.chains.iter().map(|chain| &chain.id).collect();
         wanted.sort();
-        let serves = self.chains.iter().any(|chain| chain.key == key.name);
+        let serves = self.chains.now().iter().any(|chain| chain.key == key.name);
         if key.name == incoming.name && own == wanted && !serves {
             return Ok(Some(key.clone()));
         }

@@ -4,11 +4,13 @@ mod holds;
 pub mod import;
 mod init;
 mod links;
+mod inspect;
 mod offline;
 mod parts;
 mod serve;
 mod supervisor;
 
 pub use init::{Durability, Made, init};
+pub use inspect::{Inspection, LOCKED_BYTES_KEYS, SealedFile, Trouble, inspect, try_lock_memory};
 pub use offline::{Offline, adopt_state};
 pub use serve::serve;

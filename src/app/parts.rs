@@ -20,7 +20,7 @@ use crate::telemetry::metrics::StateFiles;
 use crate::telemetry::{Metrics, Readiness};
 
 /// How many keys the locked arena has room for: 4096 take little more than 1 MiB.
-const MAX_KEYS: u32 = 4096;
+pub(super) const MAX_KEYS: u32 = 4096;
 
 /// The commit that this program was built from (`build.rs`).
 pub(super) const COMMIT: &str = env!("SIGWARD_COMMIT");
@@ -133,7 +133,7 @@ pub(super) fn configured(chain: &ChainConfig) -> ConfiguredChain {
     }
 }
 
-fn kek_source(seal: &SealSource) -> KekSource {
+pub(super) fn kek_source(seal: &SealSource) -> KekSource {
     match seal {
         SealSource::KeyFile(path) => KekSource::KeyFile(path.clone()),
         SealSource::PassphraseFile(path) => KekSource::PassphraseFile {

@@ -6,6 +6,7 @@ mod client;
 mod completions;
 mod config;
 mod demo;
+mod doctor;
 mod exit;
 mod hold;
 mod import;
@@ -125,6 +126,8 @@ enum Command {
     /// See the nodes and their connections; leave one alone, or dial it again
     #[command(subcommand)]
     Node(node::Command),
+    /// Look at the whole installation, and say what is wrong and what to do
+    Doctor(doctor::Args),
     /// Watch a real CometBFT node make blocks that sigward signs
     Demo(demo::DemoArgs),
     /// Print a shell completion script
@@ -171,6 +174,7 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
         Command::Config(command) => config::run(&command, home, output),
         Command::Reload(args) => reload::run(&args, &home()?, output),
         Command::Node(command) => node::run(command, &home()?, output),
+        Command::Doctor(args) => doctor::run(&args, &home()?, output),
         Command::Demo(args) => demo::run(&args, cli.json),
         Command::Completions(args) => {
             completions::run::<Cli>(&args, output);

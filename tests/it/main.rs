@@ -15,6 +15,7 @@ mod cli;
 mod crashes;
 mod demo;
 mod docs;
+mod doctor;
 mod footprint;
 mod hold;
 mod hostile;

@@ -9,7 +9,7 @@ use super::root;
 use crate::support::home::Home;
 
 /// The pages whose blocks run.
-pub(super) const RUN: &[&str] = &["README.md", "docs/operating.md"];
+pub(super) const RUN: &[&str] = &["README.md", "docs/operating.md", "docs/doctor.md"];
 
 #[test]
 fn the_commands_of_the_readme_work_as_they_stand() {
@@ -22,10 +22,15 @@ fn the_commands_of_the_operators_page_work_as_they_stand() {
 }
 
 #[test]
+fn the_commands_of_the_doctors_page_work_as_they_stand() {
+    run_page("docs/doctor.md");
+}
+
+#[test]
 fn the_configuration_in_the_readme_is_one() {
     let home = Home::new();
     let user = user(&home);
-    run(&home, &user, "sigward init");
+    run(&home, &user, "sigward init && sigward keys create validator");
     let file = user.join(".sigward/sigward.toml");
     let written = std::fs::read_to_string(&file).unwrap();
     let ours = blocks(&root().join("README.md"))
@@ -34,7 +39,7 @@ fn the_configuration_in_the_readme_is_one() {
         .expect("the README shows a chain");
     std::fs::write(&file, written + "\n" + &ours.text).unwrap();
     let (good, said) = run(&home, &user, "sigward config check");
-    assert!(good && said.contains("1 chains, 1 nodes"), "{said}");
+    assert!(good && said.contains("1 chain, 1 node"), "{said}");
 }
 
 fn run_page(page: &str) {

@@ -117,6 +117,11 @@ impl Node {
         &self.laddr
     }
 
+    /// Where its JSON-RPC is.
+    pub(crate) fn rpc_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.rpc_port)
+    }
+
     /// A path below the node's home (`config/…`, `data/…`).
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.dir.join(name)
