@@ -56,7 +56,7 @@ impl Admin {
             // Mostly an earlier attempt that was cut off before the store heard of it. It may as well be a key whose row was lost
             // with an older state: it is taken in, and does not begin as fresh.
             Some(found) if found.origin == Origin::Generated && found.public_key.algorithm() == algorithm => {
-                (found, Origin::Imported)
+                (found, Origin::Restored)
             }
             Some(found) => return Err(taken(&found)),
             None => {
@@ -130,7 +130,8 @@ impl Admin {
         };
         crash_point!("admin_key_sealed");
         let mut key = key_of(&metadata);
-        key.version.origin = Origin::Imported;
+        // A sealed file that was left over may be of a key that was made here; it does not begin as fresh for that.
+        key.version.origin = metadata.origin.elsewhere();
         let changes = vec![
             Change::AddKey(key.clone()),
             Change::Begin {
@@ -178,10 +179,11 @@ impl Admin {
             public_key,
             address: sigward_hsm::verify::address(&public_key),
             provider: self.provider.provider_info().name.to_owned(),
-            origin: Origin::Imported,
+            origin: foreign.origin(),
             state: VersionState::Active,
             created_at: self.clock.unix_seconds(),
             exported: false,
+            backup: None,
         };
         let key = Key {
             name: name.clone(),
@@ -364,6 +366,7 @@ fn key_of(metadata: &KeyMetadata) -> Key {
             state: VersionState::Active,
             created_at: metadata.created_at,
             exported: false,
+            backup: None,
         },
     }
 }
