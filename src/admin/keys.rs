@@ -280,7 +280,7 @@ impl Admin {
         Ok(())
     }
 
-    fn open(&self, key: Key) -> Result<(), Refused> {
+    pub(super) fn open(&self, key: Key) -> Result<(), Refused> {
         let public_key = key.version.public_key;
         let handle = self.provider.load_key(&public_key).map_err(provider_refused)?;
         let verifier = Arc::new(Verifier::new(&public_key).map_err(not_a_key)?);
@@ -294,7 +294,7 @@ impl Admin {
         Ok(())
     }
 
-    async fn name_is_free(&self, name: &KeyName) -> Result<(), Refused> {
+    pub(super) async fn name_is_free(&self, name: &KeyName) -> Result<(), Refused> {
         match self.keys().await?.iter().any(|key| key.name == *name) {
             false => Ok(()),
             true => {
@@ -303,7 +303,7 @@ impl Admin {
         }
     }
 
-    async fn public_key_is_free(&self, public_key: &PublicKey) -> Result<(), Refused> {
+    pub(super) async fn public_key_is_free(&self, public_key: &PublicKey) -> Result<(), Refused> {
         match self
             .keys()
             .await?
@@ -323,7 +323,7 @@ impl Admin {
     }
 
     /// A key that the provider has and the store does not know of.
-    async fn left_over(&self, is: impl Fn(&KeyMetadata) -> bool) -> Result<Option<KeyMetadata>, Refused> {
+    pub(super) async fn left_over(&self, is: impl Fn(&KeyMetadata) -> bool) -> Result<Option<KeyMetadata>, Refused> {
         let known = self.keys().await?;
         let kept = self.provider.list_keys().map_err(provider_refused)?;
         Ok(kept
@@ -333,7 +333,7 @@ impl Admin {
     }
 
     /// Argon2id and file syncs take their time: not on the runtime's threads.
-    async fn with_provider<T: Send + 'static>(
+    pub(super) async fn with_provider<T: Send + 'static>(
         &self,
         act: impl FnOnce(&sigward_hsm::software::SoftwareProvider) -> Result<T, ProviderError> + Send + 'static,
     ) -> Result<T, Refused> {
@@ -371,7 +371,7 @@ fn key_of(metadata: &KeyMetadata) -> Key {
     }
 }
 
-fn taken(found: &KeyMetadata) -> Refused {
+pub(super) fn taken(found: &KeyMetadata) -> Refused {
     let message = format!(
         "the key folder holds {} already, called {}, from an act that was cut off; finish that one by repeating it",
         found.public_key, found.name
@@ -384,7 +384,7 @@ fn not_a_key(error: sigward_hsm::verify::VerifyError) -> Refused {
 }
 
 /// A provider's refusal keeps its advice; its faults are ours.
-fn provider_refused(error: ProviderError) -> Refused {
+pub(super) fn provider_refused(error: ProviderError) -> Refused {
     let remedy = error
         .remedy()
         .map(|remedy| format!("; {remedy}"))
@@ -399,6 +399,10 @@ fn provider_refused(error: ProviderError) -> Refused {
         ProviderError::Refused {
             code: "key_exists", ..
         } => Refusal::new(RefusalCode::KeyExists, message).into(),
+        ProviderError::Refused {
+            code: "key_not_exportable",
+            ..
+        } => Refusal::new(RefusalCode::KeyNotExportable, message).into(),
         ProviderError::Refused {
             code: "public_key_exists",
             ..

@@ -4,8 +4,11 @@
 //! admin socket and the command line without a daemon both end here.
 
 mod act;
+mod backup;
 mod bind;
 mod keys;
+mod leave;
+mod restore;
 mod state;
 pub mod state_file;
 
@@ -18,6 +21,9 @@ use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Ref
 use sigward_policies::model::id::{ChainId, KeyName};
 use sigward_policies::model::key::Key;
 
+pub use backup::{MadeBackup, VerifiedBackup};
+pub use leave::{LeftKey, OtherChains};
+pub use restore::Heights;
 pub use keys::{ImportBeginning, ListedKey};
 pub use state::NamedRow;
 

@@ -17,6 +17,9 @@ pub(super) fn status(refused: Refused) -> Status {
             | RefusalCode::BeginningRequired
             | RefusalCode::KeyStopped
             | RefusalCode::ForeignStore
+            | RefusalCode::KeyNotExportable
+            | RefusalCode::KeyInUse
+            | RefusalCode::BelowBackup
             | RefusalCode::ForeignStateFile => Code::FailedPrecondition,
             _ => Code::InvalidArgument,
         },

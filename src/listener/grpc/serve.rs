@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sigward_policies::model::caller::Caller;
 use sigward_proto::v1::audit_service_server::AuditServiceServer;
+use sigward_proto::v1::backup_service_server::BackupServiceServer;
 use sigward_proto::v1::key_service_server::KeyServiceServer;
 use sigward_proto::v1::state_service_server::StateServiceServer;
 use tokio::io::DuplexStream;
@@ -23,6 +24,8 @@ use crate::authn;
 
 /// Key and state files are small; nothing else is sent here.
 const MAX_MESSAGE: usize = 256 * 1024;
+/// A backup is larger, and comes with a little more.
+const MAX_BACKUP: usize = sigward_hsm::backup::MAX_BUNDLE + 64 * 1024;
 /// No act takes longer.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// How long calls under way may take once the end has begun.
@@ -56,6 +59,7 @@ impl Services {
         health.set_serving::<KeyServiceServer<Self>>().await;
         health.set_serving::<StateServiceServer<Self>>().await;
         health.set_serving::<AuditServiceServer<Self>>().await;
+        health.set_serving::<BackupServiceServer<Self>>().await;
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(sigward_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -68,6 +72,7 @@ impl Services {
             .add_service(health_service)
             .add_service(KeyServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
             .add_service(StateServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
+            .add_service(BackupServiceServer::new(self.clone()).max_decoding_message_size(MAX_BACKUP))
             .add_service(AuditServiceServer::new(self).max_decoding_message_size(MAX_MESSAGE));
         if let Ok(reflection) = reflection {
             server = server.add_service(reflection);
