@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what a fresh Debian machine lacks: `base` (compiler, make), `tools` (cargo-deny, cargo-fuzz into target/tools).
+# Installs what a fresh Debian machine lacks: `base` (compiler, make, age for the tests of backups), `tools` (cargo-deny, cargo-fuzz into target/tools).
 # Idempotent; does nothing where a tool is there already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,6 +16,7 @@ base() {
   need curl curl
   need git git
   need python3 python3
+  need age age
   # Where Go is too old, peers.sh gets it by pip.
   python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
   [ ${#missing[@]} -eq 0 ] && return

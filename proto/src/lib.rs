@@ -50,7 +50,14 @@ impl fmt::Debug for v1::MakeBackupRequest {
         f.debug_struct("MakeBackupRequest")
             .field("names", &self.names)
             .field("data_key", &format_args!("<{} secret bytes>", self.data_key.len()))
-            .field("lock", &self.lock)
+            .field(
+                "lock",
+                &match &self.lock {
+                    None => "none".to_owned(),
+                    Some(v1::make_backup_request::Lock::Passphrase(_)) => "passphrase".to_owned(),
+                    Some(v1::make_backup_request::Lock::Age(wrapped)) => format!("age({} bytes)", wrapped.len()),
+                },
+            )
             .field("config", &format_args!("<{} bytes>", self.config.len()))
             .finish()
     }

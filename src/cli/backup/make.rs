@@ -70,7 +70,8 @@ pub(in crate::cli) fn backup(args: Backup, home: &Path, output: &Output) -> anyh
         file.display()
     );
     let config = if args.with_config {
-        let path = config::load(home)?.path;
+        config::load(home)?;
+        let path = home.join(config::FILE_NAME);
         std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?
     } else {
         String::new()
