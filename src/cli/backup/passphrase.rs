@@ -26,11 +26,6 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Whether one was named; otherwise the terminal asks.
-    pub(super) const fn is_given(&self) -> bool {
-        self.passphrase_file.is_some() || self.passphrase_fd.is_some()
-    }
-
     /// Reads a passphrase that exists.
     pub(super) fn read(&self, arena: &Arena) -> anyhow::Result<Passphrase> {
         match self.named(arena) {
