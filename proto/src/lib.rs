@@ -49,13 +49,18 @@ impl fmt::Debug for v1::MakeBackupRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MakeBackupRequest")
             .field("names", &self.names)
-            .field("data_key", &format_args!("<{} secret bytes>", self.data_key.len()))
+            .field(
+                "data_key",
+                &format_args!("<{} secret bytes>", self.data_key.len()),
+            )
             .field(
                 "lock",
                 &match &self.lock {
                     None => "none".to_owned(),
                     Some(v1::make_backup_request::Lock::Passphrase(_)) => "passphrase".to_owned(),
-                    Some(v1::make_backup_request::Lock::Age(wrapped)) => format!("age({} bytes)", wrapped.len()),
+                    Some(v1::make_backup_request::Lock::Age(wrapped)) => {
+                        format!("age({} bytes)", wrapped.len())
+                    }
                 },
             )
             .field("config", &format_args!("<{} bytes>", self.config.len()))
@@ -67,7 +72,10 @@ impl fmt::Debug for v1::RestoreKeysRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RestoreKeysRequest")
             .field("bundle", &format_args!("<{} bytes>", self.bundle.len()))
-            .field("data_key", &format_args!("<{} secret bytes>", self.data_key.len()))
+            .field(
+                "data_key",
+                &format_args!("<{} secret bytes>", self.data_key.len()),
+            )
             .field("names", &self.names)
             .field("above", &self.above)
             .field("above_on", &self.above_on)

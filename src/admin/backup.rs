@@ -14,9 +14,9 @@ use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{BundleId, KeyName, UnixSeconds};
 use sigward_policies::model::key::{BackupMark, Key, VersionState};
 
+use super::Admin;
 use super::act::Act;
 use super::keys::{ListedKey, provider_refused};
-use super::Admin;
 use crate::crash::crash_point;
 use crate::store::{self, Batch, Change, Sharing, StoredRow};
 
@@ -127,7 +127,10 @@ impl Admin {
             let message = format!("there is no key {name}; `sigward keys list` shows them");
             Refused::from(Refusal::new(RefusalCode::KeyNotFound, message))
         };
-        if let Some(name) = names.iter().find(|name| known.iter().all(|key| key.name != **name)) {
+        if let Some(name) = names
+            .iter()
+            .find(|name| known.iter().all(|key| key.name != **name))
+        {
             return Err(no_such(name));
         }
         let gone = |key: &Key| key.version.state == VersionState::Destroyed;

@@ -323,7 +323,10 @@ impl Admin {
     }
 
     /// A key that the provider has and the store does not know of.
-    pub(super) async fn left_over(&self, is: impl Fn(&KeyMetadata) -> bool) -> Result<Option<KeyMetadata>, Refused> {
+    pub(super) async fn left_over(
+        &self,
+        is: impl Fn(&KeyMetadata) -> bool,
+    ) -> Result<Option<KeyMetadata>, Refused> {
         let known = self.keys().await?;
         let kept = self.provider.list_keys().map_err(provider_refused)?;
         Ok(kept

@@ -37,7 +37,9 @@ pub struct LeftKey {
 
 impl std::fmt::Debug for LeftKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LeftKey").field("rows", &self.rows).finish_non_exhaustive()
+        f.debug_struct("LeftKey")
+            .field("rows", &self.rows)
+            .finish_non_exhaustive()
     }
 }
 
@@ -85,7 +87,13 @@ impl Admin {
             })
             .collect();
         changes.push(Change::MarkExported { public_key });
-        let entry = self.entry(who, Act::KeyExport, &public_key, Some(chain), "stopped on every chain");
+        let entry = self.entry(
+            who,
+            Act::KeyExport,
+            &public_key,
+            Some(chain),
+            "stopped on every chain",
+        );
         let (store, guard) = (self.store.clone(), self.guard.clone());
         let stopped = chains.iter().map(|row| row.row.chain.clone()).collect::<Vec<_>>();
         // The rest happens even if the caller is dropped: a row in memory that is older than the store's would be wrong.

@@ -22,9 +22,9 @@ use sigward_policies::model::id::{ChainId, KeyName};
 use sigward_policies::model::key::Key;
 
 pub use backup::{MadeBackup, VerifiedBackup};
+pub use keys::{ImportBeginning, ListedKey};
 pub use leave::{LeftKey, OtherChains};
 pub use restore::Heights;
-pub use keys::{ImportBeginning, ListedKey};
 pub use state::NamedRow;
 
 use crate::audit::{self, Verification};

@@ -15,10 +15,10 @@ use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, Height, KeyName};
 use sigward_policies::model::key::{BackupMark, Key, KeyVersion, Origin, VersionState};
 
+use super::Admin;
 use super::act::Act;
 use super::backup::bundle_refused;
 use super::keys::{ListedKey, taken};
-use super::Admin;
 use crate::crash::crash_point;
 use crate::store::{self, Batch, Change, Sharing};
 
@@ -62,7 +62,8 @@ impl Admin {
         for plan in &plans {
             self.name_is_free(&plan.note.name).await?;
             self.public_key_is_free(&plan.note.public_key).await?;
-            let ours = |key: &KeyMetadata| key.public_key == plan.note.public_key || key.name == plan.note.name;
+            let ours =
+                |key: &KeyMetadata| key.public_key == plan.note.public_key || key.name == plan.note.name;
             let left_over = self.left_over(ours).await?;
             if let Some(found) = &left_over
                 && (found.public_key != plan.note.public_key || found.name != plan.note.name)
@@ -101,7 +102,9 @@ impl Admin {
         let mut listed = Vec::with_capacity(keys.len());
         for (key, plan) in keys.into_iter().zip(plans) {
             for (chain, ..) in &plan.closed {
-                self.guard.refresh(&self.store, &key.version.public_key, chain).await?;
+                self.guard
+                    .refresh(&self.store, &key.version.public_key, chain)
+                    .await?;
             }
             self.open(key.clone())?;
             listed.push(ListedKey {
@@ -130,7 +133,11 @@ impl Admin {
                 note: note.clone(),
             });
         }
-        let used = |chain: &ChainId| plans.iter().any(|plan| plan.closed.iter().any(|(known, ..)| known == chain));
+        let used = |chain: &ChainId| {
+            plans
+                .iter()
+                .any(|plan| plan.closed.iter().any(|(known, ..)| known == chain))
+        };
         if let Some(chain) = heights.on.keys().find(|chain| !used(chain)) {
             let message = format!(
                 "none of these keys has signed on {chain} when the backup was made, and the configuration gives it none of them"
@@ -159,7 +166,9 @@ impl Admin {
             );
         }
         for chain in self.chains.iter().filter(|chain| chain.key == note.name) {
-            let known = chains.entry(chain.id.clone()).or_insert((0, chain.sharing, false));
+            let known = chains
+                .entry(chain.id.clone())
+                .or_insert((0, chain.sharing, false));
             known.1 = chain.sharing;
         }
         let mut closed = Vec::with_capacity(chains.len());
@@ -236,5 +245,8 @@ impl Admin {
 }
 
 fn interrupted() -> Failure {
-    Failure::new(FailureCode::ProviderUnavailable, "opening the backup was interrupted")
+    Failure::new(
+        FailureCode::ProviderUnavailable,
+        "opening the backup was interrupted",
+    )
 }

@@ -227,7 +227,11 @@ pub(crate) fn proof_of_stop(store: &dyn Store, key: &PublicKey) -> Result<Stoppe
             let stopped = Stopped::asserted_by_store(*key);
             Ok(stopped)
         }
-        None => Err(Refusal::new(RefusalCode::NoSignState, "the key has no sign state that could be stopped").into()),
+        None => Err(Refusal::new(
+            RefusalCode::NoSignState,
+            "the key has no sign state that could be stopped",
+        )
+        .into()),
         Some(row) => Err(Refusal::new(
             RefusalCode::KeyInUse,
             format!("the key still signs on {}", row.chain),

@@ -164,7 +164,11 @@ impl Manifest {
         if !(1..=MAX_KEYS).contains(&self.keys.len()) {
             return bad("a bundle holds 1 to 1024 keys");
         }
-        if self.config.as_ref().is_some_and(|text| text.is_empty() || text.len() > MAX_CONFIG) {
+        if self
+            .config
+            .as_ref()
+            .is_some_and(|text| text.is_empty() || text.len() > MAX_CONFIG)
+        {
             return bad("the configuration has 1 to 262144 bytes");
         }
         if let Lock::Age { wrapped } = &self.lock
@@ -177,8 +181,16 @@ impl Manifest {
         if names.len() != self.keys.len() || public.len() != self.keys.len() {
             return bad("a key is in it twice");
         }
-        let in_order = |key: &KeyNote| key.chains.windows(2).all(|pair| matches!(pair, [a, b] if a.chain < b.chain));
-        if !self.keys.iter().all(|key| key.chains.len() <= 255 && in_order(key)) {
+        let in_order = |key: &KeyNote| {
+            key.chains
+                .windows(2)
+                .all(|pair| matches!(pair, [a, b] if a.chain < b.chain))
+        };
+        if !self
+            .keys
+            .iter()
+            .all(|key| key.chains.len() <= 255 && in_order(key))
+        {
             return bad("the chains of a key are out of order, or too many");
         }
         Ok(())
@@ -282,7 +294,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, BackupError> {
         nonce: take(read)?,
     };
     let head_len = bytes.len() - read.len();
-    let sealed = manifest.keys.iter().map(|_| take(read)).collect::<Result<_, _>>()?;
+    let sealed = manifest
+        .keys
+        .iter()
+        .map(|_| take(read))
+        .collect::<Result<_, _>>()?;
     if !rest.is_empty() {
         return Err(BackupError::Malformed("bytes after the end"));
     }
@@ -394,13 +410,17 @@ fn text<'a>(read: &mut &'a [u8]) -> Result<&'a str, BackupError> {
 }
 
 fn slice<'a>(read: &mut &'a [u8], len: usize) -> Result<&'a [u8], BackupError> {
-    let (head, tail) = read.split_at_checked(len).ok_or(BackupError::Malformed("cut short"))?;
+    let (head, tail) = read
+        .split_at_checked(len)
+        .ok_or(BackupError::Malformed("cut short"))?;
     *read = tail;
     Ok(head)
 }
 
 fn take<const N: usize>(read: &mut &[u8]) -> Result<[u8; N], BackupError> {
-    let (head, tail) = read.split_first_chunk::<N>().ok_or(BackupError::Malformed("cut short"))?;
+    let (head, tail) = read
+        .split_first_chunk::<N>()
+        .ok_or(BackupError::Malformed("cut short"))?;
     *read = tail;
     Ok(*head)
 }

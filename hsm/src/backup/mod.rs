@@ -23,7 +23,9 @@ mod seal;
 pub use data_key::DataKey;
 pub use error::BackupError;
 pub use file::{BundleDraft, read};
-pub use format::{AtLeast, ChainNote, KeyNote, Lock, MAX_BUNDLE, MAX_CONFIG, MAX_KEYS, MAX_WRAPPED, Manifest};
+pub use format::{
+    AtLeast, ChainNote, KeyNote, Lock, MAX_BUNDLE, MAX_CONFIG, MAX_KEYS, MAX_WRAPPED, Manifest,
+};
 pub use passphrase::Passphrase;
 pub use seal::{Bundle, RecoveredKey, seal, verify_backup};
 

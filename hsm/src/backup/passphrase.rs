@@ -45,12 +45,18 @@ impl Passphrase {
         let mut len = 0;
         let bytes = SecretBytes::try_init_with(arena, |into: &mut [u8; ROOM]| {
             while let Some(room) = into.get_mut(len..).filter(|room| !room.is_empty()) {
-                match from.read(room).map_err(|e| BackupError::Io("read the passphrase", e))? {
+                match from
+                    .read(room)
+                    .map_err(|e| BackupError::Io("read the passphrase", e))?
+                {
                     0 => return Ok(()),
                     n => len += n,
                 }
             }
-            match from.read(&mut [0]).map_err(|e| BackupError::Io("read the passphrase", e))? {
+            match from
+                .read(&mut [0])
+                .map_err(|e| BackupError::Io("read the passphrase", e))?
+            {
                 0 => Ok(()),
                 _ => Err(BackupError::Passphrase),
             }
@@ -67,7 +73,9 @@ impl Passphrase {
         let bytes = SecretBytes::try_init_with(arena, |into: &mut [u8; ROOM]| {
             for byte in into.iter_mut() {
                 let one = std::slice::from_mut(byte);
-                let read = from.read(one).map_err(|e| BackupError::Io("read the passphrase", e))?;
+                let read = from
+                    .read(one)
+                    .map_err(|e| BackupError::Io("read the passphrase", e))?;
                 len += read;
                 if read == 0 || *byte == b'\n' {
                     return Ok(());

@@ -130,7 +130,13 @@ impl Bundle {
         data_key: &DataKey,
         public_key: &PublicKey,
     ) -> Result<RecoveredKey, BackupError> {
-        let listed = self.parsed.manifest.keys.iter().zip(&self.parsed.sealed).enumerate();
+        let listed = self
+            .parsed
+            .manifest
+            .keys
+            .iter()
+            .zip(&self.parsed.sealed)
+            .enumerate();
         let (place, (note, sealed)) = listed
             .into_iter()
             .find(|(_, (note, _))| note.public_key == *public_key)

@@ -81,7 +81,11 @@ fn sealed(arena: &Arena) -> Vec<u8> {
 fn make(arena: &Arena, data_key: &DataKey, lock: Lock) -> Vec<u8> {
     let manifest = manifest(arena, lock);
     let keys = |key: &PublicKey| {
-        let seed = if key.algorithm() == Algorithm::Ed25519 { 7 } else { 9 };
+        let seed = if key.algorithm() == Algorithm::Ed25519 {
+            7
+        } else {
+            9
+        };
         Ok(material(arena, key.algorithm(), seed))
     };
     seal(arena, data_key, &manifest, keys).unwrap()
@@ -96,12 +100,17 @@ fn keys_come_out_as_they_went_in_and_the_clear_part_says_what_there_is() {
     assert_eq!(verify_backup(&arena, &bytes, &data_key(&arena)).unwrap(), wanted);
     let bundle = Bundle::parse(&bytes).unwrap();
     for note in &wanted.keys {
-        let key = bundle.recover(&arena, &data_key(&arena), &note.public_key).unwrap();
+        let key = bundle
+            .recover(&arena, &data_key(&arena), &note.public_key)
+            .unwrap();
         assert_eq!(key.material.public_key(), &note.public_key);
         assert_eq!(key.note(), note);
     }
     for seed in [[7; 32], [9; 32]] {
-        assert!(!bytes.windows(32).any(|window| window == seed), "no secret in the clear");
+        assert!(
+            !bytes.windows(32).any(|window| window == seed),
+            "no secret in the clear"
+        );
     }
     let other = DataKey::random(&arena).unwrap();
     let refused = verify_backup(&arena, &bytes, &other).unwrap_err();
@@ -142,7 +151,11 @@ fn what_no_bundle_may_hold_is_not_sealed() {
         |m| m.keys[1].public_key = m.keys[0].public_key,
         |m| m.keys[0].chains.reverse(),
         |m| m.config = Some("x".repeat(MAX_CONFIG + 1)),
-        |m| m.lock = Lock::Age { wrapped: vec![0; MAX_WRAPPED + 1] },
+        |m| {
+            m.lock = Lock::Age {
+                wrapped: vec![0; MAX_WRAPPED + 1],
+            }
+        },
     ];
     for spoil in spoil {
         let mut bad = good.clone();
@@ -151,7 +164,9 @@ fn what_no_bundle_may_hold_is_not_sealed() {
         assert_eq!(refused.code(), "invalid_bundle");
     }
     // A provider that gives another key than was asked for.
-    let other = seal(&arena, &key, &good, |key| Ok(material(&arena, key.algorithm(), 8)));
+    let other = seal(&arena, &key, &good, |key| {
+        Ok(material(&arena, key.algorithm(), 8))
+    });
     assert_eq!(other.unwrap_err().code(), "bundle_does_not_open");
 }
 
@@ -201,7 +216,14 @@ fn passphrases_are_read_whole_and_weak_ones_are_refused() {
     assert!(read("twelve bytes\n").unwrap().is(&read("twelve bytes").unwrap()));
     assert!(!read("twelve bytes").unwrap().is(&read("twelve bytez").unwrap()));
     assert!(read(&"x".repeat(256)).is_ok());
-    for weak in ["", "\n", "eleven byte", "             ", &"x".repeat(257), &"x".repeat(5000)] {
+    for weak in [
+        "",
+        "\n",
+        "eleven byte",
+        "             ",
+        &"x".repeat(257),
+        &"x".repeat(5000),
+    ] {
         assert_eq!(read(weak).map(|_| ()).unwrap_err().code(), "weak_passphrase");
     }
     let mut lines = Cursor::new("the first one\nthe second one\n");

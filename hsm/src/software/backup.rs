@@ -54,6 +54,12 @@ impl RecoveryProvider for SoftwareProvider {
             origin: key.note.origin.elsewhere(),
             created_at: key.note.created_at,
         };
-        self.put(&writing, header, &key.material, Existing::Keep, Operation::Restore)
+        self.put(
+            &writing,
+            header,
+            &key.material,
+            Existing::Keep,
+            Operation::Restore,
+        )
     }
 }

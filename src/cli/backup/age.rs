@@ -20,7 +20,10 @@ pub(super) fn wrap(data_key: &DataKey, recipients: &[String]) -> anyhow::Result<
     for recipient in recipients {
         // Not a word that age would take for an option.
         if recipient.is_empty() || recipient.starts_with('-') {
-            return Err(RefusedByRule(format!("invalid_parameters: {recipient:?} is no age recipient (age1…)")).into());
+            return Err(RefusedByRule(format!(
+                "invalid_parameters: {recipient:?} is no age recipient (age1…)"
+            ))
+            .into());
         }
         command.args(["-r", recipient]);
     }

@@ -94,16 +94,29 @@ pub(in crate::cli) fn backup(args: Backup, home: &Path, output: &Output) -> anyh
             bundle_id: made.bundle_id,
             sha256: made.sha256,
             made_at: manifest.made_at.0,
-            public_keys: manifest.keys.iter().map(|key| key.public_key.to_string()).collect(),
+            public_keys: manifest
+                .keys
+                .iter()
+                .map(|key| key.public_key.to_string())
+                .collect(),
         };
-        client.confirm(confirm).await.map_err(explain_status).with_context(|| {
-            format!("{} is whole and good, but could not be recorded: `keys list` will not know of it", file.display())
-        })?;
+        client
+            .confirm(confirm)
+            .await
+            .map_err(explain_status)
+            .with_context(|| {
+                format!(
+                    "{} is whole and good, but could not be recorded: `keys list` will not know of it",
+                    file.display()
+                )
+            })?;
         Ok((manifest, made.bundle))
     });
     let (manifest, bundle) = manifest?;
     let whole = match key {
-        Key::Passphrase(_) => "It was read back and opened with the passphrase; every key in it was tried.".to_owned(),
+        Key::Passphrase(_) => {
+            "It was read back and opened with the passphrase; every key in it was tried.".to_owned()
+        }
         Key::Drawn(_) => format!(
             "It was read back and every key in it was tried. That you hold the age identity is not proved:\n  sigward keys verify-backup {} --age-identity FILE",
             file.display()
@@ -132,7 +145,11 @@ fn key(
         let mut copy = data_key.dangerous_copy();
         let kept = DataKey::from_slice(arena, &copy).map_err(explain);
         copy.zeroize();
-        return Ok((Key::Drawn(kept?), data_key, make_backup_request::Lock::Age(wrapped)));
+        return Ok((
+            Key::Drawn(kept?),
+            data_key,
+            make_backup_request::Lock::Age(wrapped),
+        ));
     }
     let passphrase = args.passphrase.read_new(arena)?;
     let (params, salt) = (ArgonParams::BACKUP, DataKey::salt().map_err(explain)?);
@@ -172,7 +189,12 @@ fn write(
             verify_backup(arena, &read, &again)
         }
         (Key::Drawn(data_key), Lock::Age { .. }) => verify_backup(arena, &read, data_key),
-        _ => return Err(RefusedByRule("invalid_bundle: the backup has another lock than was asked for".to_owned()).into()),
+        _ => {
+            return Err(RefusedByRule(
+                "invalid_bundle: the backup has another lock than was asked for".to_owned(),
+            )
+            .into());
+        }
     };
     let manifest = opened.map_err(explain)?;
     crash_point!("cli_backup_verified");

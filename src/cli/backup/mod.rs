@@ -31,7 +31,11 @@ fn arena(home: Option<&Path>) -> anyhow::Result<Arena> {
     let allowed = home
         .and_then(|home| config::load(home).ok())
         .is_some_and(|config| config.keys.allow_unlocked_memory);
-    let unlocked = if allowed { Unlocked::Allow } else { Unlocked::Refuse };
+    let unlocked = if allowed {
+        Unlocked::Allow
+    } else {
+        Unlocked::Refuse
+    };
     Arena::new(ArenaSize::for_keys(SECRETS), unlocked).map_err(|error| explain(error.into()))
 }
 

@@ -45,7 +45,10 @@ impl Source {
         if first.is(&second) {
             return Ok(first);
         }
-        Err(RefusedByRule("weak_passphrase: the two passphrases differ; nothing was written".to_owned()).into())
+        Err(
+            RefusedByRule("weak_passphrase: the two passphrases differ; nothing was written".to_owned())
+                .into(),
+        )
     }
 
     fn named(&self, arena: &Arena) -> Option<anyhow::Result<Passphrase>> {

@@ -33,7 +33,11 @@ pub(in crate::cli) struct Restore {
     opening: Opening,
 }
 
-pub(in crate::cli) fn restore(args: Restore, home: &Path, output: &Output) -> anyhow::Result<Vec<sigward_proto::v1::Key>> {
+pub(in crate::cli) fn restore(
+    args: Restore,
+    home: &Path,
+    output: &Output,
+) -> anyhow::Result<Vec<sigward_proto::v1::Key>> {
     let (above, above_on) = heights(&args.above)?;
     let arena = arena(Some(home))?;
     let bundle = backup::read(&args.file).map_err(explain)?;
@@ -50,14 +54,18 @@ pub(in crate::cli) fn restore(args: Restore, home: &Path, output: &Output) -> an
     };
     drop(data_key);
     with_services(home, async |channel| {
-        let reply = make::client(channel).restore(request).await.map_err(explain_status)?;
+        let reply = make::client(channel)
+            .restore(request)
+            .await
+            .map_err(explain_status)?;
         Ok(reply.into_inner().keys)
     })
 }
 
 /// One height for all, or one for each chain.
 fn heights(words: &[String]) -> anyhow::Result<(Option<i64>, Vec<ChainHeight>)> {
-    let height = |text: &str| -> anyhow::Result<i64> { text.parse().with_context(|| format!("{text} is no height")) };
+    let height =
+        |text: &str| -> anyhow::Result<i64> { text.parse().with_context(|| format!("{text} is no height")) };
     let (mut everywhere, mut on) = (None, Vec::new());
     for word in words {
         match word.rsplit_once('=') {
@@ -77,8 +85,14 @@ fn heights(words: &[String]) -> anyhow::Result<(Option<i64>, Vec<ChainHeight>)> 
 
 /// What to do next, for people.
 pub(in crate::cli) fn next(keys: &[sigward_proto::v1::Key]) -> String {
-    let without: Vec<_> = keys.iter().filter(|key| key.chains.is_empty()).map(|key| key.name.as_str()).collect();
-    let mut text = "\nNo other signer may ever use these keys again. A running `serve` uses them after a restart.".to_owned();
+    let without: Vec<_> = keys
+        .iter()
+        .filter(|key| key.chains.is_empty())
+        .map(|key| key.name.as_str())
+        .collect();
+    let mut text =
+        "\nNo other signer may ever use these keys again. A running `serve` uses them after a restart."
+            .to_owned();
     if !without.is_empty() {
         text += &format!(
             "\nNo chain is known of {}: name it in the configuration, then `sigward state init --key NAME --chain CHAIN_ID --above HEIGHT`.",

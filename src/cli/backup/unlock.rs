@@ -67,12 +67,14 @@ pub(super) fn data_key(
             derive(arena, &passphrase, *params, salt, output)
         }
         (Lock::Age { wrapped }, Some(identity)) => age::unwrap(arena, wrapped, identity),
-        (Lock::Argon2id { .. }, Some(_)) => {
-            Err(RefusedByRule("invalid_parameters: this backup opens with a passphrase, not with an age identity".to_owned()).into())
-        }
-        (Lock::Age { .. }, None) => {
-            Err(RefusedByRule("invalid_parameters: this backup is for an age recipient: give --age-identity FILE".to_owned()).into())
-        }
+        (Lock::Argon2id { .. }, Some(_)) => Err(RefusedByRule(
+            "invalid_parameters: this backup opens with a passphrase, not with an age identity".to_owned(),
+        )
+        .into()),
+        (Lock::Age { .. }, None) => Err(RefusedByRule(
+            "invalid_parameters: this backup is for an age recipient: give --age-identity FILE".to_owned(),
+        )
+        .into()),
     }
 }
 

@@ -54,7 +54,8 @@ pub(super) fn run(
     let written = put(state_out, file, &left.state_json)
         .and_then(|()| put(key_out, key_file, &left.priv_validator_key_json));
     left.priv_validator_key_json.zeroize();
-    written.context("the key is stopped; run the command again with other paths, it gives both files again")?;
+    written
+        .context("the key is stopped; run the command again with other paths, it gives both files again")?;
     report(&left, file, key_file, output);
     Ok(())
 }
@@ -87,11 +88,7 @@ fn put(mut file: File, path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 fn report(left: &MoveOutResponse, file: &Path, key_file: &Path, output: &Output) {
-    let others: Vec<_> = left
-        .states
-        .iter()
-        .map(|state| state.chain_id.as_str())
-        .collect();
+    let others: Vec<_> = left.states.iter().map(|state| state.chain_id.as_str()).collect();
     let more = if others.len() > 1 {
         format!(
             "\nIt is stopped on {}; `sigward state export` without --key-file writes the state of each.",

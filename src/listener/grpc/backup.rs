@@ -121,7 +121,10 @@ fn passphrase(lock: &PassphraseLock) -> Result<Lock, Refusal> {
 fn public_key(text: &str) -> Result<PublicKey, Refusal> {
     let bad = || invalid("a public key is its algorithm, a colon and hexadecimal");
     let (algorithm, raw) = text.split_once(':').ok_or_else(bad)?;
-    PublicKey::new(Algorithm::parse(algorithm)?, &hex::decode(raw).map_err(|_| bad())?)
+    PublicKey::new(
+        Algorithm::parse(algorithm)?,
+        &hex::decode(raw).map_err(|_| bad())?,
+    )
 }
 
 fn sized<const N: usize>(what: &str, bytes: &[u8]) -> Result<[u8; N], Refusal> {

@@ -19,10 +19,18 @@ fn a_backup_is_private_recorded_and_known_to_the_list() {
     let mode = std::fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let bytes = std::fs::read(&file).unwrap();
-    assert!(!bytes.windows(32).any(|window| window == [7; 32]), "no seed in the clear");
+    assert!(
+        !bytes.windows(32).any(|window| window == [7; 32]),
+        "no seed in the clear"
+    );
 
     let shown = signer.json(&["keys", "backup", "--inspect", &file, "--json"]);
-    let names: Vec<_> = shown["keys"].as_array().unwrap().iter().map(|key| &key["name"]).collect();
+    let names: Vec<_> = shown["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| &key["name"])
+        .collect();
     assert_eq!(names, ["made", "val"]);
     assert_eq!(shown["keys"][1]["chains"][0]["at_least_height"], 100);
     assert_eq!(shown["lock"]["kind"], "passphrase");
@@ -55,9 +63,20 @@ fn a_backup_is_private_recorded_and_known_to_the_list() {
         env!("CARGO_BIN_EXE_sigward"),
         signer.home().display()
     );
-    let made = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+    let made = std::process::Command::new("bash")
+        .args(["-c", &script])
+        .output()
+        .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let again = signer.attempt(&["keys", "backup", "val", "--file", second, "--passphrase-file", &secret]);
+    let again = signer.attempt(&[
+        "keys",
+        "backup",
+        "val",
+        "--file",
+        second,
+        "--passphrase-file",
+        &secret,
+    ]);
     assert_eq!(again.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&again.stderr).contains("file_exists"));
     signer.terminate();
@@ -96,9 +115,25 @@ fn a_wrong_passphrase_a_tampered_backup_and_a_weak_word_are_told_apart_from_succ
     std::fs::create_dir(&out).unwrap();
     let target = out.join("x.backup");
     let target = target.to_str().unwrap();
-    let refused = signer.attempt(&["keys", "backup", "val", "--file", target, "--passphrase-file", &weak]);
+    let refused = signer.attempt(&[
+        "keys",
+        "backup",
+        "val",
+        "--file",
+        target,
+        "--passphrase-file",
+        &weak,
+    ]);
     assert_eq!(refused.status.code(), Some(3));
-    let unknown = signer.attempt(&["keys", "backup", "nobody", "--file", target, "--passphrase-file", &secret]);
+    let unknown = signer.attempt(&[
+        "keys",
+        "backup",
+        "nobody",
+        "--file",
+        target,
+        "--passphrase-file",
+        &secret,
+    ]);
     assert_eq!(unknown.status.code(), Some(3));
     let asked = signer.attempt(&["keys", "backup", "--file", target]);
     assert_eq!(asked.status.code(), Some(2), "keys are named, or all of them");

@@ -37,7 +37,15 @@ fn furnished(home: &Home) -> Signer {
 fn backed_up(home: &Home, signer: &Signer) -> (String, String) {
     let secret = passphrase(home, "pw", PASSPHRASE);
     let file = home.path("all.backup").to_str().unwrap().to_owned();
-    signer.run(&["keys", "backup", "--all", "--file", &file, "--passphrase-file", &secret]);
+    signer.run(&[
+        "keys",
+        "backup",
+        "--all",
+        "--file",
+        &file,
+        "--passphrase-file",
+        &secret,
+    ]);
     (file, secret)
 }
 

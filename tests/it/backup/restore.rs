@@ -18,7 +18,11 @@ fn a_key_is_restored_above_a_height_and_never_begins_as_fresh() {
     new.make();
     let restore = |more: &[&str]| {
         let words = ["keys", "restore", &file, "--passphrase-file", &secret];
-        [&words[..], more].concat().iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()
+        [&words[..], more]
+            .concat()
+            .iter()
+            .map(|word| (*word).to_owned())
+            .collect::<Vec<_>>()
     };
     let attempt = |more: &[&str]| {
         let words = restore(more);
@@ -32,8 +36,16 @@ fn a_key_is_restored_above_a_height_and_never_begins_as_fresh() {
         (&["--key", "val"][..], 2, "--above"),
         (&["--key", "val", "--above", "99"], 3, "below_backup: "),
         (&["--key", "val", "--above", "c-1=99"], 3, "below_backup: "),
-        (&["--key", "val", "--above", "c-2=1000"], 3, "beginning_required: "),
-        (&["--key", "val", "--above", "c-1=1000", "--above", "c-2=5"], 3, "invalid_parameters: "),
+        (
+            &["--key", "val", "--above", "c-2=1000"],
+            3,
+            "beginning_required: ",
+        ),
+        (
+            &["--key", "val", "--above", "c-1=1000", "--above", "c-2=5"],
+            3,
+            "invalid_parameters: ",
+        ),
         (&["--key", "nobody", "--above", "1000"], 3, "key_not_found: "),
         (&["--key", "val", "--above", "0"], 3, "invalid_height: "),
     ] {
@@ -48,31 +60,61 @@ fn a_key_is_restored_above_a_height_and_never_begins_as_fresh() {
     assert_eq!(restored["restored"].as_array().map(Vec::len), Some(2));
     let val = new.json(&["keys", "show", "val", "--json"]);
     let made = new.json(&["keys", "show", "made", "--json"]);
-    assert_eq!((&val["origin"], &made["origin"]), (&json!("imported"), &json!("restored")));
-    assert_eq!((&val["exported"], &made["exported"]), (&json!(true), &json!(true)));
+    assert_eq!(
+        (&val["origin"], &made["origin"]),
+        (&json!("imported"), &json!("restored"))
+    );
+    assert_eq!(
+        (&val["exported"], &made["exported"]),
+        (&json!(true), &json!(true))
+    );
     let known = old.json(&["keys", "show", "made", "--json"]);
     assert_eq!(known["public_key_hex"], made["public_key_hex"]);
     assert_eq!(known["backup_bundle_id"], made["backup_bundle_id"]);
     let states = new.json(&["state", "show", "--json"]);
     assert_eq!(states.as_array().map(Vec::len), Some(1), "{states}");
-    assert_eq!((&states[0]["kind"], &states[0]["height"]), (&json!("closed"), &json!(1000)));
+    assert_eq!(
+        (&states[0]["kind"], &states[0]["height"]),
+        (&json!("closed"), &json!(1000))
+    );
 
     let (code, text) = attempt(&["--key", "val", "--above", "2000"]);
     assert_eq!(code, Some(3), "{text}");
     assert!(text.contains("key_exists"), "{text}");
     // A key that never signed there does not begin as fresh, whoever vouches for it.
-    let fresh = new.attempt(&["state", "init", "--key", "made", "--chain", "c-9", "--never-signed"]);
+    let fresh = new.attempt(&[
+        "state",
+        "init",
+        "--key",
+        "made",
+        "--chain",
+        "c-9",
+        "--never-signed",
+    ]);
     assert_eq!(fresh.status.code(), Some(3));
     // And one that is here under another name is not taken in a second time.
     let third = Signer::named(&home, "third");
     third.make();
     let key = KeyFile::of_seed([7; 32]).write(&home.path("again.json"));
-    third.run(&["keys", "import", "other", "--file", &key, "--chain", "c-1", "--above", "5"]);
-    let twice = third.attempt(&restore(&["--key", "val", "--above", "1000"]).iter().map(String::as_str).collect::<Vec<_>>());
+    third.run(&[
+        "keys", "import", "other", "--file", &key, "--chain", "c-1", "--above", "5",
+    ]);
+    let twice = third.attempt(
+        &restore(&["--key", "val", "--above", "1000"])
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>(),
+    );
     let said = String::from_utf8_lossy(&twice.stderr).into_owned();
     assert_eq!(twice.status.code(), Some(3));
-    assert!(said.contains("public_key_exists") && said.contains("other"), "{said}");
-    let acts = records(&new).into_iter().filter(|record| record.operation == "key.restore").count();
+    assert!(
+        said.contains("public_key_exists") && said.contains("other"),
+        "{said}"
+    );
+    let acts = records(&new)
+        .into_iter()
+        .filter(|record| record.operation == "key.restore")
+        .count();
     assert_eq!(acts, 2);
     new.run(&["audit", "verify"]);
 }
@@ -90,9 +132,24 @@ fn a_restored_key_signs_above_its_height_and_nothing_below() {
     let home = scene.home;
     let signer = Signer::not_yet(&home);
     signer.make();
-    let below = ["keys", "restore", &file, "--passphrase-file", &secret, "--key", KEY, "--above", "4"];
+    let below = [
+        "keys",
+        "restore",
+        &file,
+        "--passphrase-file",
+        &secret,
+        "--key",
+        KEY,
+        "--above",
+        "4",
+    ];
     let refused = signer.attempt(&below);
-    assert_eq!(refused.status.code(), Some(3), "{}", String::from_utf8_lossy(&refused.stderr));
+    assert_eq!(
+        refused.status.code(),
+        Some(3),
+        "{}",
+        String::from_utf8_lossy(&refused.stderr)
+    );
     signer.run(&[&below[..8], &["20"]].concat());
     drop(scene.node);
     let mut scene = Scene::with(home, signer);
@@ -102,5 +159,7 @@ fn a_restored_key_signs_above_its_height_and_nothing_below() {
     }
     scene.sign(21..=23);
     scene.signer.terminate();
-    scene.journal.assert_recorded(CHAIN, &assert_no_double_sign(&scene.signer));
+    scene
+        .journal
+        .assert_recorded(CHAIN, &assert_no_double_sign(&scene.signer));
 }

@@ -33,7 +33,15 @@ fn a_backup_that_dies_has_no_name_and_one_that_has_a_name_opens() {
     for point in &POINTS[..4] {
         let file = home.path(&format!("{point}.backup"));
         let file = file.to_str().unwrap();
-        let backup = ["keys", "backup", "val", "--file", file, "--passphrase-file", &secret];
+        let backup = [
+            "keys",
+            "backup",
+            "val",
+            "--file",
+            file,
+            "--passphrase-file",
+            &secret,
+        ];
         let known = signer.json(&["keys", "show", "val", "--json"])["backup_bundle_id"].clone();
         dies(signer.command(&backup), point);
         let renamed = *point == "cli_backup_renamed";
@@ -53,21 +61,44 @@ fn a_restore_that_dies_leaves_no_key_without_its_height_and_is_finished_by_repea
     let home = Home::new();
     let old = Signer::init(&home);
     let key = KeyFile::of_seed([7; 32]).write(&home.path("key.json"));
-    old.run(&["keys", "import", "val", "--file", &key, "--chain", "c-1", "--above", "100"]);
+    old.run(&[
+        "keys", "import", "val", "--file", &key, "--chain", "c-1", "--above", "100",
+    ]);
     let secret = passphrase(&home);
     let file = home.path("all.backup");
     let file = file.to_str().unwrap();
-    old.run(&["keys", "backup", "--all", "--file", file, "--passphrase-file", &secret]);
+    old.run(&[
+        "keys",
+        "backup",
+        "--all",
+        "--file",
+        file,
+        "--passphrase-file",
+        &secret,
+    ]);
     for point in &POINTS[4..6] {
         let new = Signer::named(&home, point);
         new.make();
         let restore = [
-            "keys", "restore", file, "--passphrase-file", &secret, "--key", "val", "--above", "1000",
+            "keys",
+            "restore",
+            file,
+            "--passphrase-file",
+            &secret,
+            "--key",
+            "val",
+            "--above",
+            "1000",
         ];
         dies(new.command(&restore), point);
         let again = new.attempt(&restore);
         let expected = if *point == "admin_restore_sealed" { 0 } else { 3 };
-        assert_eq!(again.status.code(), Some(expected), "{point}: {}", String::from_utf8_lossy(&again.stderr));
+        assert_eq!(
+            again.status.code(),
+            Some(expected),
+            "{point}: {}",
+            String::from_utf8_lossy(&again.stderr)
+        );
         let states = new.json(&["state", "show", "--json"]);
         assert_eq!(states[0]["height"], 1000, "{point}: {states}");
         new.run(&["audit", "verify"]);
@@ -79,10 +110,24 @@ fn a_leaving_that_dies_after_the_stop_gives_the_key_when_it_is_repeated() {
     let home = Home::new();
     let signer = Signer::init(&home);
     let key = KeyFile::of_seed([7; 32]).write(&home.path("key.json"));
-    signer.run(&["keys", "import", "val", "--file", &key, "--chain", "c-1", "--above", "100"]);
+    signer.run(&[
+        "keys", "import", "val", "--file", &key, "--chain", "c-1", "--above", "100",
+    ]);
     let path = |name: &str| home.path(name).to_str().unwrap().to_owned();
     let export = |state: &str, key: &str| {
-        ["state", "export", "--key", "val", "--chain", "c-1", "--file", state, "--key-file", key].map(str::to_owned)
+        [
+            "state",
+            "export",
+            "--key",
+            "val",
+            "--chain",
+            "c-1",
+            "--file",
+            state,
+            "--key-file",
+            key,
+        ]
+        .map(str::to_owned)
     };
     let first = export(&path("s1"), &path("k1"));
     dies(signer.command(&first.each_ref().map(String::as_str)), POINTS[6]);
@@ -90,5 +135,9 @@ fn a_leaving_that_dies_after_the_stop_gives_the_key_when_it_is_repeated() {
     assert_eq!(std::fs::read(path("k1")).unwrap(), b"", "nothing has left");
     let second = export(&path("s2"), &path("k2"));
     signer.run(&second.each_ref().map(String::as_str));
-    assert_eq!(std::fs::metadata(path("k2")).unwrap().len(), 352, "a whole key file");
+    assert_eq!(
+        std::fs::metadata(path("k2")).unwrap().len(),
+        352,
+        "a whole key file"
+    );
 }
