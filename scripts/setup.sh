@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what a fresh Debian machine lacks: `base` (compiler, make), `monitoring` (Prometheus with promtool, and tmux: what the
+# Installs what a fresh Debian machine lacks: `base` (compiler, make, age), `monitoring` (Prometheus with promtool, and tmux: what the
 # tests of dashboard, alerts and `sigward top` run), `tools` (cargo-deny, cargo-fuzz into target/tools).
 # Idempotent; does nothing where a tool is there already.
 set -euo pipefail
@@ -17,6 +17,7 @@ base() {
   need curl curl
   need git git
   need python3 python3
+  need age age
   # Where Go is too old, peers.sh gets it by pip.
   python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
   install_missing

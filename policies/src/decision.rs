@@ -249,6 +249,16 @@ codes! {
         InvalidKeyFile = "invalid_key_file",
         /// A sealed key that belongs to another guard store.
         ForeignStore = "foreign_store",
+        /// A key that was made by a sigward does not leave.
+        KeyNotExportable = "key_not_exportable",
+        /// The key signs on other chains too, and would be lost to them.
+        KeyInUse = "key_in_use",
+        /// A backup bundle that does not parse, or is of a later format.
+        InvalidBundle = "invalid_bundle",
+        /// A backup bundle that another passphrase or identity opens, or that was damaged.
+        BundleDoesNotOpen = "bundle_does_not_open",
+        /// A height below what the key had signed when its backup was made.
+        BelowBackup = "below_backup",
         /// A parameter that is missing or out of bounds.
         InvalidParameters = "invalid_parameters",
         /// A reload would have the guard refuse less.

@@ -56,7 +56,7 @@ impl Admin {
             // Mostly an earlier attempt that was cut off before the store heard of it. It may as well be a key whose row was lost
             // with an older state: it is taken in, and does not begin as fresh.
             Some(found) if found.origin == Origin::Generated && found.public_key.algorithm() == algorithm => {
-                (found, Origin::Imported)
+                (found, Origin::Restored)
             }
             Some(found) => return Err(taken(&found)),
             None => {
@@ -130,7 +130,8 @@ impl Admin {
         };
         crash_point!("admin_key_sealed");
         let mut key = key_of(&metadata);
-        key.version.origin = Origin::Imported;
+        // A sealed file that was left over may be of a key that was made here; it does not begin as fresh for that.
+        key.version.origin = metadata.origin.elsewhere();
         let changes = vec![
             Change::AddKey(key.clone()),
             Change::Begin {
@@ -179,10 +180,11 @@ impl Admin {
             public_key,
             address: sigward_hsm::verify::address(&public_key),
             provider: self.provider.provider_info().name.to_owned(),
-            origin: Origin::Imported,
+            origin: foreign.origin(),
             state: VersionState::Active,
             created_at: self.clock.unix_seconds(),
             exported: false,
+            backup: None,
         };
         let key = Key {
             name: name.clone(),
@@ -302,7 +304,7 @@ impl Admin {
         }
     }
 
-    async fn public_key_is_free(&self, public_key: &PublicKey) -> Result<(), Refused> {
+    pub(super) async fn public_key_is_free(&self, public_key: &PublicKey) -> Result<(), Refused> {
         match self
             .keys()
             .await?
@@ -368,6 +370,7 @@ pub(super) fn key_of(metadata: &KeyMetadata) -> Key {
             state: VersionState::Active,
             created_at: metadata.created_at,
             exported: false,
+            backup: None,
         },
     }
 }
@@ -385,7 +388,7 @@ fn not_a_key(error: sigward_hsm::verify::VerifyError) -> Refused {
 }
 
 /// A provider's refusal keeps its advice; its faults are ours.
-fn provider_refused(error: ProviderError) -> Refused {
+pub(super) fn provider_refused(error: ProviderError) -> Refused {
     let remedy = error
         .remedy()
         .map(|remedy| format!("; {remedy}"))
@@ -400,6 +403,10 @@ fn provider_refused(error: ProviderError) -> Refused {
         ProviderError::Refused {
             code: "key_exists", ..
         } => Refusal::new(RefusalCode::KeyExists, message).into(),
+        ProviderError::Refused {
+            code: "key_not_exportable",
+            ..
+        } => Refusal::new(RefusalCode::KeyNotExportable, message).into(),
         ProviderError::Refused {
             code: "public_key_exists",
             ..

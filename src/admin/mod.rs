@@ -4,12 +4,15 @@
 //! admin socket and the command line without a daemon both end here.
 
 mod act;
+mod backup;
 mod bind;
 mod holding;
 mod keys;
 pub mod live;
 pub mod node;
 mod moving;
+mod leave;
+mod restore;
 mod state;
 pub mod state_file;
 
@@ -25,6 +28,9 @@ use sigward_policies::model::key::Key;
 pub use holding::{FreezeScope, NamedHold, StopScope};
 pub use keys::{ImportBeginning, ListedKey};
 pub use moving::{Incoming, IncomingChain};
+pub use backup::{MadeBackup, VerifiedBackup};
+pub use leave::{LeftKey, OtherChains};
+pub use restore::Heights;
 pub use state::NamedRow;
 
 use crate::audit::{self, Verification};

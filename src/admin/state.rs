@@ -218,7 +218,7 @@ impl Admin {
         self.row(key, chain).await
     }
 
-    async fn row(&self, key: &Key, chain: &ChainId) -> Result<NamedRow, Refused> {
+    pub(super) async fn row(&self, key: &Key, chain: &ChainId) -> Result<NamedRow, Refused> {
         let row = self
             .rows()
             .await?

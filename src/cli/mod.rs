@@ -2,6 +2,7 @@
 //! socket when a daemon runs and in this very process when none does; the code is the same.
 
 mod audit;
+mod backup;
 mod client;
 mod completions;
 mod config;

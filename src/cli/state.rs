@@ -20,6 +20,8 @@ use crate::app;
 use crate::config;
 use crate::store::sqlite::{Above, Adopted};
 
+mod leave;
+
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Show how far each key has signed on each chain
@@ -65,6 +67,12 @@ pub(super) enum Command {
         /// Where to write it
         #[arg(long, value_name = "priv_validator_state.json")]
         file: PathBuf,
+        /// Give the key back too, as CometBFT's own signer wants it: only for a key that was imported, and stopped on all its chains
+        #[arg(long, value_name = "priv_validator_key.json")]
+        key_file: Option<PathBuf>,
+        /// With --key-file: stop the key on its other chains too
+        #[arg(long, requires = "key_file")]
+        all_chains: bool,
     },
     /// Let a key sign up to a height that is far above its watermark: the chain really is there
     Allow {
@@ -186,7 +194,18 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             show(&state, output);
             Ok(())
         }
-        Command::Export { row, file } => export(row, &file, home, output),
+        Command::Export {
+            row,
+            file,
+            key_file: None,
+            all_chains: _,
+        } => export(row, &file, home, output),
+        Command::Export {
+            row,
+            file,
+            key_file: Some(key_file),
+            all_chains,
+        } => leave::run(row, &file, &key_file, all_chains, home, output),
         Command::Rebind { row, to, above } => {
             let request = RebindStateRequest {
                 key: row.key,

@@ -67,6 +67,7 @@ impl Bench {
                 state: VersionState::Active,
                 created_at: SystemClock.unix_seconds(),
                 exported: false,
+                backup: None,
             },
         };
         let begin = Change::Begin {

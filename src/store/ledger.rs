@@ -256,6 +256,14 @@ impl Ledger {
                 draft.keys.push(key);
                 Ok(())
             }
+            Change::MarkBackedUp { public_key, backup } => {
+                let mut key = self.key(draft, &public_key)?;
+                if key.version.backup.is_none_or(|known| known.at <= backup.at) {
+                    key.version.backup = Some(backup);
+                    draft.keys.push(key);
+                }
+                Ok(())
+            }
             Change::Begin {
                 public_key,
                 chain,

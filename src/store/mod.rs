@@ -11,9 +11,9 @@ use sigward_policies::double_sign::{Beginning, GuardRow};
 use sigward_policies::holding::{Hold, Holds, Note, Place};
 use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::id::{ChainId, Height, StoreId};
-use sigward_policies::model::key::{Key, VersionState};
+use sigward_policies::model::key::{BackupMark, Key, VersionState};
 use sigward_policies::model::payload::Consensus;
-use sigward_policies::proof::{Receipt, ToCommit};
+use sigward_policies::proof::{Receipt, Stopped, ToCommit};
 
 mod encoding;
 mod error;
@@ -64,6 +64,13 @@ pub enum Change {
     MarkExported {
         /// The key.
         public_key: PublicKey,
+    },
+    /// Notes that a backup holds the key; an older one than is known changes nothing.
+    MarkBackedUp {
+        /// The key.
+        public_key: PublicKey,
+        /// The backup.
+        backup: BackupMark,
     },
     /// Begins a guard row, or joins a state into it (`double_sign::merge`).
     Begin {
@@ -241,6 +248,33 @@ pub async fn commit(store: &dyn Store, batch: Batch) -> Result<Receipts, Refused
         }),
     );
     told.await.unwrap_or_else(|_| Err(stopped()))
+}
+
+/// Proof that `key` signs no more on any chain: it has guard rows, and the store says of each that it is stopped.
+///
+/// Whoever lets a key leave holds its rows meanwhile, so that none of them resumes between the proof and the leaving.
+pub(crate) fn proof_of_stop(store: &dyn Store, key: &PublicKey) -> Result<Stopped, Refused> {
+    use sigward_policies::decision::RefusalCode;
+    let rows = store.rows()?;
+    let mut own = rows.iter().filter(|row| row.public_key == *key).peekable();
+    let has_rows = own.peek().is_some();
+    match own.find(|row| !row.row.stopped) {
+        None if has_rows => {
+            #[allow(clippy::disallowed_methods, reason = "this is the store")]
+            let stopped = Stopped::asserted_by_store(*key);
+            Ok(stopped)
+        }
+        None => Err(Refusal::new(
+            RefusalCode::NoSignState,
+            "the key has no sign state that could be stopped",
+        )
+        .into()),
+        Some(row) => Err(Refusal::new(
+            RefusalCode::KeyInUse,
+            format!("the key still signs on {}", row.chain),
+        )
+        .into()),
+    }
 }
 
 /// The store ended without an answer: the outcome is unknown, and unknown refuses.

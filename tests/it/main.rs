@@ -10,6 +10,7 @@
     clippy::indexing_slicing
 )]
 
+mod backup;
 mod cli;
 #[cfg(feature = "failpoints")]
 mod crashes;

@@ -28,11 +28,14 @@ pub(super) fn status(refused: Refused) -> Status {
             | RefusalCode::StopLine
             | RefusalCode::NodeDrained
             | RefusalCode::ForeignStore
-            | RefusalCode::ForeignStateFile
             | RefusalCode::NotMovable
             | RefusalCode::OldSignerRuns
             | RefusalCode::WatermarkBehindChain
-            | RefusalCode::AnotherSignerIsSigning => Code::FailedPrecondition,
+            | RefusalCode::AnotherSignerIsSigning
+            | RefusalCode::KeyNotExportable
+            | RefusalCode::KeyInUse
+            | RefusalCode::BelowBackup
+            | RefusalCode::ForeignStateFile => Code::FailedPrecondition,
             _ => Code::InvalidArgument,
         },
         Refused::Failed(failure) => match failure.code {

@@ -3,6 +3,7 @@
 //! The socket has mode 0600, and the kernel says whose process is at its other end: that, and nothing else, is the identity.
 
 mod audit;
+mod backup;
 mod errors;
 mod hold;
 mod key;

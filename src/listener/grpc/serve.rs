@@ -9,6 +9,7 @@ use std::time::Duration;
 use sigward_policies::model::caller::Caller;
 use sigward_proto::v1::audit_service_server::AuditServiceServer;
 use sigward_proto::v1::hold_service_server::HoldServiceServer;
+use sigward_proto::v1::backup_service_server::BackupServiceServer;
 use sigward_proto::v1::key_service_server::KeyServiceServer;
 use sigward_proto::v1::node_service_server::NodeServiceServer;
 use sigward_proto::v1::reload_service_server::ReloadServiceServer;
@@ -29,6 +30,8 @@ use crate::authn;
 
 /// Key and state files are small; nothing else is sent here.
 const MAX_MESSAGE: usize = 256 * 1024;
+/// A backup is larger, and comes with a little more.
+const MAX_BACKUP: usize = sigward_hsm::backup::MAX_BUNDLE + 64 * 1024;
 /// No act takes longer.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// How long calls under way may take once the end has begun.
@@ -91,6 +94,7 @@ impl Services {
         health.set_serving::<NodeServiceServer<Self>>().await;
         health.set_serving::<HoldServiceServer<Self>>().await;
         health.set_serving::<StatusServiceServer<Self>>().await;
+        health.set_serving::<BackupServiceServer<Self>>().await;
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(sigward_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -107,6 +111,7 @@ impl Services {
             .add_service(ReloadServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
             .add_service(HoldServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
             .add_service(StatusServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
+            .add_service(BackupServiceServer::new(self.clone()).max_decoding_message_size(MAX_BACKUP))
             .add_service(AuditServiceServer::new(self).max_decoding_message_size(MAX_MESSAGE));
         if let Ok(reflection) = reflection {
             server = server.add_service(reflection);

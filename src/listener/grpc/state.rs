@@ -9,8 +9,8 @@ use sigward_policies::model::sign_bytes;
 use sigward_proto::v1::state_service_server::StateService;
 use sigward_proto::v1::{
     AllowStateRequest, AllowStateResponse, ExportStateRequest, ExportStateResponse, ImportStateRequest,
-    ImportStateResponse, InitStateRequest, InitStateResponse, RebindStateRequest, RebindStateResponse,
-    ShowStateRequest, ShowStateResponse, SignState, SignStateKind, WithdrawAllowRequest,
+    ImportStateResponse, InitStateRequest, InitStateResponse, MoveOutRequest, MoveOutResponse, RebindStateRequest,
+    RebindStateResponse, ShowStateRequest, ShowStateResponse, SignState, SignStateKind, WithdrawAllowRequest,
     WithdrawAllowResponse, init_state_request,
 };
 use tonic::{Request, Response, Status};
@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status};
 use super::errors::status;
 use super::key::{refuse, sharing};
 use super::serve::{Services, caller};
-use crate::admin::NamedRow;
+use crate::admin::{NamedRow, OtherChains};
 use crate::store::Sharing;
 
 #[tonic::async_trait]
@@ -85,6 +85,27 @@ impl StateService for Services {
         Ok(Response::new(ExportStateResponse {
             state_json,
             state: Some(to_wire(&row)),
+        }))
+    }
+
+    async fn move_out(&self, request: Request<MoveOutRequest>) -> Result<Response<MoveOutResponse>, Status> {
+        let who = caller(&request);
+        let request = request.into_inner();
+        let (key, chain) = row(&request.key, &request.chain_id)?;
+        let others = if request.all_chains {
+            OtherChains::Stop
+        } else {
+            OtherChains::Refuse
+        };
+        let left = self
+            .admin
+            .move_out(&who, &key, &chain, others)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(MoveOutResponse {
+            priv_validator_key_json: left.key.dangerous_bytes().to_vec(),
+            state_json: left.state,
+            states: left.rows.iter().map(to_wire).collect(),
         }))
     }
 

@@ -94,6 +94,7 @@ pub(super) fn key(n: u32) -> Key {
             state: VersionState::Active,
             created_at: NOW,
             exported: false,
+            backup: None,
         },
     }
 }

@@ -2,6 +2,7 @@
 //! asked for again, and every act that was cut off is finished by repeating it.
 
 mod acts;
+mod backup;
 mod dying;
 mod init;
 mod load;
