@@ -25,6 +25,7 @@ mod lock;
 pub mod record;
 mod redo;
 pub mod row;
+pub mod space;
 pub mod sqlite;
 pub mod witness;
 
