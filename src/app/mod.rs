@@ -4,6 +4,7 @@ mod init;
 mod offline;
 mod parts;
 mod serve;
+mod space;
 
 pub use init::{Durability, Made, init};
 pub use offline::{Offline, adopt_state};

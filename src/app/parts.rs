@@ -10,10 +10,11 @@ use sigward_hsm::software::SoftwareProvider;
 
 use crate::admin::{Admin, ConfiguredChain};
 use crate::clock::SystemClock;
-use crate::config::{ChainConfig, Config, SealSource};
+use crate::config::{ChainConfig, Config, SealSource, StoreConfig};
 use crate::guard::Guard;
 use crate::keyring::Keyring;
 use crate::store::Store;
+use crate::store::space::{MIB, SpaceLimits};
 use crate::store::sqlite::{Options, SqliteStore, WITNESS_SEGMENT};
 
 /// How many keys the locked arena has room for: 4096 take little more than 1 MiB.
@@ -51,7 +52,16 @@ pub(super) fn store_options(config: &Config) -> Options {
         witness: config.store.witness.clone(),
         allow_volatile: config.store.allow_volatile,
         witness_segment: WITNESS_SEGMENT,
+        space: space_limits(&config.store),
         clock: Arc::new(SystemClock),
+    }
+}
+
+/// The settings about free space, in bytes.
+pub(super) const fn space_limits(config: &StoreConfig) -> SpaceLimits {
+    SpaceLimits {
+        low: config.low_space_mib.saturating_mul(MIB),
+        reserve: config.reserve_mib.saturating_mul(MIB),
     }
 }
 

@@ -10,6 +10,7 @@ use sigward_policies::decision::{Refusal, RefusalCode, Refused};
 use tokio::task::JoinSet;
 
 use super::parts::{self, Parts};
+use super::space::SpaceCheck;
 use crate::audit::Denials;
 use crate::authn;
 use crate::authz::Authorizer;
@@ -72,6 +73,7 @@ async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
             Weight::Required,
             "see the log; restart once its cause is mended",
         ),
+        space: SpaceCheck::new(&readiness, &config.store),
         denials: Arc::new(Denials::default()),
         identity: Arc::new(identity),
         metrics,
@@ -117,6 +119,7 @@ struct Daemon {
     metrics: Arc<Metrics>,
     readiness: Readiness,
     store_check: Check,
+    space: SpaceCheck,
     identity: Arc<NodeIdentity>,
 }
 
@@ -260,6 +263,7 @@ impl Daemon {
 
     /// Writes down gathered denials and reads the gauges.
     fn tick(&self) {
+        self.space.tick();
         let health = self.parts.store.health();
         let metrics = self.metrics.store();
         metrics.at(health.commit, health.audit_records);

@@ -24,6 +24,7 @@ mod ledger;
 mod lock;
 pub mod record;
 mod redo;
+pub mod reserve;
 pub mod row;
 pub mod space;
 pub mod sqlite;
