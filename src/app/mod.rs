@@ -1,6 +1,7 @@
 //! The only place that names concrete types: configuration → store → provider → guard → pipeline → listeners.
 
 mod init;
+mod notify;
 mod offline;
 mod parts;
 mod serve;

@@ -9,6 +9,7 @@ use sigward_policies::authz::NodeGrant;
 use sigward_policies::decision::{Refusal, RefusalCode, Refused};
 use tokio::task::JoinSet;
 
+use super::notify;
 use super::parts::{self, Parts};
 use super::space::SpaceCheck;
 use crate::audit::Denials;
@@ -98,6 +99,7 @@ async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
     daemon.listen(config, shutdown, &mut tasks).await?;
     daemon.tick();
     tracing::info!(store = %daemon.parts.store.id(), chains, links = count, "serving");
+    notify::ready();
 
     while !shutdown.has_begun() {
         tokio::select! {
@@ -105,6 +107,7 @@ async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
             () = tokio::time::sleep(TICK) => daemon.tick(),
         }
     }
+    notify::stopping();
     while tasks.join_next().await.is_some() {}
     daemon.tick();
     daemon.denials.flush_all(daemon.parts.store.as_ref());

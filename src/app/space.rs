@@ -7,7 +7,8 @@ use crate::store::reserve;
 use crate::store::space::{Room, Space, SpaceLimits};
 use crate::telemetry::readiness::{Check, Readiness, Weight};
 
-const ADVICE: &str = "make room on the disk of the state; in a hurry, delete the file `reserve` in the state folder";
+const ADVICE: &str =
+    "make room on the disk of the state; in a hurry, delete the file `reserve` in the state folder";
 
 /// The readiness check called `space`.
 pub(super) struct SpaceCheck {

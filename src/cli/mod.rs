@@ -9,6 +9,7 @@ mod demo;
 mod exit;
 mod init;
 mod keys;
+mod man;
 mod output;
 mod serve;
 mod state;
@@ -72,6 +73,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Print a shell completion script
     Completions(completions::Args),
+    /// Print the manual page, or write one for each command
+    Man(man::Args),
 }
 
 /// Runs the command line of this process.
@@ -110,5 +113,6 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
             completions::run::<Cli>(&args, output);
             Ok(())
         }
+        Command::Man(args) => man::run::<Cli>(&args, output),
     }
 }

@@ -82,8 +82,8 @@ fn store(raw: &RawStore, source: &Source<'_>) -> Result<StoreConfig, ConfigError
         dir,
         witness,
         allow_volatile: raw.allow_volatile.unwrap_or(false),
-        low_space_mib: mebibytes(raw.low_space_mib.as_ref(), "low_space_mib", 256, source)?,
-        reserve_mib: mebibytes(raw.reserve_mib.as_ref(), "reserve_mib", 16, source)?,
+        low_space_mib: mebibytes(raw.low_space_mib.as_ref(), "low_space_mib", 1, 256, source)?,
+        reserve_mib: mebibytes(raw.reserve_mib.as_ref(), "reserve_mib", 0, 16, source)?,
     })
 }
 
@@ -91,6 +91,7 @@ fn store(raw: &RawStore, source: &Source<'_>) -> Result<StoreConfig, ConfigError
 fn mebibytes(
     value: Option<&Number>,
     name: &str,
+    least: u64,
     default: u64,
     source: &Source<'_>,
 ) -> Result<u64, ConfigError> {
@@ -99,12 +100,12 @@ fn mebibytes(
         return Ok(default);
     };
     match u64::try_from(*value.as_ref()) {
-        Ok(good) if (1..=MOST).contains(&good) => Ok(good),
+        Ok(good) if (least..=MOST).contains(&good) => Ok(good),
         _ => Err(source.bad(
             value,
             format!("store.{name}"),
             format!("{} is out of range", value.as_ref()),
-            format!("use a number of MiB from 1 to {MOST}; the default is {default}"),
+            format!("use a number of MiB from {least} to {MOST}; the default is {default}"),
         )),
     }
 }

@@ -75,7 +75,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let limits = |low, reserve| SpaceLimits { low, reserve };
         let path = dir.path().join(RESERVE);
-        assert!(!keep(dir.path(), limits(u64::MAX, 4096)).unwrap_or(true) || Space::of(dir.path()).unwrap().total == 0);
+        assert!(
+            !keep(dir.path(), limits(u64::MAX, 4096)).unwrap_or(true)
+                || Space::of(dir.path()).unwrap().total == 0
+        );
         let _maybe = std::fs::remove_file(&path);
         // What a crash left half-made is made whole.
         std::fs::write(&path, [0; 100]).unwrap();

@@ -14,6 +14,7 @@ mod cli;
 #[cfg(feature = "failpoints")]
 mod crashes;
 mod demo;
+mod disk;
 mod docs;
 mod footprint;
 mod hostile;
