@@ -1,11 +1,22 @@
 #!/usr/bin/env bash
-# Installs what a fresh Debian machine lacks: `base` (compiler, make), `tools` (cargo-deny, cargo-fuzz into target/tools).
+# Installs what a fresh Debian machine lacks: `base` (compiler, make), `tools` (cargo-deny, cargo-fuzz and
+# cargo-deb into target/tools), `dist` (buildah, and cargo-cyclonedx into target/tools).
 # Idempotent; does nothing where a tool is there already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 need() { # command package
   command -v "$1" >/dev/null 2>&1 || missing+=("$2")
+}
+
+# Installs what `need` found missing.
+install_missing() {
+  [ ${#missing[@]} -eq 0 ] && return
+  echo "setup: installing ${missing[*]}"
+  local as_root=""
+  [ "$(id -u)" -eq 0 ] || as_root=sudo
+  $as_root apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends "${missing[@]}"
 }
 
 base() {
@@ -18,12 +29,7 @@ base() {
   need python3 python3
   # Where Go is too old, peers.sh gets it by pip.
   python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
-  [ ${#missing[@]} -eq 0 ] && return
-  echo "setup: installing ${missing[*]}"
-  local as_root=""
-  [ "$(id -u)" -eq 0 ] || as_root=sudo
-  $as_root apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  install_missing
 }
 
 cargo_tool() { # binary crate@version
@@ -35,8 +41,24 @@ cargo_tool() { # binary crate@version
 }
 
 tools() {
+  # The package is tried as an operator would; small disks are made of files.
+  local missing=()
+  need systemd-analyze systemd
+  need adduser adduser
+  need mkfs.ext4 e2fsprogs
+  install_missing
   cargo_tool cargo-deny cargo-deny@0.20.2
   cargo_tool cargo-fuzz cargo-fuzz@0.13.1
+  cargo_tool cargo-deb cargo-deb@3.8.0
+  rm -rf target/tools/build
+}
+
+dist() {
+  local missing=()
+  need buildah buildah
+  need ip iproute2
+  install_missing
+  cargo_tool cargo-cyclonedx cargo-cyclonedx@0.5.9
   rm -rf target/tools/build
 }
 

@@ -9,7 +9,7 @@ use super::root;
 use crate::support::home::Home;
 
 /// The pages whose blocks run.
-pub(super) const RUN: &[&str] = &["README.md", "docs/operating.md"];
+pub(super) const RUN: &[&str] = &["README.md", "docs/install.md", "docs/operating.md"];
 
 #[test]
 fn the_commands_of_the_readme_work_as_they_stand() {
@@ -19,6 +19,11 @@ fn the_commands_of_the_readme_work_as_they_stand() {
 #[test]
 fn the_commands_of_the_operators_page_work_as_they_stand() {
     run_page("docs/operating.md");
+}
+
+#[test]
+fn the_commands_of_the_installation_page_work_as_they_stand() {
+    run_page("docs/install.md");
 }
 
 #[test]
