@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Packs a sigward that was built already into a Debian package, and prints where it is.
 #
-#   scripts/deb.sh PROGRAM [FOLDER]     PROGRAM: the binary to pack; FOLDER: where the package goes (target/debian)
+#   [FAST=1] scripts/deb.sh PROGRAM [FOLDER]     PROGRAM: the binary to pack; FOLDER: where the package goes (target/debian); FAST: larger, sooner
 #
 # What the package holds is said in Cargo.toml, [package.metadata.deb]; manual pages and completions come out of the binary.
 set -euo pipefail
@@ -22,5 +22,4 @@ gzip --best --no-name "$stage"/man/*.1
 for shell in bash zsh fish; do
   "$stage/sigward" completions "$shell" >"$stage/completions/sigward.$shell"
 done
-PATH="$PWD/target/tools/bin:$PATH" cargo deb --quiet --no-build --no-strip --no-dbgsym --locked --output "$out/"
-ls -t "$out"/sigward_*.deb | head -1
+PATH="$PWD/target/tools/bin:$PATH" cargo deb --quiet --no-build --no-strip --no-dbgsym --locked ${FAST:+--fast} --output "$out/"

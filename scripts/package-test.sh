@@ -28,7 +28,7 @@ sum() {
 outside() {
   [ "$(id -u)" -eq 0 ] || { echo "package-test: installing a package needs root: sudo $0"; exit 1; }
   local package
-  package=$(scripts/deb.sh "${1:-${CARGO_TARGET_DIR:-target}/debug/sigward}")
+  package=$(FAST=1 scripts/deb.sh "${1:-${CARGO_TARGET_DIR:-target}/debug/sigward}")
   echo "package: $package, $(stat -c %s "$package") bytes"
   work=$(mktemp -d)
   trap 'rmdir "$work"' EXIT
