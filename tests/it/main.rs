@@ -20,5 +20,6 @@ mod footprint;
 mod hostile;
 mod layers;
 mod nodes;
+mod package;
 mod rollback;
 mod support;
