@@ -42,10 +42,14 @@ sbom() {
   mv sigward-sbom.json "$out/sigward.cdx.json"
   rm -f ./*/sigward-sbom.json
   python3 - "$out/sigward.cdx.json" <<'PYTHON'
-import json, sys
+import json, os, sys, uuid
 with open(sys.argv[1]) as file:
     bom = json.load(file)
 assert bom["bomFormat"] == "CycloneDX" and bom["metadata"]["component"]["name"] == "sigward"
+# By chance otherwise, and this is the list of one commit.
+bom["serialNumber"] = uuid.uuid5(uuid.NAMESPACE_URL, bom["metadata"]["component"]["purl"] + os.environ["SOURCE_DATE_EPOCH"]).urn
+with open(sys.argv[1], "w") as file:
+    json.dump(bom, file, indent=1)
 print(f"{sys.argv[1]}: {len(bom['components'])} components")
 PYTHON
 }

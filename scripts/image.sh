@@ -30,8 +30,11 @@ build() { # program tag
   rootfs "$1" target/image/rootfs
   buildah build --isolation chroot --storage-driver vfs --build-arg ROOTFS=prebuilt --timestamp "$SOURCE_DATE_EPOCH" \
     --ignorefile scripts/image.ignore --tag "$tag" .
-  rm -f target/image/sigward.tar
-  buildah push --storage-driver vfs "$tag" "oci-archive:target/image/sigward.tar:$tag"
+  # The same image gives the same archive.
+  rm -rf target/image/oci
+  buildah push --quiet --storage-driver vfs "$tag" "oci:target/image/oci:$tag"
+  tar --create --file target/image/sigward.tar --directory target/image/oci --sort=name --owner=0 --group=0 --numeric-owner \
+    --mtime "@$SOURCE_DATE_EPOCH" .
 }
 
 try() { # tag
