@@ -44,7 +44,9 @@ sbom() {
   python3 - "$out/sigward.cdx.json" <<'PYTHON'
 import json, os, sys, uuid
 with open(sys.argv[1]) as file:
-    bom = json.load(file)
+    text = file.read()
+# Where it was built is nobody's business, and would differ.
+bom = json.loads(text.replace("file://" + os.getcwd(), "file:///sigward"))
 assert bom["bomFormat"] == "CycloneDX" and bom["metadata"]["component"]["name"] == "sigward"
 # By chance otherwise, and this is the list of one commit.
 bom["serialNumber"] = uuid.uuid5(uuid.NAMESPACE_URL, bom["metadata"]["component"]["purl"] + os.environ["SOURCE_DATE_EPOCH"]).urn
