@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what a fresh Debian machine lacks: `base` (compiler, make, age), `monitoring` (Prometheus with promtool, and tmux: what the
-# tests of dashboard, alerts and `sigward top` run), `tools` (cargo-deny, cargo-fuzz into target/tools).
+# Installs what a fresh Debian machine lacks: `base` (compiler, make, age), `monitoring` (Prometheus with promtool, and tmux: what
+# the tests of dashboard, alerts and `sigward top` run), `tools` (cargo-deny, cargo-fuzz and cargo-deb into target/tools), `dist`
+# (buildah, and cargo-cyclonedx into target/tools).
 # Idempotent; does nothing where a tool is there already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -50,8 +51,24 @@ cargo_tool() { # binary crate@version
 }
 
 tools() {
+  # The package is tried as an operator would; small disks are made of files.
+  local missing=()
+  need systemd-analyze systemd
+  need adduser adduser
+  need mkfs.ext4 e2fsprogs
+  install_missing
   cargo_tool cargo-deny cargo-deny@0.20.2
   cargo_tool cargo-fuzz cargo-fuzz@0.13.1
+  cargo_tool cargo-deb cargo-deb@3.8.0
+  rm -rf target/tools/build
+}
+
+dist() {
+  local missing=()
+  need buildah buildah
+  need ip iproute2
+  install_missing
+  cargo_tool cargo-cyclonedx cargo-cyclonedx@0.5.9
   rm -rf target/tools/build
 }
 

@@ -294,6 +294,8 @@ codes! {
     FailureCode {
         /// The store cannot commit; nothing signs until a restart has compared it with its witness.
         StoreUnavailable = "store_unavailable",
+        /// Too little free space to record a signature; nothing was tried, and the store is sound.
+        DiskFull = "disk_full",
         /// The store contradicted what memory held.
         StoreDisagrees = "store_disagrees",
         /// The provider of the key is not there.

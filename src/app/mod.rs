@@ -9,6 +9,8 @@ mod offline;
 mod parts;
 mod serve;
 mod supervisor;
+mod notify;
+mod space;
 
 pub use init::{Durability, Made, init};
 pub use inspect::{Inspection, LOCKED_BYTES_KEYS, SealedFile, Trouble, inspect, try_lock_memory};

@@ -10,11 +10,12 @@ use sigward_hsm::software::SoftwareProvider;
 
 use crate::admin::{Admin, Chains, ConfiguredChain};
 use crate::clock::SystemClock;
-use crate::config::{ChainConfig, Config, SealSource};
+use crate::config::{ChainConfig, Config, SealSource, StoreConfig};
 use crate::guard::Guard;
 use crate::keyring::Keyring;
 use crate::listener::grpc::Watched;
 use crate::store::Store;
+use crate::store::space::{MIB, SpaceLimits};
 use crate::store::sqlite::{Options, SqliteStore, WITNESS_SEGMENT};
 use crate::telemetry::metrics::StateFiles;
 use crate::telemetry::{Metrics, Readiness};
@@ -57,6 +58,7 @@ pub(super) fn store_options(config: &Config) -> Options {
         witness: config.store.witness.clone(),
         allow_volatile: config.store.allow_volatile,
         witness_segment: WITNESS_SEGMENT,
+        space: space_limits(&config.store),
         clock: Arc::new(SystemClock),
     }
 }
@@ -77,6 +79,14 @@ pub(super) fn state_files(config: &Config) -> StateFiles {
     StateFiles {
         database: store_options(config).database(),
         witness: config.store.witness.clone(),
+    }
+}
+
+/// The settings about free space, in bytes.
+pub(super) const fn space_limits(config: &StoreConfig) -> SpaceLimits {
+    SpaceLimits {
+        low: config.low_space_mib.saturating_mul(MIB),
+        reserve: config.reserve_mib.saturating_mul(MIB),
     }
 }
 

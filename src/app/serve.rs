@@ -11,7 +11,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use super::holds::Holds;
+use super::notify;
 use super::parts;
+use super::space::SpaceCheck;
 use super::supervisor::{Shared, Supervisor};
 use crate::admin::live::{Live, ReloadMode};
 use crate::audit::Denials;
@@ -82,6 +84,7 @@ async fn run(home: &Path, config: &Config, levels: Levels, shutdown: &Shutdown) 
             Weight::Required,
             "see the log; restart once its cause is mended",
         ),
+        space: SpaceCheck::new(&readiness, &config.store),
     };
     config
         .warnings()
@@ -122,6 +125,7 @@ async fn run(home: &Path, config: &Config, levels: Levels, shutdown: &Shutdown) 
     ledger.tick();
     let (chains, links) = (config.chains.len(), supervisor.links().await);
     tracing::info!(store = %ledger.store.id(), chains, links, "serving");
+    notify::ready();
 
     while !shutdown.has_begun() {
         tokio::select! {
@@ -129,6 +133,7 @@ async fn run(home: &Path, config: &Config, levels: Levels, shutdown: &Shutdown) 
             () = tokio::time::sleep(TICK) => ledger.tick(),
         }
     }
+    notify::stopping();
     supervisor.end().await;
     while tasks.join_next().await.is_some() {}
     ledger.tick();
@@ -200,11 +205,13 @@ struct Ledger {
     denials: Arc<Denials>,
     metrics: Arc<Metrics>,
     check: Check,
+    space: SpaceCheck,
 }
 
 impl Ledger {
     /// Writes down gathered denials and reads the gauges.
     fn tick(&self) {
+        self.space.tick();
         let health = self.store.health();
         let metrics = self.metrics.store();
         metrics.at(health.commit, health.audit_records);

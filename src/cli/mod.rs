@@ -15,6 +15,7 @@ mod import;
 mod init;
 mod keys;
 mod node;
+mod man;
 mod output;
 mod reload;
 mod serve;
@@ -133,6 +134,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Print a shell completion script
     Completions(completions::Args),
+    /// Print the manual page, or write one for each command
+    Man(man::Args),
 }
 
 /// Runs the command line of this process.
@@ -181,5 +184,6 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
             completions::run::<Cli>(&args, output);
             Ok(())
         }
+        Command::Man(args) => man::run::<Cli>(&args, output),
     }
 }

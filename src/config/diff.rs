@@ -195,6 +195,8 @@ impl Diff {
                     dir,
                     witness,
                     allow_volatile,
+                    low_space_mib,
+                    reserve_mib,
                 },
             seal,
             keys: KeysConfig {
@@ -225,6 +227,12 @@ impl Diff {
             NeedsRestart,
             bool::to_string,
         );
+        for (name, old, new) in [
+            ("store.low_space_mib", low_space_mib, new.store.low_space_mib),
+            ("store.reserve_mib", reserve_mib, new.store.reserve_mib),
+        ] {
+            self.set(&of, name, (old, &new), NeedsRestart, u64::to_string);
+        }
         self.set(
             &of,
             "seal",

@@ -70,6 +70,10 @@ pub struct StoreConfig {
     pub witness: PathBuf,
     /// Whether file systems that may forget are accepted.
     pub allow_volatile: bool,
+    /// Less free space than this, in MiB, is not ready. Scaled down on small file systems.
+    pub low_space_mib: u64,
+    /// How much room is kept for an operator to give back, in MiB. Scaled down too.
+    pub reserve_mib: u64,
 }
 
 /// `[seal]`: where the key-encryption key comes from.

@@ -26,7 +26,9 @@ mod ledger;
 mod lock;
 pub mod record;
 mod redo;
+pub mod reserve;
 pub mod row;
+pub mod space;
 pub mod sqlite;
 pub mod witness;
 

@@ -15,6 +15,7 @@ mod cli;
 #[cfg(feature = "failpoints")]
 mod crashes;
 mod demo;
+mod disk;
 mod docs;
 mod doctor;
 mod footprint;
@@ -24,6 +25,7 @@ mod layers;
 mod moving;
 mod nodes;
 mod reload;
+mod package;
 mod rollback;
 mod seeing;
 mod support;

@@ -20,6 +20,7 @@ mod books;
 mod connection;
 mod create;
 mod open;
+mod room;
 mod shared;
 mod table;
 mod writer;
@@ -38,6 +39,7 @@ use sigward_policies::model::key::Key;
 
 pub use adopt::{Above, Adopted};
 
+use super::space::SpaceLimits;
 use super::{AuditRecord, Batch, Done, Health, Store, StoredRow};
 use crate::clock::Clock;
 use crate::telemetry::StoreMetrics;
@@ -58,6 +60,8 @@ pub struct Options {
     pub allow_volatile: bool,
     /// Bytes of each of the two segments of a new witness: a multiple of 64 KiB. When one is full, the tables are synced.
     pub witness_segment: u64,
+    /// From which free space on signatures are refused.
+    pub space: SpaceLimits,
     /// Stamps rows that begin or are closed.
     pub clock: Arc<dyn Clock>,
 }
@@ -82,6 +86,7 @@ impl Options {
             witness,
             allow_volatile: false,
             witness_segment: WITNESS_SEGMENT,
+            space: SpaceLimits::default(),
             clock,
         }
     }

@@ -22,8 +22,9 @@ use super::super::witness::Witness;
 use super::super::{Batch, Done, Health, Receipts, stopped};
 use super::books::Books;
 use super::create::checkpoint;
+use super::room::{Look, Watch};
 use super::table::{self, Unreadable};
-use super::unpoisoned;
+use super::{Options, unpoisoned};
 use crate::clock::Clock;
 use crate::crash::crash_point;
 use crate::telemetry::StoreMetrics;
@@ -32,6 +33,8 @@ use crate::telemetry::StoreMetrics;
 const MAX_GROUP: usize = 512;
 /// A batch with a signature writes less than this into the witness; the segment has room for the whole group.
 const BATCH_LEN: u64 = 4096;
+/// Commits after which the log is folded early where space is dear: it then holds about a megabyte.
+const FOLD_EARLY: u32 = 64;
 /// Most audit records in one answer.
 const MAX_PAGE: usize = 1000;
 
@@ -113,11 +116,14 @@ pub(super) struct Writer {
     metrics: Arc<OnceLock<StoreMetrics>>,
     failed: Option<String>,
     clock: Arc<dyn Clock>,
+    watch: Watch,
+    /// Commits since the log was folded.
+    unfolded: u32,
     _lock: Lock,
 }
 
 impl Writer {
-    pub(super) fn new(books: Books, witness: Witness, lock: Lock, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(books: Books, witness: Witness, lock: Lock, options: &Options) -> Self {
         let health = Health {
             failed: None,
             commit: books.meta.sequence,
@@ -129,7 +135,10 @@ impl Writer {
             health: Arc::new(Mutex::new(health)),
             metrics: Arc::default(),
             failed: None,
-            clock,
+            clock: options.clock.clone(),
+            watch: Watch::new(options),
+            // What an earlier process left in it is not known.
+            unfolded: FOLD_EARLY,
             _lock: lock,
         }
     }
@@ -211,11 +220,12 @@ impl Writer {
         crash_point!("store_before_begin");
         let (began, count) = (Instant::now(), batches.len());
         let now = self.clock.unix_seconds();
+        let look = self.watch.look(batches.len());
         let mut head = self.books.meta.audit;
         let mut records = Vec::with_capacity(batches.len());
         let settled = batches
             .into_iter()
-            .map(|batch| self.judge(batch, now, &mut head, &mut records))
+            .map(|batch| self.judge(batch, look, now, &mut head, &mut records))
             .collect();
         // Every signature and every change has its record (`check_shape`): no record, nothing to write.
         if records.is_empty() {
@@ -227,9 +237,12 @@ impl Writer {
         let encoded = redo.encode();
         if !self.witness.has_room(encoded.len()) {
             // What stands in the other segment is in the tables; once these are synced it may go.
-            checkpoint(&self.books.connection).map_err(while_("syncing the tables"))?;
+            self.fold()?;
             crash_point!("store_checkpointed");
             self.witness.switch();
+        } else if look.asks_to_fold() && self.unfolded >= FOLD_EARLY {
+            // The log grows by some pages a commit, and folded pages are used again.
+            self.fold()?;
         }
         // The tables are written, though not synced, before anybody hears: whoever kills this process leaves both.
         self.witness
@@ -238,6 +251,7 @@ impl Writer {
         self.books
             .write(meta, &redo)
             .map_err(while_("writing the tables"))?;
+        self.unfolded = self.unfolded.saturating_add(1);
         crash_point!("store_tables_written");
         self.witness.sync().map_err(while_("syncing the witness"))?;
         let mut health = unpoisoned(&self.health);
@@ -250,14 +264,21 @@ impl Writer {
         Ok(settled)
     }
 
+    fn fold(&mut self) -> Result<(), Broken> {
+        checkpoint(&self.books.connection).map_err(while_("syncing the tables"))?;
+        self.unfolded = 0;
+        Ok(())
+    }
+
     fn judge(
         &mut self,
         batch: Batch,
+        look: Look,
         now: UnixSeconds,
         head: &mut AuditHead,
         records: &mut Vec<(AuditRecord, Vec<u8>)>,
     ) -> Settled {
-        if let Err(refused) = check_shape(&batch) {
+        if let Err(refused) = check_shape(&batch).and_then(|()| look.allows(&batch)) {
             return Settled::Refused(refused, None);
         }
         match self.books.ledger.judge(batch.signature, batch.changes, now) {

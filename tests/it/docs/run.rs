@@ -11,6 +11,7 @@ use crate::support::home::Home;
 /// The pages whose blocks run.
 pub(super) const RUN: &[&str] = &[
     "README.md",
+    "docs/install.md",
     "docs/operating.md",
     "docs/doctor.md",
     "docs/backup.md",
@@ -34,6 +35,11 @@ fn the_commands_of_the_doctors_page_work_as_they_stand() {
 #[test]
 fn the_commands_of_the_page_on_backups_work_as_they_stand() {
     run_page("docs/backup.md");
+}
+
+#[test]
+fn the_commands_of_the_installation_page_work_as_they_stand() {
+    run_page("docs/install.md");
 }
 
 #[test]
