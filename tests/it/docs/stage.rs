@@ -2,8 +2,8 @@
 //! and `journalctl`, so that a page's commands run as an operator types them.
 //!
 //! What is replaced in a page's text before it runs, and put back in what it prints: `/var/lib/`, `/etc/`, `/run/`, `/mnt/` and
-//! `/root/` lie below the machine's folder; ports 26650 to 26669 are free ones, for each machine its own; ports from 26670 on and
-//! names below `.example` are the same from everywhere, and on loopback.
+//! `/root/` lie below the machine's folder; ports 26650 to 26669 are free ones, for each machine its own; ports from 26670 on are the
+//! same from everywhere; 192.0.2.x (RFC 5737) is 127.0.2.x, unless machines have networks of their own.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -23,6 +23,8 @@ const SHELL_SECONDS: &str = "240";
 /// Ports above this one are shared by all machines.
 const SHARED_PORTS: u16 = 26_670;
 
+const DOCUMENTATION_NET: &str = "192.0.2.";
+const LOOPBACK_NET: &str = "127.0.2.";
 /// The first line of a scene whose machines have networks and mounts of their own (`unshare --net --mount`: needs root).
 const APART: &str = "# apart";
 
@@ -64,15 +66,19 @@ impl Stage {
 
     /// Runs the script that makes what the page says is there.
     pub(super) fn set(&mut self, scene: &str) {
-        let path = root().join(format!("tests/it/docs/stage/{scene}.sh"));
-        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("scene {scene}: {error}"));
+        let read = |name: &str| {
+            let path = root().join(format!("tests/it/docs/stage/{name}.sh"));
+            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        };
+        let (functions, text) = (read("functions"), read(scene));
         if text.starts_with(APART) {
             self.apart = true;
         }
         // `# on: MACHINE` begins what is for another machine.
         for part in text.split("# on: ").skip(1) {
             let (machine, script) = part.split_once('\n').unwrap();
-            let script = format!("source \"$STAGE/functions.sh\"\n{script}");
+            // In a subshell: a page's blocks do not get to know what made their machines.
+            let script = format!("(\n{functions}\n{script}\n)\nexport SIGWARD_HOME=/var/lib/sigward\n");
             let (status, said) = self.run(machine, &script, 0, scene);
             assert_eq!(status, Some(0), "scene {scene}, on {machine}:\n{said}\n{}", self.logs());
         }
@@ -196,6 +202,9 @@ impl Stage {
     fn localize(&mut self, machine: &str, text: &str) -> String {
         let machine = &self.machines[machine];
         let mut text = replace_paths(text, &folders(machine));
+        if !self.apart {
+            text = text.replace(DOCUMENTATION_NET, LOOPBACK_NET);
+        }
         for port in SHARED_PORTS..SHARED_PORTS + 30 {
             if text.contains(&format!(":{port}")) {
                 self.shared.entry(port).or_insert_with(free_port);
@@ -210,7 +219,7 @@ impl Stage {
 
 /// The reader of a page does not see where the test was.
 fn globalize(machine: &Machine, printed: &str) -> String {
-    let mut text = printed.to_owned();
+    let mut text = printed.replace(LOOPBACK_NET, DOCUMENTATION_NET);
     for (global, local) in folders(machine) {
         text = text.replace(&local, &global);
     }

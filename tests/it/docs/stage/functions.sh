@@ -1,4 +1,4 @@
-# What scenes are made of. Sourced in a machine's shell before its part of a scene.
+# What scenes are made of. Stands before each part of a scene.
 
 # unit NAME COMMAND…: a service that systemctl can start.
 unit() {
@@ -49,5 +49,67 @@ reach() {
     sleep 0.1
   done
   echo "$1 does not reach $2" >&2
+  return 1
+}
+
+export SIGWARD_HOME=/var/lib/sigward
+rpc=http://127.0.0.1:26657
+
+# cometbft_unit: the node of this machine as a service, which removes the socket that a stop left behind.
+cometbft_unit() {
+  unit cometbft cometbft start --home /var/lib/cometbft
+  echo 'ExecStartPre=-/bin/rm -f /run/cometbft/signer.sock' >>/etc/systemd/system/cometbft.service
+}
+
+# listen_for_signer FOLDER ADDRESS: the node asks whoever dials there.
+listen_for_signer() {
+  setting priv_validator_laddr "\"$2\"" "$1/config/config.toml"
+}
+
+# own_genesis FOLDER CHAIN_ID: one validator, the node's own key.
+own_genesis() {
+  local key=$1/config/priv_validator_key.json
+  genesis "$1" "$2" "$(jq -r .address "$key")" "$(jq -r .pub_key.value "$key")"
+}
+
+# sigward_genesis FOLDER CHAIN_ID: one validator, sigward's key.
+sigward_genesis() {
+  local key
+  key=$(sigward keys show validator --json)
+  genesis "$1" "$2" "$(jq -r .address <<<"$key")" "$(jq -r .public_key_base64 <<<"$key")"
+}
+
+# served CHAIN_ID NAME ADDRESS …: sigward with a key made here, that chain, and those nodes.
+served() {
+  sigward init
+  sigward keys create validator
+  printf '\n[[chain]]\nid = "%s"\nkey = "validator"\n' "$1" >>"$SIGWARD_HOME/sigward.toml"
+  shift
+  while [ $# -gt 0 ]; do
+    printf '\n[[chain.node]]\nname = "%s"\naddress = "%s"\n' "$1" "$2" >>"$SIGWARD_HOME/sigward.toml"
+    shift 2
+  done
+  unit sigward sigward --home /var/lib/sigward serve
+}
+
+# signed_validator: a validator whose key sigward made, on one machine, with five blocks behind it.
+signed_validator() {
+  served my-chain-1 node-a unix:///run/cometbft/signer.sock
+  node /var/lib/cometbft 26657 26656
+  sigward_genesis /var/lib/cometbft my-chain-1
+  listen_for_signer /var/lib/cometbft unix:///run/cometbft/signer.sock
+  cometbft_unit
+  systemctl start sigward
+  ready_soon
+  systemctl start cometbft
+  reach "$rpc" 5
+}
+
+# ready_soon: waits until sigward answers at all.
+ready_soon() {
+  for _ in $(seq 200); do
+    ! curl -sf http://127.0.0.1:26650/livez >/dev/null || return 0
+    sleep 0.1
+  done
   return 1
 }
