@@ -108,7 +108,7 @@ impl Stage {
             None => machine.shell.wait().unwrap().code(),
         };
         let printed = std::fs::read(stem.with_extension("out")).unwrap_or_default();
-        let printed = globalize(machine, &String::from_utf8_lossy(&printed));
+        let printed = globalize(machine, &self.shared, &String::from_utf8_lossy(&printed));
         (status, printed)
     }
 
@@ -143,6 +143,7 @@ impl Stage {
         let names = self.home.path("machines");
         std::fs::create_dir_all(&names).unwrap();
         link(&root, &names.join(name));
+        link(&run, &names.join(format!("{name}.run")));
         if let Some(tmkms) = tmkms() {
             link(&tmkms, &root.join("bin/tmkms"));
         }
@@ -218,12 +219,12 @@ impl Stage {
 }
 
 /// The reader of a page does not see where the test was.
-fn globalize(machine: &Machine, printed: &str) -> String {
+fn globalize(machine: &Machine, shared: &BTreeMap<u16, u16>, printed: &str) -> String {
     let mut text = printed.replace(LOOPBACK_NET, DOCUMENTATION_NET);
     for (global, local) in folders(machine) {
         text = text.replace(&local, &global);
     }
-    for (global, local) in &machine.ports {
+    for (global, local) in machine.ports.iter().chain(shared) {
         text = text.replace(&format!(":{local}"), &format!(":{global}"));
     }
     text
@@ -231,13 +232,13 @@ fn globalize(machine: &Machine, printed: &str) -> String {
 
 /// Folders of a page, and where they are.
 fn folders(machine: &Machine) -> Vec<(String, String)> {
-    let below = |name: &str| (format!("/{name}/"), format!("{}/{name}/", machine.root.display()));
+    let below = |name: &str| (format!("/{name}"), format!("{}/{name}", machine.root.display()));
     vec![
         below("var/lib"),
         below("etc"),
         below("mnt"),
         below("root"),
-        ("/run/".to_owned(), format!("{}/", machine.run.display())),
+        ("/run".to_owned(), machine.run.display().to_string()),
     ]
 }
 
@@ -246,11 +247,11 @@ fn replace_paths(text: &str, folders: &[(String, String)]) -> String {
     let mut done = String::new();
     let mut rest = text;
     while let Some(next) = rest.chars().next() {
-        let inside = done
-            .chars()
-            .next_back()
-            .is_some_and(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '}' | '~' | '*'));
-        let folder = folders.iter().find(|(from, _)| !inside && rest.starts_with(from));
+        let inside = done.chars().next_back().is_some_and(|c| goes_on(c) || matches!(c, '}' | '~' | '*'));
+        let folder = folders.iter().find(|(from, _)| {
+            let after = rest.strip_prefix(from.as_str()).and_then(|after| after.chars().next());
+            !inside && rest.starts_with(from) && !after.is_some_and(goes_on)
+        });
         let taken = match folder {
             Some((from, to)) => {
                 done.push_str(to);
@@ -264,6 +265,11 @@ fn replace_paths(text: &str, folders: &[(String, String)]) -> String {
         rest = &rest[taken..];
     }
     done
+}
+
+/// Whether a name of a path goes on with this.
+fn goes_on(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '.' | '_' | '-')
 }
 
 fn link(target: &Path, at: &Path) {

@@ -13,12 +13,12 @@ setting() {
   sed -i "s|^$1 = .*|$1 = $2|" "$3"
 }
 
-# node FOLDER RPC_PORT P2P_PORT: a node's home with short timers, the kvstore app inside, and a key of its own.
+# node FOLDER RPC P2P: a node's home with short timers, the kvstore app inside, and a key of its own.
 node() {
   local config=$1/config/config.toml
   cometbft init --home "$1" >/dev/null
   setting proxy_app '"kvstore"' "$config"
-  sed -i "s|^laddr = \"tcp://127.0.0.1:.*|laddr = \"tcp://127.0.0.1:$2\"|; s|^laddr = \"tcp://0.0.0.0:.*|laddr = \"tcp://127.0.0.1:$3\"|" "$config"
+  sed -i "s|^laddr = \"tcp://127.0.0.1:.*|laddr = \"tcp://$2\"|; s|^laddr = \"tcp://0.0.0.0:.*|laddr = \"tcp://$3\"|" "$config"
   setting pex false "$config"
   setting addr_book_strict false "$config"
   setting allow_duplicate_ip true "$config"
@@ -44,7 +44,7 @@ height() {
 
 # reach RPC HEIGHT: waits until the node has that block.
 reach() {
-  for _ in $(seq 600); do
+  for _ in $(seq 300); do
     [ "$(height "$1")" -lt "$2" ] || return 0
     sleep 0.1
   done
@@ -95,7 +95,7 @@ served() {
 # signed_validator: a validator whose key sigward made, on one machine, with five blocks behind it.
 signed_validator() {
   served my-chain-1 node-a unix:///run/cometbft/signer.sock
-  node /var/lib/cometbft 26657 26656
+  node /var/lib/cometbft 127.0.0.1:26657 127.0.0.1:26656
   sigward_genesis /var/lib/cometbft my-chain-1
   listen_for_signer /var/lib/cometbft unix:///run/cometbft/signer.sock
   cometbft_unit
@@ -112,4 +112,40 @@ ready_soon() {
     sleep 0.1
   done
   return 1
+}
+
+# validators FOLDER POWER KEY_JSON …: these validators instead of what the genesis has. KEY_JSON is what `sigward keys show --json`
+# printed, or CometBFT's priv_validator_key.json.
+validators() {
+  local file=$1/config/genesis.json
+  shift
+  jq '.validators = []' "$file" >"$file.new" && mv "$file.new" "$file"
+  while [ $# -gt 0 ]; do
+    jq --arg power "$1" --slurpfile key "$2" '.validators += [{address: $key[0].address, power: $power, name: "v",
+      pub_key: {type: "tendermint/PubKeyEd25519", value: ($key[0].public_key_base64 // $key[0].pub_key.value)}}]' \
+      "$file" >"$file.new" && mv "$file.new" "$file"
+    shift 2
+  done
+}
+
+# network_of CHAIN_ID OUR_KEY_JSON: the rest of the network, as one node that holds nine tenths of the power and signs by itself.
+network_of() {
+  node /var/lib/cometbft 192.0.2.20:26671 192.0.2.20:26672
+  own_genesis /var/lib/cometbft "$1"
+  validators /var/lib/cometbft 90 /var/lib/cometbft/config/priv_validator_key.json 10 "$2"
+  cp /var/lib/cometbft/config/genesis.json "$MACHINES/genesis.json"
+  cometbft show-node-id --home /var/lib/cometbft >"$MACHINES/network.id"
+  cometbft_unit
+  systemctl start cometbft
+}
+
+# join_network FOLDER: the node of this machine is one of that network.
+join_network() {
+  cp "$MACHINES/genesis.json" "$1/config/genesis.json"
+  setting persistent_peers "\"$(<"$MACHINES/network.id")@192.0.2.20:26672\"" "$1/config/config.toml"
+}
+
+# tunnel MACHINE NAME: the end, on this machine, of a tunnel to the signer socket of that machine's node.
+tunnel() {
+  ln -s "$MACHINES/$1.run/cometbft/signer.sock" "/run/sigward/$2.sock"
 }
