@@ -182,6 +182,10 @@ impl Stage {
             if self.apart { ": `unshare --net --mount` needs root" } else { "" }
         );
         std::fs::write(names.join(format!("{name}.pid")), id).unwrap();
+        if self.apart {
+            let network = machine.ask("readlink /proc/$$/ns/net").unwrap();
+            std::fs::write(machine.root.join("network"), network).unwrap();
+        }
         machine
     }
 
