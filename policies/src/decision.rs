@@ -193,6 +193,16 @@ codes! {
         NoSignState = "no_sign_state",
         /// The key was exported or stopped and signs no more here.
         KeyStopped = "key_stopped",
+        /// An operator froze the key, the chain, or everything.
+        Frozen = "frozen",
+        /// A height at or above an operator's stop line.
+        StopLine = "stop_line",
+        /// The chain got another id; the key never signs for this one again.
+        ChainRebound = "chain_rebound",
+        /// The node that asks is drained.
+        NodeDrained = "node_drained",
+        /// Nothing of the kind is in force there.
+        HoldNotFound = "hold_not_found",
         /// Another message was signed for this position.
         DoubleSignConflict = "double_sign_conflict",
         /// A height below the watermark.

@@ -19,6 +19,12 @@ pub(super) enum Act {
     StateImport,
     StateExport,
     StateAllow,
+    StateDisallow,
+    StateRebind,
+    Freeze,
+    Unfreeze,
+    StopLineSet,
+    StopLineClear,
 }
 
 impl Act {
@@ -32,6 +38,12 @@ impl Act {
             Self::StateImport => "state.import",
             Self::StateExport => "state.export",
             Self::StateAllow => "state.allow",
+            Self::StateDisallow => "state.allow.withdraw",
+            Self::StateRebind => "state.rebind",
+            Self::Freeze => "freeze",
+            Self::Unfreeze => "unfreeze",
+            Self::StopLineSet => "stop_line.set",
+            Self::StopLineClear => "stop_line.clear",
         }
     }
 }
@@ -46,7 +58,19 @@ impl Admin {
         chain: Option<&ChainId>,
         detail: &str,
     ) -> AuditEntry {
-        let asked = Asked::act(who, act.as_str(), Some(*key), chain.cloned());
+        self.entry_of(who, act, Some(key), chain, detail)
+    }
+
+    /// The record of an act that may be about no key, or about all of them.
+    pub(super) fn entry_of(
+        &self,
+        who: &Caller,
+        act: Act,
+        key: Option<&PublicKey>,
+        chain: Option<&ChainId>,
+        detail: &str,
+    ) -> AuditEntry {
+        let asked = Asked::act(who, act.as_str(), key.copied(), chain.cloned());
         audit::of_act(asked, detail, self.clock.unix_micros())
     }
 }

@@ -6,6 +6,7 @@
 use sigward_policies::decision::{Refusal, RefusalCode, Refused};
 use sigward_policies::double_sign::Beginning;
 use sigward_policies::model::caller::Caller;
+use sigward_policies::model::id::ChainId;
 use sigward_policies::model::key::{Key, Origin};
 
 use super::act::Act;
@@ -23,6 +24,19 @@ impl Admin {
             .into_iter()
             .filter(|row| row.public_key == public_key)
             .collect();
+        let holds = self.guard.holds();
+        let left = |chain: &ChainId| holds.conditions(&public_key, chain).rebound;
+        if let Some(to) = left(&chain.id) {
+            return Err(Refusal::new(
+                RefusalCode::ChainRebound,
+                format!(
+                    "{} left {} for {to}: write id = \"{to}\" into the configuration",
+                    key.name, chain.id
+                ),
+            )
+            .into());
+        }
+        let own: Vec<_> = own.into_iter().filter(|row| left(&row.chain).is_none()).collect();
         may_share(&own, &chain.id, chain.sharing)?;
         if own.iter().any(|row| row.chain == chain.id) {
             return Ok(());

@@ -5,6 +5,7 @@
 
 mod act;
 mod bind;
+mod holding;
 mod keys;
 mod state;
 pub mod state_file;
@@ -18,6 +19,7 @@ use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Ref
 use sigward_policies::model::id::{ChainId, KeyName};
 use sigward_policies::model::key::Key;
 
+pub use holding::{FreezeScope, NamedHold, StopScope};
 pub use keys::{ImportBeginning, ListedKey};
 pub use state::NamedRow;
 

@@ -75,7 +75,7 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
             )
         })
         .context("cannot open the key folder")?;
-    let guard = Arc::new(Guard::load(store.rows()?));
+    let guard = Arc::new(Guard::load(store.rows()?, store.holds()?));
     let keyring = Arc::new(Keyring::default());
     let admin = Arc::new(Admin {
         store: store.clone(),

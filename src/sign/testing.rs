@@ -96,7 +96,7 @@ impl Bench {
                 signer,
                 verifier: Arc::new(Verifier::new(&public_key).unwrap()),
             },
-            slot: Guard::load(store.rows().unwrap())
+            slot: Guard::load(store.rows().unwrap(), store.holds().unwrap())
                 .slot(&public_key, &chain)
                 .unwrap(),
             limits: Limits::default(),

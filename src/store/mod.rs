@@ -8,6 +8,7 @@
 
 use sigward_policies::decision::{Refusal, Refused};
 use sigward_policies::double_sign::{Beginning, GuardRow};
+use sigward_policies::holding::{Hold, Holds, Note, Place};
 use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::id::{ChainId, Height, StoreId};
 use sigward_policies::model::key::{Key, VersionState};
@@ -19,6 +20,7 @@ mod error;
 mod filesystem;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod holding;
 mod invariant;
 mod ledger;
 mod lock;
@@ -30,6 +32,7 @@ pub mod witness;
 
 pub use encoding::DecodeError;
 pub use error::{OpenCode, OpenError};
+pub use holding::MAX_HOLD_REASON;
 pub use record::{AuditEntry, AuditHead, AuditRecord, Outcome};
 pub use sqlite::{Options, SqliteStore};
 
@@ -38,13 +41,13 @@ pub use sqlite::{Options, SqliteStore};
 pub struct Batch {
     /// A signature on its way out.
     pub signature: Option<ToCommit<Consensus>>,
-    /// Changes to keys and guard rows.
+    /// Changes to keys, guard rows and holds.
     pub changes: Vec<Change>,
     /// What the audit chain says of it. In a batch with a signature: exactly one.
     pub entries: Vec<AuditEntry>,
 }
 
-/// A change to a key or a guard row.
+/// A change to a key, a guard row or a hold.
 #[derive(Clone, Debug)]
 pub enum Change {
     /// A new key; refuses a name or public key that is known already, destroyed ones included.
@@ -80,6 +83,36 @@ pub enum Change {
         chain: ChainId,
         /// The last height allowed.
         until: Height,
+    },
+    /// Takes back what `Allow` allowed.
+    Disallow {
+        /// The key.
+        public_key: PublicKey,
+        /// The chain.
+        chain: ChainId,
+    },
+    /// Puts a hold in force. One that is in force already stays with its note, unless it is a stop line at another height.
+    Hold(Hold),
+    /// Lifts the hold of a place; refuses where there is none, and to lift a rebinding.
+    Lift {
+        /// What it is about.
+        place: Place,
+        /// Who lifts it, when and why.
+        note: Note,
+    },
+    /// A chain has another id now: stops the row of `from` for ever, and begins one of `to` at the watermark of `from` or at
+    /// `above`, whichever is higher.
+    Rebind {
+        /// The key.
+        public_key: PublicKey,
+        /// The old id.
+        from: ChainId,
+        /// The new id.
+        to: ChainId,
+        /// The last height that may have been signed for the new id already.
+        above: Option<Height>,
+        /// Who, when and why.
+        note: Note,
     },
     /// Closes every height up to `height`, unless the row is beyond it.
     CloseTo {
@@ -154,6 +187,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Every key, destroyed ones included, by name.
     fn keys(&self) -> Result<Vec<Key>, Refused>;
+
+    /// Every hold in force.
+    fn holds(&self) -> Result<Holds, Refused>;
 
     /// Every guard row.
     fn rows(&self) -> Result<Vec<StoredRow>, Refused>;

@@ -24,6 +24,7 @@ pub const MAX_PROVIDER: usize = 64;
 const VERSION: u8 = 1;
 const GUARD_DOMAIN: &[u8] = b"sigward guard row v1";
 const KEY_DOMAIN: &[u8] = b"sigward key row v1";
+const HOLD_DOMAIN: &[u8] = b"sigward hold row v1";
 
 /// The encoding of a guard row.
 pub fn encode_guard(stored: &StoredRow) -> Vec<u8> {
@@ -173,7 +174,11 @@ impl Checksum {
         Self::of(KEY_DOMAIN, store, encoded)
     }
 
-    /// The domains differ in length from each other by design of their texts, and the id has a fixed size: no two inputs meet.
+    pub(crate) fn of_hold(store: &StoreId, encoded: &[u8]) -> Self {
+        Self::of(HOLD_DOMAIN, store, encoded)
+    }
+
+    /// No domain is the beginning of another, and the id has a fixed size: no two inputs meet.
     fn of(domain: &[u8], store: &StoreId, encoded: &[u8]) -> Self {
         let hash = Sha256::new()
             .chain_update(domain)

@@ -32,6 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use sigward_policies::decision::Refused;
+use sigward_policies::holding::Holds;
 use sigward_policies::model::id::StoreId;
 use sigward_policies::model::key::Key;
 
@@ -157,6 +158,10 @@ impl Store for SqliteStore {
 
     fn keys(&self) -> Result<Vec<Key>, Refused> {
         self.ask(|writer| Ok(writer.ledger().keys()))
+    }
+
+    fn holds(&self) -> Result<Holds, Refused> {
+        self.ask(|writer| Ok(writer.ledger().holds()))
     }
 
     fn rows(&self) -> Result<Vec<StoredRow>, Refused> {

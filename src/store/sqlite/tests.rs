@@ -11,6 +11,8 @@
 mod acts;
 mod cost;
 mod failure;
+mod holding;
+mod layouts;
 mod rollback;
 mod rule;
 
