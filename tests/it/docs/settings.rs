@@ -100,13 +100,10 @@ fn every_unit_is_one_to_systemd() {
         if !unit {
             return Err("not a unit: mark it `norun`, with the reason".to_owned());
         }
-        // The program of the unit is not installed here; one that is stands in for it.
-        let text: String = block
-            .text
-            .lines()
-            .map(|line| if line.starts_with("ExecStart=") { "ExecStart=/bin/true" } else { line })
-            .map(|line| format!("{line}\n"))
-            .collect();
+        // The program of the unit is not installed here; one that is stands in for it. A drop-in has none.
+        let own = block.text.lines().filter(|line| !line.starts_with("ExecStart="));
+        let text: String = own.map(|line| format!("{line}\n")).collect();
+        let text = text.replace("[Service]\n", "[Service]\nExecStart=/bin/true\n");
         let file = home.path("checked.service");
         std::fs::write(&file, text).unwrap();
         let output = Command::new("systemd-analyze")

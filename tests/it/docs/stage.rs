@@ -25,16 +25,16 @@ const SHARED_PORTS: u16 = 26_670;
 
 const DOCUMENTATION_NET: &str = "192.0.2.";
 const LOOPBACK_NET: &str = "127.0.2.";
-/// The first line of a scene whose machines have networks and mounts of their own (`unshare --net --mount`: needs root).
-const APART: &str = "# apart";
+/// The first line of a scene whose machines have a network, mounts or processes of their own (`net mount pid`, unshare(1)): needs root.
+const APART: &str = "# apart: ";
 
 /// All machines of a page; everything that they started ends on drop, the folder goes last.
 pub(super) struct Stage {
     machines: BTreeMap<String, Machine>,
     shared: BTreeMap<u16, u16>,
     volatile: bool,
-    /// Whether each machine made from now on has a network and mounts of its own.
-    apart: bool,
+    /// What each machine made from now on has of its own: `net`, `mount`, `pid`.
+    apart: Vec<String>,
     blocks: usize,
     home: Home,
 }
@@ -58,7 +58,7 @@ impl Stage {
             machines: BTreeMap::new(),
             shared: BTreeMap::new(),
             volatile,
-            apart: false,
+            apart: Vec::new(),
             blocks: 0,
             home,
         }
@@ -71,8 +71,8 @@ impl Stage {
             std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
         };
         let (functions, text) = (read("functions"), read(scene));
-        if text.starts_with(APART) {
-            self.apart = true;
+        if let Some(what) = text.lines().next().and_then(|line| line.strip_prefix(APART)) {
+            self.apart = what.split(' ').map(str::to_owned).collect();
         }
         // `# on: MACHINE` begins what is for another machine.
         for part in text.split("# on: ").skip(1) {
@@ -125,6 +125,10 @@ impl Stage {
         text
     }
 
+    fn has_own(&self, what: &str) -> bool {
+        self.apart.iter().any(|own| own == what)
+    }
+
     fn make(&self, name: &str) -> Machine {
         let letter = char::from(b'a' + u8::try_from(self.machines.len()).unwrap());
         let root = self.home.path(&letter.to_string());
@@ -147,7 +151,17 @@ impl Stage {
         if let Some(tmkms) = tmkms() {
             link(&tmkms, &root.join("bin/tmkms"));
         }
-        let apart: &[&str] = if self.apart { &["unshare", "--net", "--mount"] } else { &[] };
+        let mut apart = Vec::new();
+        for what in &self.apart {
+            apart.push(format!("--{what}"));
+            if what == "pid" {
+                // Its shell is the first of its processes: all of them end with it.
+                apart.extend(["--fork".to_owned(), "--mount-proc".to_owned()]);
+            }
+        }
+        if !apart.is_empty() {
+            apart.insert(0, "unshare".to_owned());
+        }
         let mut shell = Command::new("timeout")
             .arg(SHELL_SECONDS)
             .args(apart)
@@ -179,10 +193,10 @@ impl Stage {
         assert!(
             !id.is_empty(),
             "{name} has no shell{}",
-            if self.apart { ": `unshare --net --mount` needs root" } else { "" }
+            if self.apart.is_empty() { "" } else { ": unshare needs root" }
         );
         std::fs::write(names.join(format!("{name}.pid")), id).unwrap();
-        if self.apart {
+        if self.has_own("net") {
             let network = machine.ask("readlink /proc/$$/ns/net").unwrap();
             std::fs::write(machine.root.join("network"), network).unwrap();
         }
@@ -207,7 +221,7 @@ impl Stage {
     fn localize(&mut self, machine: &str, text: &str) -> String {
         let machine = &self.machines[machine];
         let mut text = replace_paths(text, &folders(machine));
-        if !self.apart {
+        if !self.has_own("net") {
             text = text.replace(DOCUMENTATION_NET, LOOPBACK_NET);
         }
         for port in SHARED_PORTS..SHARED_PORTS + 30 {
@@ -313,9 +327,17 @@ fn tmkms() -> Option<PathBuf> {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        for machine in self.machines.values_mut() {
-            let _ = machine.shell.kill();
+        let own_processes = self.has_own("pid");
+        for mut machine in std::mem::take(&mut self.machines).into_values() {
+            // A shell without input ends, also one that is the first process of its machine.
+            drop(machine.input);
+            if !own_processes {
+                let _ = machine.shell.kill();
+            }
             let _ = machine.shell.wait();
+            if own_processes {
+                continue;
+            }
             let stopped = Command::new(machine.root.join("bin/systemctl"))
                 .arg("stop-everything")
                 .env("MACHINE", &machine.root)

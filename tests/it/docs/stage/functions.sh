@@ -81,7 +81,7 @@ sigward_genesis() {
 
 # served CHAIN_ID NAME ADDRESS …: sigward with a key made here, that chain, and those nodes.
 served() {
-  sigward init
+  [ -f "$SIGWARD_HOME/sigward.toml" ] || sigward init
   sigward keys create validator
   printf '\n[[chain]]\nid = "%s"\nkey = "validator"\n' "$1" >>"$SIGWARD_HOME/sigward.toml"
   shift

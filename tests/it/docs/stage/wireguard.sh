@@ -1,4 +1,5 @@
-# apart: machines with networks of their own, and one cable between them.
+# apart: net mount
+# Machines with networks of their own, and one cable between them.
 # on: node-a
 ip link set lo up
 mount -t tmpfs none /var/run
