@@ -241,6 +241,16 @@ codes! {
         ForeignStore = "foreign_store",
         /// A parameter that is missing or out of bounds.
         InvalidParameters = "invalid_parameters",
+        /// A reload would have the guard refuse less.
+        ReloadLoosensGuard = "reload_loosens_guard",
+        /// A reload would leave no chain where there was one: a file that is being written looks like that.
+        ReloadRemovesAll = "reload_removes_all",
+        /// No daemon runs that could do this.
+        NotServing = "not_serving",
+        /// The configuration has no such node.
+        NodeNotFound = "node_not_found",
+        /// The last node of its chain that is not drained.
+        LastNode = "last_node",
     }
 }
 

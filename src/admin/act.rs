@@ -19,6 +19,9 @@ pub(super) enum Act {
     StateImport,
     StateExport,
     StateAllow,
+    ConfigReload,
+    NodeDrain,
+    NodeUndrain,
     StateDisallow,
     StateRebind,
     Freeze,
@@ -28,7 +31,7 @@ pub(super) enum Act {
 }
 
 impl Act {
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::KeyCreate => "key.create",
             Self::KeyImport => "key.import",
@@ -38,6 +41,9 @@ impl Act {
             Self::StateImport => "state.import",
             Self::StateExport => "state.export",
             Self::StateAllow => "state.allow",
+            Self::ConfigReload => "config.reload",
+            Self::NodeDrain => "node.drain",
+            Self::NodeUndrain => "node.undrain",
             Self::StateDisallow => "state.allow.withdraw",
             Self::StateRebind => "state.rebind",
             Self::Freeze => "freeze",

@@ -116,7 +116,7 @@ impl Admin {
     }
 
     /// Every hold in force.
-    pub async fn holds(&self) -> Result<Vec<NamedHold>, Refused> {
+    pub async fn named_holds(&self) -> Result<Vec<NamedHold>, Refused> {
         let keys = self.keys().await?;
         let holds = self.read(|store| store.holds()).await?;
         let named = holds.iter().map(|hold| NamedHold {
@@ -176,7 +176,7 @@ impl Admin {
 
     /// A hold on a mistyped chain would hold nothing: it is refused, loudly, while there is time to type it again.
     async fn known_chain(&self, chain: &ChainId) -> Result<(), Refused> {
-        let configured = self.chains.iter().any(|known| known.id == *chain);
+        let configured = self.chains.now().iter().any(|known| known.id == *chain);
         if configured || self.rows().await?.iter().any(|row| row.chain == *chain) {
             return Ok(());
         }

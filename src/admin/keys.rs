@@ -169,6 +169,7 @@ impl Admin {
         }
         let chains: Vec<_> = self
             .chains
+            .now()
             .iter()
             .filter(|chain| chain.key == *name)
             .cloned()

@@ -7,11 +7,13 @@ mod act;
 mod bind;
 mod holding;
 mod keys;
+pub mod live;
+pub mod node;
 mod state;
 pub mod state_file;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use sigward_hsm::secret::Arena;
 use sigward_hsm::software::SoftwareProvider;
@@ -25,11 +27,12 @@ pub use state::NamedRow;
 
 use crate::audit::{self, Verification};
 use crate::clock::Clock;
+use crate::config::NodeConfig;
 use crate::guard::Guard;
 use crate::keyring::Keyring;
 use crate::store::{AuditRecord, Sharing, Store, StoredRow};
 
-/// A chain as the configuration names it: its id, its key, and whether that key may serve others.
+/// A chain as the configuration names it: its id, its key, whether that key may serve others, and its nodes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfiguredChain {
     /// The chain.
@@ -38,6 +41,29 @@ pub struct ConfiguredChain {
     pub key: KeyName,
     /// Whether the key is shared.
     pub sharing: Sharing,
+    /// Its nodes.
+    pub nodes: Vec<NodeConfig>,
+}
+
+/// The chains of the configuration in force; a reload replaces them all at once.
+#[derive(Debug, Default)]
+pub struct Chains(RwLock<Arc<[ConfiguredChain]>>);
+
+impl Chains {
+    /// These.
+    pub fn new(chains: impl IntoIterator<Item = ConfiguredChain>) -> Self {
+        Self(RwLock::new(chains.into_iter().collect()))
+    }
+
+    /// Those in force now.
+    pub fn now(&self) -> Arc<[ConfiguredChain]> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Others are in force.
+    pub fn replace(&self, chains: impl IntoIterator<Item = ConfiguredChain>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = chains.into_iter().collect();
+    }
 }
 
 /// Everything that an act may need.
@@ -53,7 +79,7 @@ pub struct Admin {
     /// Locked memory for a key on its way in.
     pub arena: Arena,
     /// The chains of the configuration.
-    pub chains: Vec<ConfiguredChain>,
+    pub chains: Chains,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }

@@ -8,7 +8,7 @@ use sigward_hsm::envelope::{ArgonParams, KekSource};
 use sigward_hsm::secret::{Arena, ArenaSize, Unlocked};
 use sigward_hsm::software::SoftwareProvider;
 
-use crate::admin::{Admin, ConfiguredChain};
+use crate::admin::{Admin, Chains, ConfiguredChain};
 use crate::clock::SystemClock;
 use crate::config::{ChainConfig, Config, SealSource};
 use crate::guard::Guard;
@@ -83,7 +83,7 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
         keyring: keyring.clone(),
         provider: Arc::new(provider),
         arena: arena.clone(),
-        chains: config.chains.iter().map(configured).collect(),
+        chains: Chains::new(config.chains.iter().map(configured)),
         clock: Arc::new(SystemClock),
     });
     Ok(Parts {
@@ -104,6 +104,7 @@ pub(super) fn configured(chain: &ChainConfig) -> ConfiguredChain {
         } else {
             crate::store::Sharing::OneChain
         },
+        nodes: chain.nodes.clone(),
     }
 }
 

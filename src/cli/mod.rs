@@ -7,9 +7,12 @@ mod completions;
 mod config;
 mod demo;
 mod exit;
+mod hold;
 mod init;
 mod keys;
+mod node;
 mod output;
+mod reload;
 mod serve;
 mod state;
 
@@ -62,12 +65,36 @@ enum Command {
     /// Look at and move sign states: the watermarks that no signature goes below
     #[command(subcommand)]
     State(state::Command),
+    /// Sign nothing any more, in force for the very next request: everything, a chain or a key
+    ///
+    /// Persisted: a restart stays frozen. Freezing twice is freezing once. Needs no approval.
+    ///
+    ///   sigward freeze --all --reason "node-2 looks hijacked"
+    ///   sigward freeze --chain my-chain-1
+    ///
+    /// If the admin socket is gone: `kill -USR1 PID` freezes everything.
+    #[command(verbatim_doc_comment)]
+    Freeze(hold::FreezeArgs),
+    /// Lift a freeze; exactly the scope that is given, wider and narrower ones stay
+    Unfreeze(hold::UnfreezeArgs),
+    /// Sign nothing at or above a height: for a planned halt
+    ///
+    ///   sigward stop-line set --chain my-chain-1 --at 5200791
+    ///   sigward stop-line clear --chain my-chain-1
+    #[command(subcommand, verbatim_doc_comment)]
+    StopLine(hold::StopLine),
+    /// List what is held back: freezes, stop lines, drained nodes, rebound chains
+    Holds,
     /// Read and check the audit chain
     #[command(subcommand)]
     Audit(audit::Command),
     /// Check a configuration, or print one that explains itself
     #[command(subcommand)]
     Config(config::Command),
+    Reload(reload::Args),
+    /// See the nodes and their connections; leave one alone, or dial it again
+    #[command(subcommand)]
+    Node(node::Command),
     /// Watch a real CometBFT node make blocks that sigward signs
     Demo(demo::DemoArgs),
     /// Print a shell completion script
@@ -103,8 +130,14 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
         Command::Serve => serve::run(&home()?, cut),
         Command::Keys(command) => keys::run(command, &home()?, output),
         Command::State(command) => state::run(command, &home()?, output),
+        Command::Freeze(args) => hold::freeze(args, &home()?, output),
+        Command::Unfreeze(args) => hold::unfreeze(args, &home()?, output),
+        Command::StopLine(command) => hold::stop_line(command, &home()?, output),
+        Command::Holds => hold::list(&home()?, output),
         Command::Audit(command) => audit::run(command, &home()?, output),
         Command::Config(command) => config::run(&command, home, output),
+        Command::Reload(args) => reload::run(&args, &home()?, output),
+        Command::Node(command) => node::run(command, &home()?, output),
         Command::Demo(args) => demo::run(&args, cli.json),
         Command::Completions(args) => {
             completions::run::<Cli>(&args, output);

@@ -4,7 +4,10 @@
 
 mod audit;
 mod errors;
+mod hold;
 mod key;
+mod node;
+mod reload;
 mod serve;
 mod state;
 

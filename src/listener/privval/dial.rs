@@ -71,7 +71,10 @@ impl Link {
                 "a fault of sigward ended this connection; it is dialled again"
             );
             link.check.fail("a fault of sigward ended the connection");
-            tokio::time::sleep(LAST_PAUSE).await;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LAST_PAUSE) => {}
+            }
         }
     }
 
@@ -108,6 +111,7 @@ impl Link {
     async fn session(&self, transport: Transport, stop: &CancellationToken) {
         tracing::info!(chain = %self.signer.chain, node = %self.node, "connected");
         let _connected = self.metrics.connected();
+        let _standing = self.signer.activity.connected(self.signer.clock.unix_seconds());
         self.check.good();
         let mut messages = Messages::new(transport);
         let end = session::serve(&mut messages, &self.signer, stop).await;

@@ -7,7 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use sigward_policies::decision::Refused;
+use sigward_policies::decision::{FailureCode, RefusalCode, Refused};
 use sigward_policies::model::id::{ChainId, Height, NodeName};
 
 use super::labels::{ChainLabels, NodeLabels, RefusalLabels};
@@ -53,6 +53,19 @@ impl ChainFamilies {
             skipped: self.skipped.get_or_create_owned(&labels),
             refusals: self.refusals.clone(),
             chain: labels.chain.into(),
+        }
+    }
+
+    pub(super) fn forget(&self, chain: &ChainId) {
+        let labels = ChainLabels {
+            chain: chain.to_string(),
+        };
+        self.height.remove(&labels);
+        self.skipped.remove(&labels);
+        let codes = RefusalCode::ALL.iter().map(|code| code.as_str());
+        for reason in codes.chain(FailureCode::ALL.iter().map(|code| code.as_str())) {
+            let chain = labels.chain.clone();
+            self.refusals.remove(&RefusalLabels { chain, reason });
         }
     }
 }

@@ -14,6 +14,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+use sigward_policies::holding::{Fact, Holds, Scope};
 use sigward_policies::model::id::{ChainId, NodeName};
 use sigward_policies::model::key::VersionState;
 
@@ -29,7 +30,7 @@ mod tests;
 
 use chain::{ChainFamilies, NodeFamilies};
 pub use chain::{ChainMetrics, Connected, NodeMetrics};
-use labels::{ReloadLabels, StateLabels};
+use labels::{ReloadLabels, ScopeLabels, StateLabels};
 use sign::SignFamilies;
 pub use sign::{Proto, Served, SignMetrics, Stage};
 pub use store::StoreMetrics;
@@ -76,8 +77,10 @@ pub struct Metrics {
     node: NodeFamilies,
     store: StoreMetrics,
     unauthenticated: Gauge,
+    frozen: Family<ScopeLabels, Gauge>,
     keys: Family<StateLabels, Gauge>,
     reloads: Family<ReloadLabels, Counter>,
+    config_good: Gauge,
 }
 
 impl Metrics {
@@ -85,6 +88,11 @@ impl Metrics {
     pub fn new(build: Build, clock: &dyn Clock) -> Arc<Self> {
         let mut registry = Registry::with_prefix("sigward");
         let unauthenticated = Gauge::default();
+        let frozen = Family::<ScopeLabels, Gauge>::default();
+        registry.register("frozen", "Freezes in force, by what they cover", frozen.clone());
+        for scope in ["all", "chain", "key"] {
+            drop(frozen.get_or_create(&ScopeLabels { scope }));
+        }
         let keys = Family::<StateLabels, Gauge>::default();
         let reloads = Family::<ReloadLabels, Counter>::default();
         registry.register(
@@ -97,6 +105,13 @@ impl Metrics {
             "reload",
             "Reloads of the configuration by result",
             reloads.clone(),
+        );
+        let config_good = Gauge::default();
+        config_good.set(1);
+        registry.register(
+            "config_last_reload_successful",
+            "1 unless the last reload was refused: the file is then not what runs",
+            config_good.clone(),
         );
         registry.register(
             "build",
@@ -114,8 +129,10 @@ impl Metrics {
             store: StoreMetrics::register(&mut registry),
             registry,
             unauthenticated,
+            frozen,
             keys,
             reloads,
+            config_good,
         })
     }
 
@@ -144,9 +161,31 @@ impl Metrics {
         self.node.forget(chain, node);
     }
 
+    /// Takes a chain that is no longer configured out of what is told. Its connections have ended, or they would bring it back.
+    pub fn forget_chain(&self, chain: &ChainId) {
+        self.chain.forget(chain);
+    }
+
     /// Says how many configured links leave the machine without authentication.
     pub fn set_unauthenticated_links(&self, links: usize) {
         self.unauthenticated.set(i64::try_from(links).unwrap_or(i64::MAX));
+    }
+
+    /// Says what is frozen.
+    pub fn set_frozen(&self, holds: &Holds) {
+        let count = |is: fn(&Scope) -> bool| {
+            let frozen = holds
+                .iter()
+                .filter(|hold| matches!(&hold.fact, Fact::Freeze(scope) if is(scope)));
+            i64::try_from(frozen.count()).unwrap_or(i64::MAX)
+        };
+        for (scope, count) in [
+            ("all", count(|scope| matches!(scope, Scope::All))),
+            ("chain", count(|scope| matches!(scope, Scope::Chain(_)))),
+            ("key", count(|scope| matches!(scope, Scope::Key(_)))),
+        ] {
+            self.frozen.get_or_create(&ScopeLabels { scope }).set(count);
+        }
     }
 
     /// Says in which states all key versions are.
@@ -165,6 +204,7 @@ impl Metrics {
     /// Counts a reload.
     pub fn reloaded(&self, result: Reload) {
         self.reloads.get_or_create(&ReloadLabels::of(result)).inc();
+        self.config_good.set(i64::from(result == Reload::Applied));
     }
 
     /// Everything as OpenMetrics text ([`CONTENT_TYPE`]). Takes milliseconds with many chains: off the runtime's workers.
