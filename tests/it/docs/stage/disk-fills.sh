@@ -5,3 +5,5 @@ for _ in $(seq 100); do
   ! grep -q disk_full "$MACHINE/log/sigward.log" || break
   sleep 0.1
 done
+# The check is told once a second.
+sleep 2

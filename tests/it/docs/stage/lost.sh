@@ -1,7 +1,9 @@
 # A network that goes on without us, our node, whose signer is lost, and a backup of the signer's key.
 # on: lost
-sigward init
-sigward keys create validator
+served my-chain-1 node-a unix:///run/cometbft/signer.sock
+systemctl start sigward
+ready_soon
+systemctl stop sigward
 (umask 077 && echo 'a long passphrase, from a safe place' >"$MACHINES/passphrase")
 sigward keys backup --all --file "$MACHINES/all.backup" --passphrase-file "$MACHINES/passphrase"
 sigward keys show validator --json >"$MACHINES/key.json"
