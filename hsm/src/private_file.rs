@@ -29,6 +29,8 @@ pub(crate) enum Trust {
     /// Placed by the service manager: ours or root's, closed to others. systemd grants access by an ACL, whose mask shows as
     /// group-read (systemd.exec(5), "Credentials").
     ServiceManager,
+    /// Of whoever it is, mode 0600 or 0400: a key file of another signer, which runs as a user of its own.
+    Stranger,
 }
 
 /// What is already there under the name of a new file.
@@ -58,6 +60,7 @@ pub(crate) fn open(path: &Path, trust: Trust) -> Result<(File, u64), FileError> 
     let user = rustix::process::geteuid().as_raw();
     let (owned, forbidden) = match trust {
         Trust::OwnerOnly => (meta.uid() == user, 0o177),
+        Trust::Stranger => (true, 0o177),
         Trust::ServiceManager => (meta.uid() == user || meta.uid() == 0, 0o137),
     };
     if !owned {

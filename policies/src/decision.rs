@@ -233,6 +233,16 @@ codes! {
         InvalidStateFile = "invalid_state_file",
         /// A state file that another key signed, or of another chain.
         ForeignStateFile = "foreign_state_file",
+        /// A file of another signer that is not what it should be.
+        InvalidForeignFile = "invalid_foreign_file",
+        /// A key of another signer that cannot be taken out of where it is.
+        NotMovable = "not_movable",
+        /// The other signer still runs on this machine.
+        OldSignerRuns = "old_signer_runs",
+        /// The chain has seen signatures above the state that was to be imported.
+        WatermarkBehindChain = "watermark_behind_chain",
+        /// Somebody else signs with the key right now.
+        AnotherSignerIsSigning = "another_signer_is_signing",
         /// A state file behind, or in conflict with, what is known here.
         StateConflict = "state_conflict",
         /// A key file that does not parse or whose halves do not belong together.

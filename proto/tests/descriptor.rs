@@ -14,7 +14,10 @@ fn the_descriptor_set_holds_every_service_one_a_file() {
         services.push(file.service[0].name().to_owned());
     }
     services.sort();
-    assert_eq!(services, ["AuditService", "KeyService", "StateService"]);
+    assert_eq!(
+        services,
+        ["AuditService", "KeyService", "StateService", "StatusService"]
+    );
 }
 
 #[test]

@@ -279,7 +279,7 @@ impl Admin {
         Ok(())
     }
 
-    fn open(&self, key: Key) -> Result<(), Refused> {
+    pub(super) fn open(&self, key: Key) -> Result<(), Refused> {
         let public_key = key.version.public_key;
         let handle = self.provider.load_key(&public_key).map_err(provider_refused)?;
         let verifier = Arc::new(Verifier::new(&public_key).map_err(not_a_key)?);
@@ -293,7 +293,7 @@ impl Admin {
         Ok(())
     }
 
-    async fn name_is_free(&self, name: &KeyName) -> Result<(), Refused> {
+    pub(super) async fn name_is_free(&self, name: &KeyName) -> Result<(), Refused> {
         match self.keys().await?.iter().any(|key| key.name == *name) {
             false => Ok(()),
             true => {
@@ -322,7 +322,10 @@ impl Admin {
     }
 
     /// A key that the provider has and the store does not know of.
-    async fn left_over(&self, is: impl Fn(&KeyMetadata) -> bool) -> Result<Option<KeyMetadata>, Refused> {
+    pub(super) async fn left_over(
+        &self,
+        is: impl Fn(&KeyMetadata) -> bool,
+    ) -> Result<Option<KeyMetadata>, Refused> {
         let known = self.keys().await?;
         let kept = self.provider.list_keys().map_err(provider_refused)?;
         Ok(kept
@@ -332,7 +335,7 @@ impl Admin {
     }
 
     /// Argon2id and file syncs take their time: not on the runtime's threads.
-    async fn with_provider<T: Send + 'static>(
+    pub(super) async fn with_provider<T: Send + 'static>(
         &self,
         act: impl FnOnce(&sigward_hsm::software::SoftwareProvider) -> Result<T, ProviderError> + Send + 'static,
     ) -> Result<T, Refused> {
@@ -353,7 +356,7 @@ pub(super) fn describe(beginning: &Beginning) -> String {
     }
 }
 
-fn key_of(metadata: &KeyMetadata) -> Key {
+pub(super) fn key_of(metadata: &KeyMetadata) -> Key {
     Key {
         name: metadata.name.clone(),
         version: KeyVersion {
@@ -369,7 +372,7 @@ fn key_of(metadata: &KeyMetadata) -> Key {
     }
 }
 
-fn taken(found: &KeyMetadata) -> Refused {
+pub(super) fn taken(found: &KeyMetadata) -> Refused {
     let message = format!(
         "the key folder holds {} already, called {}, from an act that was cut off; finish that one by repeating it",
         found.public_key, found.name

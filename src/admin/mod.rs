@@ -9,6 +9,7 @@ mod holding;
 mod keys;
 pub mod live;
 pub mod node;
+mod moving;
 mod state;
 pub mod state_file;
 
@@ -23,6 +24,7 @@ use sigward_policies::model::key::Key;
 
 pub use holding::{FreezeScope, NamedHold, StopScope};
 pub use keys::{ImportBeginning, ListedKey};
+pub use moving::{Incoming, IncomingChain};
 pub use state::NamedRow;
 
 use crate::audit::{self, Verification};

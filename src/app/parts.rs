@@ -13,11 +13,17 @@ use crate::clock::SystemClock;
 use crate::config::{ChainConfig, Config, SealSource};
 use crate::guard::Guard;
 use crate::keyring::Keyring;
+use crate::listener::grpc::Watched;
 use crate::store::Store;
 use crate::store::sqlite::{Options, SqliteStore, WITNESS_SEGMENT};
+use crate::telemetry::metrics::StateFiles;
+use crate::telemetry::{Metrics, Readiness};
 
 /// How many keys the locked arena has room for: 4096 take little more than 1 MiB.
-const MAX_KEYS: u32 = 4096;
+pub(super) const MAX_KEYS: u32 = 4096;
+
+/// The commit that this program was built from (`build.rs`).
+pub(super) const COMMIT: &str = env!("SIGWARD_COMMIT");
 
 /// The opened parts.
 pub(super) struct Parts {
@@ -52,6 +58,25 @@ pub(super) fn store_options(config: &Config) -> Options {
         allow_volatile: config.store.allow_volatile,
         witness_segment: WITNESS_SEGMENT,
         clock: Arc::new(SystemClock),
+    }
+}
+
+/// What `sigward status` looks at besides the store: its files and, in a daemon, metrics and readiness.
+pub(super) fn watched(config: &Config, daemon: Option<(Arc<Metrics>, Readiness)>) -> Watched {
+    let files = state_files(config);
+    Watched {
+        daemon,
+        database: files.database,
+        witness: files.witness,
+        commit: COMMIT,
+    }
+}
+
+/// The files whose sizes are told.
+pub(super) fn state_files(config: &Config) -> StateFiles {
+    StateFiles {
+        database: store_options(config).database(),
+        witness: config.store.witness.clone(),
     }
 }
 
@@ -108,7 +133,7 @@ pub(super) fn configured(chain: &ChainConfig) -> ConfiguredChain {
     }
 }
 
-fn kek_source(seal: &SealSource) -> KekSource {
+pub(super) fn kek_source(seal: &SealSource) -> KekSource {
     match seal {
         SealSource::KeyFile(path) => KekSource::KeyFile(path.clone()),
         SealSource::PassphraseFile(path) => KekSource::PassphraseFile {

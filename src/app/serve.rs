@@ -65,10 +65,14 @@ async fn run(home: &Path, config: &Config, levels: Levels, shutdown: &Shutdown) 
     })?;
     let build = Build {
         version: env!("CARGO_PKG_VERSION"),
-        commit: option_env!("SIGWARD_COMMIT").unwrap_or("unknown"),
+        commit: parts::COMMIT,
     };
     let metrics = Metrics::new(build, &SystemClock);
+    metrics.watch_state(parts::state_files(config));
+    metrics.set_keys(parts.store.keys()?.iter().map(|key| key.version.state));
+    parts.store.observe(metrics.store());
     let readiness = Readiness::default();
+    metrics.watch_readiness(&readiness);
     let ledger = Ledger {
         store: parts.store.clone(),
         denials: Arc::new(Denials::default()),
@@ -158,7 +162,10 @@ async fn listen(
     shutdown: &Shutdown,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<()> {
-    let services = Services::new(supervisor.parts().admin.clone()).with_live(supervisor.clone());
+    let seen = parts::watched(config, Some((metrics.clone(), readiness.clone())));
+    let services = Services::new(supervisor.parts().admin.clone())
+        .with_live(supervisor.clone())
+        .watching(seen);
     let (socket, stop, whole) = (
         config.admin_socket.clone(),
         shutdown.child_token(),

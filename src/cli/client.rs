@@ -70,7 +70,7 @@ where
 }
 
 /// A channel to the daemon's admin socket; `None` when nobody listens there.
-async fn daemon(path: &Path) -> anyhow::Result<Option<Channel>> {
+pub(super) async fn daemon(path: &Path) -> anyhow::Result<Option<Channel>> {
     let path = path.to_owned();
     match UnixStream::connect(&path).await {
         Ok(_listening) => {}

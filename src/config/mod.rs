@@ -19,6 +19,7 @@ mod error;
 mod file;
 mod home;
 mod raw;
+mod rpc;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use address::{Host, MAX_SOCKET_PATH, NodeAddress, Reach};
 pub use error::{ConfigCode, ConfigError, Place};
 pub use file::{FILE_NAME, load, load_with_text};
 pub use home::find_home;
+pub use rpc::RpcUrl;
 
 /// Largest configuration that is read, in bytes.
 pub const MAX_CONFIG_BYTES: usize = 1 << 20;
@@ -130,6 +132,8 @@ pub struct NodeConfig {
     pub name: NodeName,
     /// Where it listens. Leaves the machine only where the file accepts that the link is unauthenticated.
     pub address: NodeAddress,
+    /// Its JSON-RPC, for those who look at the chain (`doctor`). No signature depends on what it says.
+    pub rpc: Option<RpcUrl>,
 }
 
 /// Reads a configuration. Pure; `base` is what relative paths are relative to. Refuses text above [`MAX_CONFIG_BYTES`].
@@ -155,6 +159,9 @@ impl Config {
             said.push(
                 "keys.allow_unlocked_memory: secrets may reach the swap; for development only".to_owned(),
             );
+        }
+        if self.chains.is_empty() {
+            said.push("no [[chain]]: nothing is signed".to_owned());
         }
         for chain in &self.chains {
             if chain.shared {

@@ -93,4 +93,5 @@ pub(super) struct RawNode {
     pub(super) name: Text,
     pub(super) address: Text,
     pub(super) unauthenticated: Option<Text>,
+    pub(super) rpc: Option<Text>,
 }

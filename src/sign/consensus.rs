@@ -84,7 +84,7 @@ impl ChainSigner {
     pub fn refuse_at_edge(&self, refusal: Refusal) -> Refused {
         let refused = Refused::Denied(refusal);
         self.metrics.refused(None, &refused);
-        self.chain_metrics.refused(&refused);
+        self.chain_metrics.refused(None, &refused);
         let asked = Asked::act(
             &self.caller,
             "sign.cometbft",
@@ -110,9 +110,11 @@ impl ChainSigner {
         self.metrics.took(operation, Stage::Total, started.elapsed());
         match outcome {
             Ok((reply, repeat)) => {
-                self.metrics
-                    .served(operation, if repeat { Served::Replayed } else { Served::Signed });
-                self.chain_metrics.signed(message.position().height);
+                let served = if repeat { Served::Replayed } else { Served::Signed };
+                self.metrics.served(operation, served);
+                let height = message.position().height;
+                self.chain_metrics
+                    .signed(operation, height, served, self.clock.unix_micros());
                 if !repeat {
                     self.activity.signed();
                 }
@@ -120,7 +122,8 @@ impl ChainSigner {
             }
             Err(refused) => {
                 self.metrics.refused(Some(operation), &refused);
-                self.chain_metrics.refused(&refused);
+                self.chain_metrics
+                    .refused(Some(message.position().height), &refused);
                 self.record(
                     Asked::message(&self.caller, self.public_key(), &self.chain, operation, &message),
                     &refused,

@@ -10,6 +10,7 @@ pub mod filepv;
 mod folder;
 mod key;
 mod material;
+pub mod moving;
 mod secp256k1;
 mod self_test;
 mod store;

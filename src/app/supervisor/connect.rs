@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sigward_policies::decision::Refused;
-use sigward_policies::model::id::Height;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -43,10 +42,9 @@ pub(super) fn start(
         .guard
         .slot(&spec.key, &spec.chain)
         .ok_or_else(|| no_row(&key.key.name, &spec.chain))?;
-    let chain_metrics = shared.metrics.chain(&spec.chain);
-    if let Ok(height) = Height::new(slot.row().watermark.height()) {
-        chain_metrics.begins_at(height);
-    }
+    let node_metrics = shared.metrics.node(&spec.chain, &spec.node);
+    let chain_metrics = shared.metrics.chain(&spec.chain).asked_by(&node_metrics);
+    chain_metrics.begins_at(&slot.row());
     let activity = Activity::default();
     let signer = ChainSigner {
         caller: authn::dialled_node(&spec.chain, &spec.node),
@@ -67,7 +65,7 @@ pub(super) fn start(
         address: spec.address.clone(),
         signer,
         identity: shared.identity.clone(),
-        metrics: shared.metrics.node(&spec.chain, &spec.node),
+        metrics: node_metrics,
         check: shared.readiness.check(
             check_name(spec),
             Weight::Told,

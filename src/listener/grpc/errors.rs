@@ -28,7 +28,11 @@ pub(super) fn status(refused: Refused) -> Status {
             | RefusalCode::StopLine
             | RefusalCode::NodeDrained
             | RefusalCode::ForeignStore
-            | RefusalCode::ForeignStateFile => Code::FailedPrecondition,
+            | RefusalCode::ForeignStateFile
+            | RefusalCode::NotMovable
+            | RefusalCode::OldSignerRuns
+            | RefusalCode::WatermarkBehindChain
+            | RefusalCode::AnotherSignerIsSigning => Code::FailedPrecondition,
             _ => Code::InvalidArgument,
         },
         Refused::Failed(failure) => match failure.code {

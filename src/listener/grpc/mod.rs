@@ -10,5 +10,7 @@ mod node;
 mod reload;
 mod serve;
 mod state;
+mod status;
 
 pub use serve::{Services, serve_stream, serve_unix};
+pub use status::Watched;

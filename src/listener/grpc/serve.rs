@@ -13,6 +13,7 @@ use sigward_proto::v1::key_service_server::KeyServiceServer;
 use sigward_proto::v1::node_service_server::NodeServiceServer;
 use sigward_proto::v1::reload_service_server::ReloadServiceServer;
 use sigward_proto::v1::state_service_server::StateServiceServer;
+use sigward_proto::v1::status_service_server::StatusServiceServer;
 use tokio::io::DuplexStream;
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
@@ -21,6 +22,7 @@ use tonic::Request;
 use tonic::transport::Server;
 use tonic::transport::server::UdsConnectInfo;
 
+use super::status::Watched;
 use crate::admin::Admin;
 use crate::admin::live::Live;
 use crate::authn;
@@ -40,12 +42,17 @@ pub struct Services {
     pub(super) admin: Arc<Admin>,
     /// The daemon around it, if there is one.
     pub(super) live: Option<Arc<dyn Live>>,
+    pub(super) watched: Option<Watched>,
 }
 
 impl Services {
     /// The services over `admin`.
     pub const fn new(admin: Arc<Admin>) -> Self {
-        Self { admin, live: None }
+        Self {
+            admin,
+            live: None,
+            watched: None,
+        }
     }
 
     /// With what only a daemon can do.
@@ -53,6 +60,15 @@ impl Services {
     pub fn with_live(self, live: Arc<dyn Live>) -> Self {
         Self {
             live: Some(live),
+            ..self
+        }
+    }
+
+    /// The same, which can tell of more than the store.
+    #[must_use]
+    pub fn watching(self, watched: Watched) -> Self {
+        Self {
+            watched: Some(watched),
             ..self
         }
     }
@@ -74,6 +90,7 @@ impl Services {
         health.set_serving::<ReloadServiceServer<Self>>().await;
         health.set_serving::<NodeServiceServer<Self>>().await;
         health.set_serving::<HoldServiceServer<Self>>().await;
+        health.set_serving::<StatusServiceServer<Self>>().await;
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(sigward_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -89,6 +106,7 @@ impl Services {
             .add_service(NodeServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
             .add_service(ReloadServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
             .add_service(HoldServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
+            .add_service(StatusServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
             .add_service(AuditServiceServer::new(self).max_decoding_message_size(MAX_MESSAGE));
         if let Ok(reflection) = reflection {
             server = server.add_service(reflection);

@@ -17,9 +17,9 @@ use super::framing::Messages;
 use super::secret_connection::{ConnectionError, Identity, SecretConnection};
 use super::session::{self, End};
 use super::transport::{Socket, Transport};
-use crate::config::{Host, NodeAddress};
+use crate::config::{Host, NodeAddress, Reach};
 use crate::sign::ChainSigner;
-use crate::telemetry::metrics::NodeMetrics;
+use crate::telemetry::metrics::{LinkKind, NodeMetrics};
 use crate::telemetry::readiness::Check;
 
 /// Connecting and the handshake, together, take no longer. A second signer that dials a busy node sits in its backlog without
@@ -61,6 +61,7 @@ impl fmt::Debug for Link {
 impl Link {
     /// Keeps the connection until `stop`. A fault of ours that panics costs this connection and no other, and not for long.
     pub async fn run(self, stop: CancellationToken) {
+        self.metrics.link(kind(&self.address));
         let link = Arc::new(self);
         while let Err(fault) = tokio::spawn(Arc::clone(&link).keep(stop.clone())).await {
             if !fault.is_panic() {
@@ -148,6 +149,14 @@ impl Link {
                 "cannot reach the node at {}: {error}; trying again every second", self.address
             );
         }
+    }
+}
+
+fn kind(address: &NodeAddress) -> LinkKind {
+    match (address, address.reach()) {
+        (NodeAddress::Unix(_), _) => LinkKind::Unix,
+        (NodeAddress::Tcp { .. }, Reach::ThisMachine) => LinkKind::Loopback,
+        (NodeAddress::Tcp { .. }, Reach::Network) => LinkKind::Network,
     }
 }
 

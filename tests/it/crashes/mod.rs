@@ -5,4 +5,5 @@ mod acts;
 mod dying;
 mod init;
 mod load;
+mod moving;
 mod points;

@@ -28,6 +28,7 @@ macro_rules! played {
 played! {
     the_readme: "README.md",
     operating: "docs/operating.md",
+    doctor: "docs/doctor.md",
     moving_in: "docs/moving-in.md",
     first_setup: "docs/runbooks/first-setup.md",
     from_tmkms: "docs/runbooks/from-tmkms.md",

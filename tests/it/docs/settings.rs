@@ -38,6 +38,7 @@ fn every_block_of_json_parses() {
 fn every_block_of_toml_is_accepted_by_its_reader() {
     let home = Home::new();
     let signer = Signer::init(&home);
+    signer.create_key("validator");
     let file = signer.home().join("sigward.toml");
     let ours: Table = std::fs::read_to_string(&file).unwrap().parse().unwrap();
     let theirs = node_defaults(&home.path("node"));
