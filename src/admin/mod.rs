@@ -8,10 +8,10 @@ mod backup;
 mod bind;
 mod holding;
 mod keys;
-pub mod live;
-pub mod node;
-mod moving;
 mod leave;
+pub mod live;
+mod moving;
+pub mod node;
 mod restore;
 mod state;
 pub mod state_file;
@@ -25,11 +25,11 @@ use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Ref
 use sigward_policies::model::id::{ChainId, KeyName};
 use sigward_policies::model::key::Key;
 
+pub use backup::{MadeBackup, VerifiedBackup};
 pub use holding::{FreezeScope, NamedHold, StopScope};
 pub use keys::{ImportBeginning, ListedKey};
-pub use moving::{Incoming, IncomingChain};
-pub use backup::{MadeBackup, VerifiedBackup};
 pub use leave::{LeftKey, OtherChains};
+pub use moving::{Incoming, IncomingChain};
 pub use restore::Heights;
 pub use state::NamedRow;
 

@@ -3,14 +3,14 @@
 mod holds;
 pub mod import;
 mod init;
-mod links;
 mod inspect;
+mod links;
+mod notify;
 mod offline;
 mod parts;
 mod serve;
-mod supervisor;
-mod notify;
 mod space;
+mod supervisor;
 
 pub use init::{Durability, Made, init};
 pub use inspect::{Inspection, LOCKED_BYTES_KEYS, SealedFile, Trouble, inspect, try_lock_memory};

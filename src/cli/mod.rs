@@ -14,8 +14,8 @@ mod import;
 
 mod init;
 mod keys;
-mod node;
 mod man;
+mod node;
 mod output;
 mod reload;
 mod serve;

@@ -34,8 +34,8 @@ pub mod witness;
 
 pub use encoding::DecodeError;
 pub use error::{OpenCode, OpenError};
-pub use holding::MAX_HOLD_REASON;
 pub use filesystem::{FileSystem, file_system};
+pub use holding::MAX_HOLD_REASON;
 pub use record::{AuditEntry, AuditHead, AuditRecord, Outcome};
 pub use sqlite::{Options, SqliteStore};
 

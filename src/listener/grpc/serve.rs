@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use sigward_policies::model::caller::Caller;
 use sigward_proto::v1::audit_service_server::AuditServiceServer;
-use sigward_proto::v1::hold_service_server::HoldServiceServer;
 use sigward_proto::v1::backup_service_server::BackupServiceServer;
+use sigward_proto::v1::hold_service_server::HoldServiceServer;
 use sigward_proto::v1::key_service_server::KeyServiceServer;
 use sigward_proto::v1::node_service_server::NodeServiceServer;
 use sigward_proto::v1::reload_service_server::ReloadServiceServer;

@@ -9,9 +9,9 @@ use sigward_policies::model::sign_bytes;
 use sigward_proto::v1::state_service_server::StateService;
 use sigward_proto::v1::{
     AllowStateRequest, AllowStateResponse, ExportStateRequest, ExportStateResponse, ImportStateRequest,
-    ImportStateResponse, InitStateRequest, InitStateResponse, MoveOutRequest, MoveOutResponse, RebindStateRequest,
-    RebindStateResponse, ShowStateRequest, ShowStateResponse, SignState, SignStateKind, WithdrawAllowRequest,
-    WithdrawAllowResponse, init_state_request,
+    ImportStateResponse, InitStateRequest, InitStateResponse, MoveOutRequest, MoveOutResponse,
+    RebindStateRequest, RebindStateResponse, ShowStateRequest, ShowStateResponse, SignState, SignStateKind,
+    WithdrawAllowRequest, WithdrawAllowResponse, init_state_request,
 };
 use tonic::{Request, Response, Status};
 

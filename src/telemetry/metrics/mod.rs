@@ -34,10 +34,10 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use labels::{ReloadLabels, ScopeLabels, StateLabels};
 use chain::ChainFamilies;
 pub use chain::{ChainMetrics, ChainSeen};
 pub use disk::{Disk, StateFiles};
+use labels::{ReloadLabels, ScopeLabels, StateLabels};
 pub use latency::Quantiles;
 use node::NodeFamilies;
 pub use node::{Connected, LinkKind, NodeMetrics, NodeSeen};
