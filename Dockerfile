@@ -7,6 +7,9 @@
 FROM rust:1.95.0-bookworm AS build
 WORKDIR /src
 COPY . .
+# There is no repository in here: `--build-arg SIGWARD_COMMIT=$(git rev-parse --short=12 HEAD)` says what is built.
+ARG SIGWARD_COMMIT=unknown
+ENV SIGWARD_COMMIT=$SIGWARD_COMMIT
 # SQLite is compiled in; the image has the C compiler for it. Versions are those of Cargo.lock.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what a fresh Debian machine lacks: `base` (compiler, make), `tools` (cargo-deny, cargo-fuzz into target/tools).
+# Installs what a fresh Debian machine lacks: `base` (compiler, make, age), `monitoring` (Prometheus with promtool, and tmux: what the
+# tests of dashboard, alerts and `sigward top` run), `tools` (cargo-deny, cargo-fuzz into target/tools).
 # Idempotent; does nothing where a tool is there already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,14 +17,28 @@ base() {
   need curl curl
   need git git
   need python3 python3
+  need age age
   # Where Go is too old, peers.sh gets it by pip.
   python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
+  install_missing
+}
+
+monitoring() {
+  local missing=()
+  need prometheus prometheus
+  need promtool prometheus
+  need tmux tmux
+  install_missing
+}
+
+install_missing() { # what is in $missing
   [ ${#missing[@]} -eq 0 ] && return
   echo "setup: installing ${missing[*]}"
   local as_root=""
   [ "$(id -u)" -eq 0 ] || as_root=sudo
   $as_root apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  # RUNLEVEL=1: a package that brings a service (Prometheus) is installed, not started.
+  $as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}"
 }
 
 cargo_tool() { # binary crate@version

@@ -15,6 +15,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub(crate) mod crash;
+pub mod foreign;
 pub mod guard;
 pub mod keyring;
 pub mod listener;

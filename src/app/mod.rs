@@ -1,10 +1,14 @@
 //! The only place that names concrete types: configuration → store → provider → guard → pipeline → listeners.
 
+mod holds;
+pub mod import;
 mod init;
+mod links;
 mod inspect;
 mod offline;
 mod parts;
 mod serve;
+mod supervisor;
 
 pub use init::{Durability, Made, init};
 pub use inspect::{Inspection, LOCKED_BYTES_KEYS, SealedFile, Trouble, inspect, try_lock_memory};

@@ -8,16 +8,22 @@ use sigward_hsm::envelope::{ArgonParams, KekSource};
 use sigward_hsm::secret::{Arena, ArenaSize, Unlocked};
 use sigward_hsm::software::SoftwareProvider;
 
-use crate::admin::{Admin, ConfiguredChain};
+use crate::admin::{Admin, Chains, ConfiguredChain};
 use crate::clock::SystemClock;
 use crate::config::{ChainConfig, Config, SealSource};
 use crate::guard::Guard;
 use crate::keyring::Keyring;
+use crate::listener::grpc::Watched;
 use crate::store::Store;
 use crate::store::sqlite::{Options, SqliteStore, WITNESS_SEGMENT};
+use crate::telemetry::metrics::StateFiles;
+use crate::telemetry::{Metrics, Readiness};
 
 /// How many keys the locked arena has room for: 4096 take little more than 1 MiB.
 pub(super) const MAX_KEYS: u32 = 4096;
+
+/// The commit that this program was built from (`build.rs`).
+pub(super) const COMMIT: &str = env!("SIGWARD_COMMIT");
 
 /// The opened parts.
 pub(super) struct Parts {
@@ -55,6 +61,25 @@ pub(super) fn store_options(config: &Config) -> Options {
     }
 }
 
+/// What `sigward status` looks at besides the store: its files and, in a daemon, metrics and readiness.
+pub(super) fn watched(config: &Config, daemon: Option<(Arc<Metrics>, Readiness)>) -> Watched {
+    let files = state_files(config);
+    Watched {
+        daemon,
+        database: files.database,
+        witness: files.witness,
+        commit: COMMIT,
+    }
+}
+
+/// The files whose sizes are told.
+pub(super) fn state_files(config: &Config) -> StateFiles {
+    StateFiles {
+        database: store_options(config).database(),
+        witness: config.store.witness.clone(),
+    }
+}
+
 /// Opens everything that an act needs.
 pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
     let store = SqliteStore::open(&store_options(config))?;
@@ -75,7 +100,7 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
             )
         })
         .context("cannot open the key folder")?;
-    let guard = Arc::new(Guard::load(store.rows()?));
+    let guard = Arc::new(Guard::load(store.rows()?, store.holds()?));
     let keyring = Arc::new(Keyring::default());
     let admin = Arc::new(Admin {
         store: store.clone(),
@@ -83,7 +108,7 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
         keyring: keyring.clone(),
         provider: Arc::new(provider),
         arena: arena.clone(),
-        chains: config.chains.iter().map(configured).collect(),
+        chains: Chains::new(config.chains.iter().map(configured)),
         clock: Arc::new(SystemClock),
     });
     Ok(Parts {
@@ -104,6 +129,7 @@ pub(super) fn configured(chain: &ChainConfig) -> ConfiguredChain {
         } else {
             crate::store::Sharing::OneChain
         },
+        nodes: chain.nodes.clone(),
     }
 }
 

@@ -69,6 +69,11 @@ impl NodeAddress {
         }
     }
 
+    /// Reads an address that is not in the configuration yet; why it is none, and what to write instead.
+    pub fn read(text: &str, base: &Path) -> Result<Self, String> {
+        Self::parse(text, base).map_err(|error| format!("{}; {}", error.message, error.advice))
+    }
+
     /// Whether it stays on this machine.
     pub fn reach(&self) -> Reach {
         match self {

@@ -14,6 +14,7 @@ use sigward_policies::model::id::{ChainId, KeyName, NodeName};
 
 mod address;
 mod chain;
+pub mod diff;
 mod error;
 mod file;
 mod home;
@@ -26,12 +27,15 @@ mod validate;
 
 pub use address::{Host, MAX_SOCKET_PATH, NodeAddress, Reach};
 pub use error::{ConfigCode, ConfigError, Place};
-pub use file::{FILE_NAME, load};
+pub use file::{FILE_NAME, load, load_with_text};
 pub use home::find_home;
 pub use rpc::RpcUrl;
 
 /// Largest configuration that is read, in bytes.
 pub const MAX_CONFIG_BYTES: usize = 1 << 20;
+
+/// Where the admin socket is in the folder of the file, unless the file says otherwise.
+pub const ADMIN_SOCKET: &str = "admin.sock";
 
 /// The default configuration, every field with its comment: `sigward config print-default`, and what `init` writes.
 pub const DEFAULT: &str = include_str!("default.toml");

@@ -8,7 +8,8 @@ use toml::Spanned;
 use super::error::{ConfigError, quote};
 use super::raw::{RawConfig, RawHttp, RawKeys, RawLog, RawSeal, RawStore, Text};
 use super::{
-    Config, KeysConfig, LogConfig, LogFormat, MAX_SOCKET_PATH, SealSource, StoreConfig, chain, suggest,
+    ADMIN_SOCKET, Config, KeysConfig, LogConfig, LogFormat, MAX_SOCKET_PATH, SealSource, StoreConfig, chain,
+    suggest,
 };
 
 /// Where health and metrics are served unless the file says otherwise.
@@ -140,7 +141,7 @@ fn keys(raw: &RawKeys, source: &Source<'_>) -> Result<KeysConfig, ConfigError> {
 }
 
 fn admin_socket(raw: Option<&Text>, source: &Source<'_>) -> Result<PathBuf, ConfigError> {
-    let path = source.path(raw, "admin.socket", "admin.sock")?;
+    let path = source.path(raw, "admin.socket", ADMIN_SOCKET)?;
     if path.as_os_str().len() <= MAX_SOCKET_PATH {
         return Ok(path);
     }

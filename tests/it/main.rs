@@ -10,6 +10,7 @@
     clippy::indexing_slicing
 )]
 
+mod backup;
 mod cli;
 #[cfg(feature = "failpoints")]
 mod crashes;
@@ -17,8 +18,12 @@ mod demo;
 mod docs;
 mod doctor;
 mod footprint;
+mod hold;
 mod hostile;
 mod layers;
+mod moving;
 mod nodes;
+mod reload;
 mod rollback;
+mod seeing;
 mod support;

@@ -6,7 +6,7 @@ use zeroize::Zeroize as _;
 use crate::secret::scrubbed_deep;
 
 /// Bytes of the salt.
-pub(super) const SALT: usize = 16;
+pub(crate) const SALT: usize = 16;
 
 /// Cost of deriving a key from a passphrase. Values within bounds only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,13 @@ impl ArgonParams {
     /// 64 MiB, 3 passes, 4 lanes: the second recommended choice of RFC 9106 section 4.
     pub const RECOMMENDED: Self = Self {
         memory_kib: 64 * 1024,
+        passes: 3,
+        lanes: 4,
+    };
+
+    /// 256 MiB, 3 passes, 4 lanes: for a file that leaves the machine, and that whoever finds it may try on for years.
+    pub const BACKUP: Self = Self {
+        memory_kib: 256 * 1024,
         passes: 3,
         lanes: 4,
     };
@@ -56,7 +63,7 @@ impl ArgonParams {
     }
 
     /// Derives 32 bytes. Takes about 0.1 s and `memory_kib` of memory, which is overwritten afterwards.
-    pub(super) fn derive(
+    pub(crate) fn derive(
         self,
         passphrase: &[u8],
         salt: &[u8; SALT],

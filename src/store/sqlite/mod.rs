@@ -28,10 +28,11 @@ mod writer;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use sigward_policies::decision::Refused;
+use sigward_policies::holding::Holds;
 use sigward_policies::model::id::StoreId;
 use sigward_policies::model::key::Key;
 
@@ -39,6 +40,7 @@ pub use adopt::{Above, Adopted};
 
 use super::{AuditRecord, Batch, Done, Health, Store, StoredRow};
 use crate::clock::Clock;
+use crate::telemetry::StoreMetrics;
 use shared::Shared;
 use writer::{Waiter, Writer};
 
@@ -84,7 +86,8 @@ impl Options {
         }
     }
 
-    fn database(&self) -> PathBuf {
+    /// The database, to be measured and never opened.
+    pub fn database(&self) -> PathBuf {
         self.dir.join("guard.db")
     }
 
@@ -107,6 +110,7 @@ impl Options {
 pub struct SqliteStore {
     id: StoreId,
     health: Arc<Mutex<Health>>,
+    metrics: Arc<OnceLock<StoreMetrics>>,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -114,7 +118,7 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Starts the writer thread over an open store.
     fn start(writer: Writer) -> std::io::Result<Arc<Self>> {
-        let (id, health) = (writer.id(), writer.shared_health());
+        let (id, health, metrics) = (writer.id(), writer.shared_health(), writer.shared_metrics());
         let shared = Arc::new(Shared::new(writer));
         let own = shared.clone();
         let thread = std::thread::Builder::new()
@@ -123,9 +127,15 @@ impl SqliteStore {
         Ok(Arc::new(Self {
             id,
             health,
+            metrics,
             shared,
             thread: Mutex::new(Some(thread)),
         }))
+    }
+
+    /// Has every commit told to `metrics`; the first word counts.
+    pub fn observe(&self, metrics: StoreMetrics) {
+        let _told_before = self.metrics.set(metrics);
     }
 
     /// Commits what waits, folds the log into the database, and frees the folder. What is asked later fails. Idempotent.
@@ -157,6 +167,10 @@ impl Store for SqliteStore {
 
     fn keys(&self) -> Result<Vec<Key>, Refused> {
         self.ask(|writer| Ok(writer.ledger().keys()))
+    }
+
+    fn holds(&self) -> Result<Holds, Refused> {
+        self.ask(|writer| Ok(writer.ledger().holds()))
     }
 
     fn rows(&self) -> Result<Vec<StoredRow>, Refused> {

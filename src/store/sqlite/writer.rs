@@ -5,7 +5,8 @@
 //! failed may have dropped its pages, and a second one may lie): nothing is retried, and everything later fails.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
 
 use sigward_policies::decision::{Failure, FailureCode, Refused};
 use sigward_policies::double_sign::GuardRow;
@@ -25,6 +26,7 @@ use super::table::{self, Unreadable};
 use super::unpoisoned;
 use crate::clock::Clock;
 use crate::crash::crash_point;
+use crate::telemetry::StoreMetrics;
 
 /// Most batches in one commit: bounds how long the first of them waits for the last.
 const MAX_GROUP: usize = 512;
@@ -107,6 +109,8 @@ pub(super) struct Writer {
     books: Books,
     witness: Witness,
     health: Arc<Mutex<Health>>,
+    /// Told of every commit, once somebody wants to know.
+    metrics: Arc<OnceLock<StoreMetrics>>,
     failed: Option<String>,
     clock: Arc<dyn Clock>,
     _lock: Lock,
@@ -123,6 +127,7 @@ impl Writer {
             books,
             witness,
             health: Arc::new(Mutex::new(health)),
+            metrics: Arc::default(),
             failed: None,
             clock,
             _lock: lock,
@@ -135,6 +140,10 @@ impl Writer {
 
     pub(super) fn shared_health(&self) -> Arc<Mutex<Health>> {
         self.health.clone()
+    }
+
+    pub(super) fn shared_metrics(&self) -> Arc<OnceLock<StoreMetrics>> {
+        self.metrics.clone()
     }
 
     pub(super) const fn ledger(&self) -> &Ledger {
@@ -200,6 +209,7 @@ impl Writer {
     /// One durable commit for all of `batches`, in the witness; none if all of them were refused, as then nothing rests on it.
     fn make_durable(&mut self, batches: Vec<Batch>) -> Result<Vec<Settled>, Broken> {
         crash_point!("store_before_begin");
+        let (began, count) = (Instant::now(), batches.len());
         let now = self.clock.unix_seconds();
         let mut head = self.books.meta.audit;
         let mut records = Vec::with_capacity(batches.len());
@@ -233,6 +243,10 @@ impl Writer {
         let mut health = unpoisoned(&self.health);
         health.commit = meta.sequence;
         health.audit_records = meta.audit.sequence;
+        drop(health);
+        if let Some(metrics) = self.metrics.get() {
+            metrics.committed(meta.sequence, meta.audit.sequence, count, began.elapsed());
+        }
         Ok(settled)
     }
 

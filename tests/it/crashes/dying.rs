@@ -6,7 +6,8 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 
-use super::{acts, init, points};
+use super::{acts, init, moving, points};
+use super::{acts, backup, init, points};
 
 /// Arms `point` in `command`; the first `skip` times it is passed.
 pub(super) fn armed(mut command: Command, point: &str, skip: usize) -> Command {
@@ -48,8 +49,10 @@ fn every_crash_point_of_the_source_is_crashed_at() {
     assert!(named.len() >= 20, "the source is read: {named:?}");
     let mut tested: Vec<&str> = [
         init::POINTS,
+        moving::POINTS,
         acts::ADOPT_POINTS,
         acts::KEY_POINTS,
+        backup::POINTS,
         points::SEGMENT_POINTS,
         points::START_POINTS,
     ]

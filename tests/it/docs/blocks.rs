@@ -17,7 +17,7 @@ pub(super) struct Block {
 }
 
 /// Languages of blocks that nobody runs, because nobody could.
-const INERT: &[&str] = &["text", "toml", "ini", "json", "rust", "proto"];
+const INERT: &[&str] = &["text", "toml", "ini", "json", "yaml", "rust", "proto"];
 
 pub(super) fn blocks(page: &Path) -> Vec<Block> {
     let text = std::fs::read_to_string(page).unwrap();

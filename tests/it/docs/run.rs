@@ -9,7 +9,12 @@ use super::root;
 use crate::support::home::Home;
 
 /// The pages whose blocks run.
-pub(super) const RUN: &[&str] = &["README.md", "docs/operating.md", "docs/doctor.md"];
+pub(super) const RUN: &[&str] = &[
+    "README.md",
+    "docs/operating.md",
+    "docs/doctor.md",
+    "docs/backup.md",
+];
 
 #[test]
 fn the_commands_of_the_readme_work_as_they_stand() {
@@ -24,6 +29,11 @@ fn the_commands_of_the_operators_page_work_as_they_stand() {
 #[test]
 fn the_commands_of_the_doctors_page_work_as_they_stand() {
     run_page("docs/doctor.md");
+}
+
+#[test]
+fn the_commands_of_the_page_on_backups_work_as_they_stand() {
+    run_page("docs/backup.md");
 }
 
 #[test]

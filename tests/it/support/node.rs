@@ -163,6 +163,11 @@ impl Node {
         run(&self.program, &["unsafe-reset-all"], &self.dir);
     }
 
+    /// Its RPC, for a command line.
+    pub(crate) fn rpc_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.rpc_port)
+    }
+
     /// The height of its last block; `None` while it does not answer.
     pub(crate) fn height(&self) -> Option<u64> {
         let status = http::rpc(self.rpc_port, "/status")?;
@@ -248,13 +253,17 @@ impl Node {
     }
 }
 
-/// Where a peer's program is; panics with the way to get it.
-pub(crate) fn peer(version: Version, name: &str) -> PathBuf {
-    let peers = std::env::var_os("SIGWARD_PEERS").map_or_else(
+/// Where the peers are installed.
+pub(crate) fn peers() -> PathBuf {
+    std::env::var_os("SIGWARD_PEERS").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers"),
         PathBuf::from,
-    );
-    let path = peers.join(version.tag()).join(name);
+    )
+}
+
+/// Where a peer's program is; panics with the way to get it.
+pub(crate) fn peer(version: Version, name: &str) -> PathBuf {
+    let path = peers().join(version.tag()).join(name);
     assert!(
         path.is_file(),
         "{} is missing: install the peers with `make peers`",

@@ -203,7 +203,7 @@ fn a_newer_layout_and_a_missing_folder_are_refused_and_create_overwrites_nothing
         OpenCode::StoreExists
     );
     let raw = connection::open(&home.options.database()).unwrap();
-    raw.execute("UPDATE schema_version SET version = 2", []).unwrap();
+    raw.execute("UPDATE schema_version SET version = 9", []).unwrap();
     super::super::create::checkpoint(&raw).unwrap();
     drop(raw);
     assert_eq!(
