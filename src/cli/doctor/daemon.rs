@@ -113,8 +113,7 @@ fn unit(cgroup: &str) -> Option<String> {
     cgroup
         .lines()
         .flat_map(|line| line.split('/'))
-        .filter(|part| part.ends_with(".service"))
-        .next_back()
+        .rfind(|part| part.ends_with(".service"))
         .map(str::to_owned)
 }
 

@@ -184,8 +184,8 @@ fn judge_place(place: &Place, allow_volatile: bool) -> Vec<Finding> {
         let fact = format!("{} free", super::bytes(free));
         let remedy = "make room: the store grows by a few hundred bytes for each signature, and a full disk signs nothing";
         found.push(match free {
-            ..OUT => Finding::failure(Check::DiskSpace, fact, remedy),
-            ..LOW => Finding::warning(Check::DiskSpace, fact, remedy),
+            free if free < OUT => Finding::failure(Check::DiskSpace, fact, remedy),
+            free if free < LOW => Finding::warning(Check::DiskSpace, fact, remedy),
             _ => Finding::ok(Check::DiskSpace, fact),
         });
     }

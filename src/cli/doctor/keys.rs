@@ -31,14 +31,14 @@ pub(super) enum Asked {
     /// What `serve` would say too, first line, and what to do.
     Failed(String),
     /// A failure above makes it idle.
-    NotAsked,
+    Skipped,
 }
 
 impl Asked {
     pub(super) const fn services(&self) -> Option<&Services> {
         match self {
             Self::Answered(services) => Some(services),
-            Self::Failed(_) | Self::NotAsked => None,
+            Self::Failed(_) | Self::Skipped => None,
         }
     }
 }
@@ -108,7 +108,7 @@ pub(super) fn judge(facts: &Facts, config: &Config) -> Vec<Finding> {
                 found.extend(by_name(inspection, config));
             }
         }
-        Asked::NotAsked => {
+        Asked::Skipped => {
             if let Some(inspection) = &facts.inspection {
                 found.extend(by_name(inspection, config));
             }
@@ -433,7 +433,7 @@ mod tests {
                 None,
             ),
             (bare(), Asked::Failed("x".into()), Some(Failure)),
-            (bare(), Asked::NotAsked, Some(Failure)),
+            (bare(), Asked::Skipped, Some(Failure)),
         ] {
             assert_eq!(
                 verdict(inspection_, services.clone(), Check::KeysKnown),
@@ -449,7 +449,7 @@ mod tests {
             what: "code: what".into(),
             remedy: Some("do".into()),
         };
-        let bad = |inspection, check| verdict(Some(inspection), Asked::NotAsked, check);
+        let bad = |inspection, check| verdict(Some(inspection), Asked::Skipped, check);
         assert_eq!(
             bad(
                 Inspection {

@@ -323,7 +323,7 @@ fn keys_and_states(home: &Path, config: &Config, files: &files::Facts, so_far: &
         .collect();
     let inspection = (!foreign).then(|| app::inspect(config, &sealed));
     let services = if !files.daemon && (foreign || broken) {
-        Asked::NotAsked
+        Asked::Skipped
     } else {
         match ask_services(home) {
             Ok(services) => Asked::Answered(services),
