@@ -22,6 +22,26 @@ fn the_image_is_nobodys_root_and_has_nothing_else_in_it() {
     assert!(!last.contains("\nRUN "), "a scratch image has nothing to run");
 }
 
+/// Whatever lies in the folder of the build: nothing goes to the builder that is not named.
+#[test]
+fn neither_state_nor_keys_reach_a_layer() {
+    let named = read(".dockerignore");
+    let lines: Vec<&str> = named.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(lines[0], "**", "everything stays out, but for what follows");
+    let last_named = lines.iter().rposition(|line| line.starts_with('!')).unwrap();
+    for never in ["**/*.key", "**/*.sealed", "**/priv_validator_*.json", "**/state"] {
+        let at = lines.iter().position(|line| *line == never);
+        assert!(
+            at.is_some_and(|at| at > last_named),
+            "{never} stays out of what is named, too"
+        );
+    }
+    assert!(lines.contains(&"!scripts/image.sh"), "the build stage runs it");
+    let prebuilt = read("scripts/image.ignore");
+    let prebuilt: Vec<&str> = prebuilt.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(prebuilt, ["*", "!target/image/rootfs"]);
+}
+
 #[test]
 fn the_unit_opens_the_port_and_the_home_that_are_the_default() {
     let unit = read("dist/systemd/sigward.service");
