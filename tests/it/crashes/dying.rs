@@ -6,8 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 
-use super::{acts, backup, init, points};
-use super::{acts, init, moving, points};
+use super::{acts, backup, init, moving, points};
 
 /// Arms `point` in `command`; the first `skip` times it is passed.
 pub(super) fn armed(mut command: Command, point: &str, skip: usize) -> Command {

@@ -163,11 +163,6 @@ impl Node {
         run(&self.program, &["unsafe-reset-all"], &self.dir);
     }
 
-    /// Its RPC, for a command line.
-    pub(crate) fn rpc_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.rpc_port)
-    }
-
     /// The height of its last block; `None` while it does not answer.
     pub(crate) fn height(&self) -> Option<u64> {
         let status = http::rpc(self.rpc_port, "/status")?;
