@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a fresh Debian machine lacks: `base` (compiler, make, age), `monitoring` (Prometheus with promtool, and tmux: what
-# the tests of dashboard, alerts and `sigward top` run), `tools` (cargo-deny, cargo-fuzz and cargo-deb into target/tools), `dist`
-# (buildah, and cargo-cyclonedx into target/tools).
+# the tests of dashboard, alerts and `sigward top` run), `docs` (what the runbooks use, whose commands are run), `tools` (cargo-deny,
+# cargo-fuzz and cargo-deb into target/tools), `dist` (buildah, and cargo-cyclonedx into target/tools).
 # Idempotent; does nothing where a tool is there already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -29,6 +29,17 @@ monitoring() {
   need prometheus prometheus
   need promtool prometheus
   need tmux tmux
+  install_missing
+}
+
+docs() {
+  local missing=()
+  need jq jq
+  need stunnel stunnel4
+  need wg wireguard-tools
+  need wireguard-go wireguard-go
+  need ip iproute2
+  need openssl openssl
   install_missing
 }
 

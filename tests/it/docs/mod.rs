@@ -4,12 +4,15 @@
 //!
 //! - [`blocks`] reads pages, [`kinds`] lets no block escape, [`links`] follows links;
 //! - [`settings`] checks `toml`, `json` and units;
-//! - [`stage`] makes machines, [`play`] plays pages on them, [`expect`] compares what they print.
+//! - [`stage`] has the machines of a page ([`machine`]) and knows what things are called there ([`names`]); [`play`] plays pages on
+//!   them, [`expect`] compares what they print.
 
 mod blocks;
 mod expect;
 mod kinds;
 mod links;
+mod machine;
+mod names;
 mod play;
 mod settings;
 mod stage;

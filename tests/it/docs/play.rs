@@ -29,6 +29,8 @@ played! {
     the_readme: "README.md",
     operating: "docs/operating.md",
     doctor: "docs/doctor.md",
+    backup: "docs/backup.md",
+    install: "docs/install.md",
     moving_in: "docs/moving-in.md",
     first_setup: "docs/runbooks/first-setup.md",
     from_tmkms: "docs/runbooks/from-tmkms.md",
