@@ -1,4 +1,10 @@
 //! The YAML that is read, and the YAML that is not; the shapes of a plan.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
 
 use super::tree::Tree;
 use super::*;

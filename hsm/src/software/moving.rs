@@ -80,6 +80,8 @@ pub fn parse_base64(arena: &Arena, text: &[u8]) -> Result<KeyMaterial, FilePvErr
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::secret::{ArenaSize, Unlocked};
 

@@ -272,8 +272,7 @@ impl Import {
     fn write_config(&mut self) -> anyhow::Result<()> {
         let (added, warnings) = sections::write(self.from, &self.keys, &self.home);
         self.warnings.extend(warnings);
-        self.new_text = format!("{}\n{added}", self.old_text.trim_end());
-        self.new_text.insert_str(self.old_text.trim_end().len(), "\n");
+        self.new_text = format!("{}\n\n{added}", self.old_text.trim_end());
         self.added = added;
         config::parse(&self.new_text, &self.home).context(
             "the configuration would not be valid with what is added (a `chain = [...]` must be written as [[chain]]); nothing was written",

@@ -1,4 +1,5 @@
 //! Answers of real nodes, answers of odd ones, and a server that misbehaves.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::time::Duration;
 
