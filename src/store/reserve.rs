@@ -19,8 +19,11 @@ pub const RESERVE: &str = "reserve";
 /// Makes the reserve in the state folder `dir`, or makes it whole, if there is room for it and as much again as is low.
 /// Says whether it is there, whole, now.
 pub fn keep(dir: &Path, limits: SpaceLimits) -> io::Result<bool> {
+    keep_of(dir, Space::of(dir)?, limits)
+}
+
+fn keep_of(dir: &Path, space: Space, limits: SpaceLimits) -> io::Result<bool> {
     let path = dir.join(RESERVE);
-    let space = Space::of(dir)?;
     let limits = space.limits(limits);
     let there = match std::fs::symlink_metadata(&path) {
         Ok(found) if !found.is_file() => return Err(io::Error::other("reserve is not a file")),
@@ -75,11 +78,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let limits = |low, reserve| SpaceLimits { low, reserve };
         let path = dir.path().join(RESERVE);
-        assert!(
-            !keep(dir.path(), limits(u64::MAX, 4096)).unwrap_or(true)
-                || Space::of(dir.path()).unwrap().total == 0
-        );
-        let _maybe = std::fs::remove_file(&path);
+        let low = Space {
+            total: 100 << 20,
+            free: 20 << 20,
+        };
+        assert!(!keep_of(dir.path(), low, limits(20 << 20, 1 << 20)).unwrap());
+        assert!(!path.exists());
         // What a crash left half-made is made whole.
         std::fs::write(&path, [0; 100]).unwrap();
         assert!(keep(dir.path(), limits(0, 1 << 20)).unwrap());

@@ -32,11 +32,11 @@ fn after_a_freeze_nothing_is_signed_the_connection_stays_and_unfreezing_goes_on(
         freeze(&scene, scope);
         assert_refused(&mut scene, Ask::prevote(height + 1, 1), "frozen");
         assert_refused(&mut scene, Ask::prevote(height + 2, 1), "frozen");
-        let holds = scene.signer.json(&["holds"]);
+        let holds = scene.signer.json(&["holds", "--json"]);
         assert_eq!(holds[0]["kind"], "freeze");
         assert_eq!(holds[0]["reason"], "drill");
         unfreeze(&scene, scope);
-        assert_eq!(scene.signer.json(&["holds"]), serde_json::json!([]));
+        assert_eq!(scene.signer.json(&["holds", "--json"]), serde_json::json!([]));
         // On the connection that was refused before.
         scene.sign(height + 2..=height + 2);
         height += 3;

@@ -11,7 +11,7 @@ fn the_key_goes_on_under_the_new_id_and_never_again_under_the_old_one() {
     scene.start();
     scene.sign(1..=5);
     let row = scene.signer.json(&[
-        "state", "rebind", "--key", KEY, "--chain", CHAIN, "--to", NEW, "--above", "7",
+        "state", "rebind", "--key", KEY, "--chain", CHAIN, "--to", NEW, "--above", "7", "--json",
     ]);
     assert_eq!(
         (&row["chain_id"], &row["kind"], &row["height"]),

@@ -23,7 +23,7 @@ fn nothing_at_or_above_the_line_is_signed_until_it_is_cleared() {
         .run(&["stop-line", "set", "--chain", CHAIN, "--at", "7"]);
     scene.sign(6..=6);
     assert_refused(&mut scene, Ask::prevote(7, 1), "stop_line");
-    let lines = scene.signer.json(&["stop-line", "list"]);
+    let lines = scene.signer.json(&["stop-line", "list", "--json"]);
     assert_eq!(
         (&lines[0]["height"], &lines[0]["kind"]),
         (&7.into(), &"stop_line".into())

@@ -139,7 +139,8 @@ fn every_wrong_file_of_tmkms_has_its_error() {
     refused(&signer, 3, "beginning_required", &base);
     let above = |text| [&base[..], &["--above", text]].concat();
     refused(&signer, 3, "invalid_height", &above("c-1=0"));
-    refused(&signer, 3, "invalid_parameters", &above("c-2=5"));
+    let unknown = [&above("c-1=5")[..], &["--above", "c-2=5"]].concat();
+    refused(&signer, 3, "invalid_parameters", &unknown);
     refused(&signer, 3, "invalid_parameters", &above("5"));
     let odd = [&base[..], &["--node", "tcp://127.0.0.1:1", "--rpc", "ftp://x"]].concat();
     write_private(&folder.join("s.json"), STATE);
