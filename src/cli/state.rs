@@ -94,7 +94,8 @@ pub(super) enum Command {
     ///
     ///   sigward state rebind --key validator --chain my-chain-1 --to my-chain-2
     ///
-    /// Begins the new id above what was signed for the old one. Then write the new id into the configuration and restart.
+    /// Begins the new id above what was signed for the old one. Then write the new id into the configuration and
+    /// run `sigward reload`, or start sigward where it does not run. It cures a chain id that was mistyped at first, too.
     #[command(verbatim_doc_comment)]
     Rebind {
         #[command(flatten)]
@@ -223,7 +224,7 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             show(&state, output);
             if !output.is_json() {
                 output.line(format!(
-                    "Now write id = \"{}\" into the chain's entry of the configuration, and restart; the key's name stays.",
+                    "Now write id = \"{}\" into the chain's entry of the configuration, and run `sigward reload` (or start sigward, where it does not run); the key's name stays.",
                     state.chain_id
                 ));
             }
