@@ -107,8 +107,10 @@ impl Admin {
                     .await?;
             }
             self.open(key.clone())?;
+            let left = plan.closed.iter().filter(|(.., moved_out)| *moved_out);
             listed.push(ListedKey {
                 key,
+                stopped: left.map(|(chain, ..)| chain.clone()).collect(),
                 chains: plan.closed.into_iter().map(|(chain, ..)| chain).collect(),
             });
         }

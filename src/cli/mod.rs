@@ -16,6 +16,7 @@ mod init;
 mod keys;
 mod man;
 mod node;
+mod out_file;
 mod output;
 mod reload;
 mod serve;

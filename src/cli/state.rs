@@ -15,6 +15,7 @@ use sigward_proto::v1::{
 
 use super::client::{explain, with_services};
 use super::keys::read;
+use super::out_file;
 use super::output::Output;
 use crate::app;
 use crate::config;
@@ -317,16 +318,7 @@ fn adopted(adopted: &Adopted, output: &Output) {
 
 /// The file is made before the key is stopped: a path that cannot be written must not cost the key.
 fn export(row: Row, file: &Path, home: &Path, output: &Output) -> anyhow::Result<()> {
-    let mut out = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(file)
-        .with_context(|| {
-            format!(
-                "cannot create {} (an existing file is never overwritten)",
-                file.display()
-            )
-        })?;
+    let mut out = out_file::create(file, 0o666)?;
     let request = ExportStateRequest {
         key: row.key,
         chain_id: row.chain,

@@ -184,10 +184,32 @@ async fn key_of(
 ) -> Result<ConsensusKey, Refused> {
     shared.parts.admin.bind(&parts::configured(chain), all).await?;
     let key = usable(shared, &chain.key).await?;
-    match shared.parts.guard.slot(&key.key.version.public_key, &chain.id) {
-        Some(_) => Ok(key),
-        None => Err(no_row(&chain.key, &chain.id)),
+    if shared
+        .parts
+        .guard
+        .slot(&key.key.version.public_key, &chain.id)
+        .is_none()
+    {
+        return Err(no_row(&chain.key, &chain.id));
     }
+    tell_of_moved_out(shared, chain).await?;
+    Ok(key)
+}
+
+/// A key that was moved out is served, because it may come back any moment; until then all it gives are refusals.
+async fn tell_of_moved_out(shared: &Shared, chain: &ChainConfig) -> Result<(), Refused> {
+    let states = shared
+        .parts
+        .admin
+        .states(Some(&chain.key), Some(&chain.id))
+        .await?;
+    if states.iter().any(|state| state.row.row.stopped) {
+        tracing::warn!(
+            alarm = true, chain = %chain.id, key = %chain.key, code = RefusalCode::KeyStopped.as_str(),
+            "the key was moved out of this chain (`sigward state export`): it signs nothing here; take the chain out of the configuration, or bring the key back with its newest state (`sigward state import`)"
+        );
+    }
+    Ok(())
 }
 
 /// The key, from the ring or from a sealed file that has come since. The store knows it: making it anew is no advice.
