@@ -109,7 +109,11 @@ fn with_remedy(
 /// What to know where `key` has a state on `other`, which the configuration does not name any more: most often the same chain,
 /// whose id was mistyped at first or has changed.
 pub fn unnamed_chain(key: &str, chain: &str, other: &str, never_signed: bool) -> String {
-    let signed = if never_signed { ", and signed nothing there" } else { "" };
+    let signed = if never_signed {
+        ", and signed nothing there"
+    } else {
+        ""
+    };
     format!(
         "{key} belongs to {other}, which the configuration does not name{signed}; if {other} is this chain under a mistyped or former id, \
          `sigward state rebind --key {key} --chain {other} --to {chain}` (it closes {other} for ever), else give {chain} a key of its own"

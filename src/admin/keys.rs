@@ -250,9 +250,8 @@ impl Admin {
                     .collect();
                 chains.sort();
                 let is_stopped = |chain: &&ChainId| {
-                    rows.iter().any(|row| {
-                        row.public_key == public_key && row.chain == **chain && row.row.stopped
-                    })
+                    rows.iter()
+                        .any(|row| row.public_key == public_key && row.chain == **chain && row.row.stopped)
                 };
                 let stopped = chains.iter().filter(is_stopped).cloned().collect();
                 ListedKey { key, chains, stopped }

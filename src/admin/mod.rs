@@ -25,8 +25,8 @@ use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Ref
 use sigward_policies::model::id::{ChainId, KeyName};
 use sigward_policies::model::key::Key;
 
-pub use bind::unnamed_chain;
 pub use backup::{MadeBackup, VerifiedBackup};
+pub use bind::unnamed_chain;
 pub use holding::{FreezeScope, NamedHold, StopScope};
 pub use keys::{ImportBeginning, ListedKey};
 pub use leave::{LeftKey, OtherChains};

@@ -35,10 +35,7 @@ pub(super) fn run(args: &Args, home: &Path, output: &Output) -> anyhow::Result<(
     let made = app::init(home, durability)?;
     output.result(
         &json!({ "home": home, "config": made.config, "store_id": made.store_id.to_string() }),
-        format!(
-            "Wrote {}\n\n{NEXT}",
-            made.config.display()
-        ),
+        format!("Wrote {}\n\n{NEXT}", made.config.display()),
     );
     Ok(())
 }

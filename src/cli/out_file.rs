@@ -18,9 +18,11 @@ pub(super) fn may_be_made(file: &Path) -> anyhow::Result<()> {
     }
     match std::fs::metadata(folder(file)) {
         Ok(found) if found.is_dir() => Ok(()),
-        Ok(_) => Err(anyhow::anyhow!("file_type: {} is no folder, so {} cannot be in it\nname a file in a folder",
+        Ok(_) => Err(anyhow::anyhow!(
+            "file_type: {} is no folder, so {} cannot be in it\nname a file in a folder",
             folder(file).display(),
-            file.display())),
+            file.display()
+        )),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(no_folder(file)),
         Err(error) => Err(anyhow::Error::new(error).context(format!(
             "file_io: cannot look at the folder {}",
@@ -45,12 +47,16 @@ pub(super) fn create(file: &Path, mode: u32) -> anyhow::Result<File> {
 }
 
 fn exists(file: &Path) -> anyhow::Error {
-    anyhow::anyhow!("file_exists: {} exists already and is not overwritten\nname another file",
-        file.display())
+    anyhow::anyhow!(
+        "file_exists: {} exists already and is not overwritten\nname another file",
+        file.display()
+    )
 }
 
 fn no_folder(file: &Path) -> anyhow::Error {
     let folder = folder(file).display();
-    anyhow::anyhow!("file_not_found: there is no folder {folder}, so {} cannot be made\nmake it: mkdir -p '{folder}'",
-        file.display())
+    anyhow::anyhow!(
+        "file_not_found: there is no folder {folder}, so {} cannot be made\nmake it: mkdir -p '{folder}'",
+        file.display()
+    )
 }

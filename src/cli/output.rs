@@ -102,7 +102,8 @@ mod tests {
 
     #[test]
     fn causes_come_first_and_then_what_to_do() {
-        let refused = anyhow!("file_permissions: a has mode 0644\nchmod 0600 a").context("cannot open the key folder");
+        let refused =
+            anyhow!("file_permissions: a has mode 0644\nchmod 0600 a").context("cannot open the key folder");
         assert_eq!(
             in_full(&refused),
             "cannot open the key folder: file_permissions: a has mode 0644\n  chmod 0600 a"
@@ -110,7 +111,10 @@ mod tests {
         let io = Err::<(), _>(io::Error::other("the disk is on fire"))
             .context("config_unreadable: x\n  see to it")
             .unwrap_err();
-        assert_eq!(in_full(&io), "config_unreadable: x: the disk is on fire\n  see to it");
+        assert_eq!(
+            in_full(&io),
+            "config_unreadable: x: the disk is on fire\n  see to it"
+        );
         // A cause that the sentence names already is not said twice.
         let twice = anyhow!("no such file").context("cannot read a: no such file");
         assert_eq!(in_full(&twice), "cannot read a: no such file");

@@ -177,11 +177,7 @@ fn alarm(chain: &Chain, id: &ChainId, refused: &Refused) {
     chain.check.fail(refused.to_string());
 }
 
-async fn key_of(
-    shared: &Shared,
-    chain: &ChainConfig,
-    all: &[ChainConfig],
-) -> Result<ConsensusKey, Refused> {
+async fn key_of(shared: &Shared, chain: &ChainConfig, all: &[ChainConfig]) -> Result<ConsensusKey, Refused> {
     shared.parts.admin.bind(&parts::configured(chain), all).await?;
     let key = usable(shared, &chain.key).await?;
     if shared

@@ -309,7 +309,10 @@ fn belongs_elsewhere(services: &Services, config: &Config, key: &Key, chain: &st
         .iter()
         .find(|state| !configured(&state.chain_id) && state.kind() != SignStateKind::Exported);
     let chains: Vec<_> = elsewhere.iter().map(|state| state.chain_id.as_str()).collect();
-    let fact = format!("{name} belongs to {}, and a key serves one chain", chains.join(", "));
+    let fact = format!(
+        "{name} belongs to {}, and a key serves one chain",
+        chains.join(", ")
+    );
     Some(match gone {
         Some(state) => Finding::failure(
             Check::StateRow,
@@ -443,7 +446,8 @@ mod tests {
         let one = "[[chain]]\nid = \"c-1\"\nkey = \"k\"\n";
         let said = remedy("c-typo", SignStateKind::Fresh, one);
         assert!(
-            said.contains("state rebind --key k --chain c-typo --to c-1") && said.contains("signed nothing there"),
+            said.contains("state rebind --key k --chain c-typo --to c-1")
+                && said.contains("signed nothing there"),
             "{said}"
         );
         let said = remedy("c-old", SignStateKind::Signed, one);

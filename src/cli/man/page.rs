@@ -13,7 +13,7 @@ pub(super) fn render(command: Command) -> anyhow::Result<String> {
     let has_options = command.get_arguments().any(|argument| !argument.is_hide_set());
     let has_commands = command.get_subcommands().any(|below| !below.is_hide_set());
 
-    let man = Man::new(command);
+    let man = Man::new(command).source(concat!("sigward ", env!("CARGO_PKG_VERSION")));
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
@@ -49,7 +49,9 @@ impl Text {
         let paragraphs: Vec<Vec<&str>> = [about, below].into_iter().flat_map(paragraphs).collect();
         for (at, lines) in paragraphs.iter().enumerate() {
             let introduces = lines.iter().all(|line| line.ends_with(':')) && lines.len() == 1;
-            let next_is_example = paragraphs.get(at + 1).is_some_and(|next| next.iter().any(|line| is_example(line)));
+            let next_is_example = paragraphs
+                .get(at + 1)
+                .is_some_and(|next| next.iter().any(|line| is_example(line)));
             let into = if lines.first().is_some_and(|line| line.starts_with("Exit codes:")) {
                 &mut text.exits
             } else if lines.iter().any(|line| is_example(line)) || (introduces && next_is_example) {
@@ -87,7 +89,11 @@ fn section(heading: &str, lines: &[String]) -> String {
     for line in lines {
         if is_example(line) != in_example && !line.is_empty() {
             in_example = !in_example;
-            page.push_str(if in_example { ".PP\n.RS 4\n.nf\n" } else { ".fi\n.RE\n" });
+            page.push_str(if in_example {
+                ".PP\n.RS 4\n.nf\n"
+            } else {
+                ".fi\n.RE\n"
+            });
             parted = true;
         }
         if line.is_empty() {
@@ -163,7 +169,9 @@ Exit codes: 0 done";
         );
         assert!(page.contains(".SH \"EXIT STATUS\"\n0 done\n"), "{page}");
         assert!(
-            page.contains(".SH \"DESCRIPTION\"\nShort.\n.PP\nLonger, in two\nlines.\n.PP\nIt changes nothing.\n.SH"),
+            page.contains(
+                ".SH \"DESCRIPTION\"\nShort.\n.PP\nLonger, in two\nlines.\n.PP\nIt changes nothing.\n.SH"
+            ),
             "{page}"
         );
         assert!(!page.contains("EXTRA") && !page.contains("Examples:"), "{page}");

@@ -252,8 +252,14 @@ fn what_is_wrong_and_its_remedy_are_never_cut() {
             colour: false,
         };
         let lines = frame(&bad, None, width, style);
-        assert!(lines.iter().all(|line| line.chars().count() <= width), "{lines:#?}");
+        assert!(
+            lines.iter().all(|line| line.chars().count() <= width),
+            "{lines:#?}"
+        );
         let flat = lines.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(flat.contains(failing.trim()) && flat.contains(remedy.trim()), "{lines:#?}");
+        assert!(
+            flat.contains(failing.trim()) && flat.contains(remedy.trim()),
+            "{lines:#?}"
+        );
     }
 }

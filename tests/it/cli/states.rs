@@ -154,7 +154,11 @@ fn a_file_in_a_folder_that_is_not_there_costs_the_key_nothing() {
         &["--file", &bad, "--key-file", &good],
         &["--file", &good, "--key-file", &bad],
     ] {
-        let said = fails(&scene.signer, 1, &[&["state", "export"][..], &row, files].concat());
+        let said = fails(
+            &scene.signer,
+            1,
+            &[&["state", "export"][..], &row, files].concat(),
+        );
         let (first, second) = said.split_once('\n').unwrap();
         assert!(first.contains("file_not_found: there is no folder"), "{said}");
         assert!(
@@ -164,7 +168,15 @@ fn a_file_in_a_folder_that_is_not_there_costs_the_key_nothing() {
         assert!(!std::path::Path::new(&good).exists(), "nothing is left behind");
     }
     assert_eq!(only_state(&scene.signer)["kind"], "closed");
-    let backup = ["keys", "backup", KEY, "--file", &bad, "--passphrase-file", "/nowhere"];
+    let backup = [
+        "keys",
+        "backup",
+        KEY,
+        "--file",
+        &bad,
+        "--passphrase-file",
+        "/nowhere",
+    ];
     let said = fails(&scene.signer, 1, &backup);
     assert!(
         said.contains("there is no folder") && said.contains("mkdir -p") && !said.contains(".tmp"),

@@ -43,13 +43,20 @@ fn init_says_the_three_ways_on_and_a_taken_name_says_what_to_do() {
     let signer = Signer::named(&home, "o");
     let made = signer.attempt(&["init", "--allow-volatile"]);
     let said = String::from_utf8_lossy(&made.stdout).into_owned();
-    for way in ["sigward keys create", "sigward import", "sigward keys restore", "sigward serve"] {
+    for way in [
+        "sigward keys create",
+        "sigward import",
+        "sigward keys restore",
+        "sigward serve",
+    ] {
         assert!(said.contains(way), "{way}: {said}");
     }
     signer.run(&["keys", "create", "validator"]);
     let said = fails(&signer, 3, &["keys", "create", "validator"]);
     assert!(
-        said.contains("key_exists: ") && said.contains("`sigward keys show validator`") && said.contains("another name"),
+        said.contains("key_exists: ")
+            && said.contains("`sigward keys show validator`")
+            && said.contains("another name"),
         "{said}"
     );
 }
@@ -80,7 +87,11 @@ fn manual_pages_keep_examples_as_they_are() {
         let path = entry.unwrap().path();
         let page = std::fs::read_to_string(&path).unwrap();
         assert!(page.starts_with(".ie") || page.contains(".TH "), "{page}");
-        assert!(!page.contains("\"EXTRA\"") && !page.contains(".SH EXTRA"), "{}", path.display());
+        assert!(
+            !page.contains("\"EXTRA\"") && !page.contains(".SH EXTRA"),
+            "{}",
+            path.display()
+        );
         with_examples += usize::from(page.contains(".SH \"EXAMPLES\""));
     }
     assert!(with_examples >= 8, "{with_examples}");

@@ -100,7 +100,10 @@ fn every_code_of_the_sources_is_explained_and_no_other() {
 
     let page = |name: &str| std::fs::read_to_string(root().join("docs").join(name)).unwrap();
     let errors = page("errors.md");
-    let explained: BTreeSet<_> = rows(&errors).into_iter().chain(rows(&page("errors-at-start.md"))).collect();
+    let explained: BTreeSet<_> = rows(&errors)
+        .into_iter()
+        .chain(rows(&page("errors-at-start.md")))
+        .collect();
     let missing: Vec<_> = found
         .iter()
         .filter(|(code, _)| !explained.contains(*code))

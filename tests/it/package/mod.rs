@@ -65,7 +65,9 @@ fn every_page_is_packed_and_every_link_of_a_page_stays_within_the_package() {
     const DOCUMENTS: &str = "usr/share/doc/sigward/";
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
-    let assets = manifest["package"]["metadata"]["deb"]["assets"].as_array().unwrap();
+    let assets = manifest["package"]["metadata"]["deb"]["assets"]
+        .as_array()
+        .unwrap();
     let mut packed = BTreeSet::new();
     for asset in assets {
         let (source, dest) = (asset["source"].as_str().unwrap(), asset["dest"].as_str().unwrap());
@@ -89,13 +91,17 @@ fn every_page_is_packed_and_every_link_of_a_page_stays_within_the_package() {
         assert!(packed.contains(&page), "{} stays behind", page.display());
     }
     let mut links = 0;
-    for page in packed.iter().filter(|path| path.extension().is_some_and(|e| e == "md")) {
+    for page in packed
+        .iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "md"))
+    {
         for link in links_of(&read(page.to_str().unwrap())) {
             let target = normal(&page.parent().unwrap().join(&link));
             assert!(
                 packed.contains(&target),
-                "{} links to {link}, which is not in the package",
-                page.display()
+                "{} links to {}, which is not in the package",
+                page.display(),
+                link.display()
             );
             links += 1;
         }
@@ -121,15 +127,22 @@ fn expand(root: &Path, pattern: &str) -> Vec<PathBuf> {
     let extension = last.rsplit_once('.').unwrap().1;
     let mut found = Vec::new();
     below(&root.join(folder), last.starts_with('*'), &mut found);
-    let of_kind = found.iter().filter(|path| path.extension().is_some_and(|e| e == extension));
-    of_kind.map(|path| path.strip_prefix(root).unwrap().to_owned()).collect()
+    let of_kind = found
+        .iter()
+        .filter(|path| path.extension().is_some_and(|e| e == extension));
+    of_kind
+        .map(|path| path.strip_prefix(root).unwrap().to_owned())
+        .collect()
 }
 
 /// Relative links outside of blocks and code, without their anchors.
 fn links_of(page: &str) -> Vec<PathBuf> {
     let outside: String = page.split("\n```").step_by(2).collect();
     let prose: String = outside.split('`').step_by(2).collect();
-    let targets = prose.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
+    let targets = prose
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once(')')?.0));
     targets
         .filter(|link| !link.contains("://") && !link.starts_with("mailto:") && !link.contains(' '))
         .map(|link| PathBuf::from(link.split('#').next().unwrap()))

@@ -52,9 +52,9 @@ fn a_chain_that_changed_its_id_goes_on_after_a_reload() {
     accept(&mut before);
     (1..=3).for_each(|height| signed(&mut before, height));
     drop(before);
-    stage.signer.run(&[
-        "state", "rebind", "--key", "one", "--chain", "c-1", "--to", "c-2",
-    ]);
+    stage
+        .signer
+        .run(&["state", "rebind", "--key", "one", "--chain", "c-1", "--to", "c-2"]);
     let mut after = stage.node("c-2");
     stage.edit("c-1", |chain| {
         chain.insert("id".to_owned(), "c-2".into());
