@@ -116,8 +116,10 @@ impl Admin {
                     .await?;
             }
             self.open(key.clone())?;
+            let left = plan.closed.iter().filter(|closed| closed.moved_out);
             listed.push(ListedKey {
                 key,
+                stopped: left.map(|closed| closed.chain.clone()).collect(),
                 chains: plan.closed.into_iter().map(|closed| closed.chain).collect(),
             });
         }

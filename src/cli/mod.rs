@@ -16,6 +16,7 @@ mod init;
 mod keys;
 mod man;
 mod node;
+mod out_file;
 mod output;
 mod reload;
 mod serve;
@@ -95,6 +96,9 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Freeze(hold::FreezeArgs),
     /// Lift a freeze; exactly the scope that is given, wider and narrower ones stay
+    ///
+    /// CometBFT does not ask again for a vote that was refused. Other validators carry the chain past it; where yours is the only
+    /// one, or holds a third of the power, restart the node.
     Unfreeze(hold::UnfreezeArgs),
     /// Sign nothing at or above a height: for a planned halt
     ///

@@ -60,18 +60,64 @@ impl Output {
 
     /// Prints an error with the causes that it does not name itself.
     pub(super) fn error(&self, error: &anyhow::Error) {
-        let mut text = error.to_string();
-        for cause in error.chain().skip(1) {
-            let cause = cause.to_string();
-            if !text.contains(&cause) {
-                text.push_str(": ");
-                text.push_str(&cause);
-            }
-        }
+        let text = in_full(error);
         if self.json {
             eprintln!("{}", json!({ "error": text }));
         } else {
             eprintln!("sigward: {text}");
         }
+    }
+}
+
+/// What is wrong and why, on the first line; what to do, indented, on those below. Each cause may have both.
+pub(super) fn in_full(error: &anyhow::Error) -> String {
+    let (mut facts, mut advice) = (String::new(), Vec::<String>::new());
+    for said in error.chain().map(ToString::to_string) {
+        let (fact, rest) = said.split_once('\n').unwrap_or((&said, ""));
+        let fact = fact.trim();
+        if facts.is_empty() {
+            facts.push_str(fact);
+        } else if !facts.contains(fact) && !advice.iter().any(|line| line.contains(fact)) {
+            facts.push_str(": ");
+            facts.push_str(fact);
+        }
+        for line in rest.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            if !advice.iter().any(|known| known == line) {
+                advice.push(line.to_owned());
+            }
+        }
+    }
+    for line in advice {
+        facts.push_str("\n  ");
+        facts.push_str(&line);
+    }
+    facts
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context as _, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn causes_come_first_and_then_what_to_do() {
+        let refused =
+            anyhow!("file_permissions: a has mode 0644\nchmod 0600 a").context("cannot open the key folder");
+        assert_eq!(
+            in_full(&refused),
+            "cannot open the key folder: file_permissions: a has mode 0644\n  chmod 0600 a"
+        );
+        let io = Err::<(), _>(io::Error::other("the disk is on fire"))
+            .context("config_unreadable: x\n  see to it")
+            .unwrap_err();
+        assert_eq!(
+            in_full(&io),
+            "config_unreadable: x: the disk is on fire\n  see to it"
+        );
+        // A cause that the sentence names already is not said twice.
+        let twice = anyhow!("no such file").context("cannot read a: no such file");
+        assert_eq!(in_full(&twice), "cannot read a: no such file");
+        assert_eq!(in_full(&anyhow!("a\n\nb\n    c")), "a\n  b\n  c");
     }
 }

@@ -37,7 +37,7 @@ impl State {
         for chain in &new.chains {
             let before = old.iter().find(|before| before.id == chain.id);
             let held = self.chains.remove(&chain.id);
-            let (now, refused) = settled(shared, chain, before, held).await;
+            let (now, refused) = settled(shared, chain, &new.chains, before, held).await;
             unserved.extend(refused.map(|refused| format!("chain {} is not served: {refused}", chain.id)));
             self.chains.insert(chain.id.clone(), now);
             self.departed.remove(&chain.id);
@@ -141,6 +141,7 @@ fn start(
 async fn settled(
     shared: &Shared,
     chain: &ChainConfig,
+    all: &[ChainConfig],
     before: Option<&ChainConfig>,
     held: Option<Chain>,
 ) -> (Chain, Option<Refused>) {
@@ -158,7 +159,7 @@ async fn settled(
     if same && held.key.is_some() {
         return (held, None);
     }
-    let found = key_of(shared, chain).await;
+    let found = key_of(shared, chain, all).await;
     match &found {
         Ok(_) => held.check.good(),
         Err(refused) => alarm(&held, &chain.id, refused),
@@ -176,13 +177,35 @@ fn alarm(chain: &Chain, id: &ChainId, refused: &Refused) {
     chain.check.fail(refused.to_string());
 }
 
-async fn key_of(shared: &Shared, chain: &ChainConfig) -> Result<ConsensusKey, Refused> {
-    shared.parts.admin.bind(&parts::configured(chain)).await?;
+async fn key_of(shared: &Shared, chain: &ChainConfig, all: &[ChainConfig]) -> Result<ConsensusKey, Refused> {
+    shared.parts.admin.bind(&parts::configured(chain), all).await?;
     let key = usable(shared, &chain.key).await?;
-    match shared.parts.guard.slot(&key.key.version.public_key, &chain.id) {
-        Some(_) => Ok(key),
-        None => Err(no_row(&chain.key, &chain.id)),
+    if shared
+        .parts
+        .guard
+        .slot(&key.key.version.public_key, &chain.id)
+        .is_none()
+    {
+        return Err(no_row(&chain.key, &chain.id));
     }
+    tell_of_moved_out(shared, chain).await?;
+    Ok(key)
+}
+
+/// A key that was moved out is served, because it may come back any moment; until then all it gives are refusals.
+async fn tell_of_moved_out(shared: &Shared, chain: &ChainConfig) -> Result<(), Refused> {
+    let states = shared
+        .parts
+        .admin
+        .states(Some(&chain.key), Some(&chain.id))
+        .await?;
+    if states.iter().any(|state| state.row.row.stopped) {
+        tracing::warn!(
+            alarm = true, chain = %chain.id, key = %chain.key, code = RefusalCode::KeyStopped.as_str(),
+            "the key was moved out of this chain (`sigward state export`): it signs nothing here; take the chain out of the configuration, or bring the key back with its newest state (`sigward state import`)"
+        );
+    }
+    Ok(())
 }
 
 /// The key, from the ring or from a sealed file that has come since. The store knows it: making it anew is no advice.

@@ -207,7 +207,7 @@ fn in_force(facts: &Facts, config: &Config) -> Vec<Finding> {
         .into_iter()
         .map(|what| {
             let fact = format!("{what} is in the configuration, and the daemon does not know of it: the file was edited since it started");
-            Finding::warning(Check::ConfigInForce, fact, "sigward config check, then restart the daemon")
+            Finding::warning(Check::ConfigInForce, fact, "sigward config check, then sigward reload")
         })
         .collect();
     if found.is_empty() {

@@ -31,7 +31,7 @@ use sigward_proto::v1::{ListKeysRequest, ShowStateRequest};
 
 use super::client::{explain, with_services};
 use super::exit::CheckFailed;
-use super::output::Output;
+use super::output::{Output, in_full};
 use crate::app;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{self, Config, RpcUrl};
@@ -353,17 +353,6 @@ fn ask_services(home: &Path) -> anyhow::Result<Services> {
             format!("the daemon takes connections on its admin socket and does not answer within {} s\nsee its log; it may stand still", PATIENCE.as_secs())
         })?
     })
-}
-
-/// With the causes that the first sentence does not name.
-fn in_full(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
 }
 
 fn look_at_nodes(args: &Args, config: &Config, running: Option<&daemon::Facts>) -> Vec<node::Facts> {
