@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use sigward_proto::v1::node_service_client::NodeServiceClient;
 use sigward_proto::v1::{DrainNodeRequest, ListNodesRequest, Node, NodeLink, UndrainNodeRequest};
 
-use super::client::{explain, with_services};
-use super::output::Output;
+use super::client::{at_once, explain, with_services};
+use super::output::{Output, one_line};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -55,7 +55,7 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             let request = ListNodesRequest {
                 chain_id: chain.unwrap_or_default(),
             };
-            let reply = with_services(home, async |channel| {
+            let reply = at_once(home, async |channel| {
                 let reply = NodeServiceClient::new(channel).list(request).await;
                 Ok(reply.map_err(explain)?.into_inner())
             })?;
@@ -186,9 +186,6 @@ fn row(node: &Node, serving: bool) -> [String; 8] {
         time(node.last_request),
         node.signatures.to_string(),
         link(node).to_owned(),
-        node.address
-            .chars()
-            .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-            .collect(),
+        one_line(&node.address),
     ]
 }
