@@ -51,8 +51,6 @@ pub struct ChainSeen {
     pub refusals: BTreeMap<&'static str, u64>,
     /// When the last new signature was made, microseconds since 1970; before the start too.
     pub last_signature: Option<i64>,
-    /// Whether an operator has frozen it.
-    pub frozen: bool,
 }
 
 impl ChainFamilies {
@@ -282,7 +280,6 @@ impl ChainMetrics {
             unfinished: self.unfinished.get(),
             skipped: self.skipped.get(),
             last_signature: (last > 0).then_some(last),
-            frozen: self.frozen.get() > 0,
         }
     }
 
