@@ -3,6 +3,7 @@
 mod limits;
 mod load;
 mod nodes;
+mod ready;
 mod refused;
 mod stage;
 mod storm;
