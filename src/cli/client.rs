@@ -10,10 +10,10 @@ use std::{fmt, io};
 
 use anyhow::Context as _;
 use hyper_util::rt::TokioIo;
+use sigward_policies::model::text;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 use tonic::transport::{Channel, Endpoint, Uri};
-use sigward_policies::model::text;
 use tonic::{Code, Status};
 
 use super::exit::RefusedByRule;
@@ -188,11 +188,7 @@ async fn connect(path: &Path, haste: Haste) -> anyhow::Result<Option<Daemon>> {
         Haste::Urgent => endpoint.timeout(PATIENCE),
     };
     let channel = endpoint.connect_with_connector(connector).await?;
-    Ok(Some(Daemon {
-        channel,
-        socket,
-        pid,
-    }))
+    Ok(Some(Daemon { channel, socket, pid }))
 }
 
 /// A daemon that takes connections and answers nothing.
@@ -240,7 +236,9 @@ fn no_socket(error: anyhow::Error) -> anyhow::Error {
 
 /// A daemon may run, and only a signal reaches it.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}\nif sigward runs all the same: `kill -USR1 PID` freezes everything; `pgrep -x sigward` finds its PID")]
+#[error(
+    "{0}\nif sigward runs all the same: `kill -USR1 PID` freezes everything; `pgrep -x sigward` finds its PID"
+)]
 struct OutOfReach(anyhow::Error);
 
 fn end(runtime: Runtime) {

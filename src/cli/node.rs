@@ -57,7 +57,10 @@ impl Place {
             (Some(chain), Some((before, name))) if before == chain => Ok((chain, name.to_owned())),
             (None, Some((chain, name))) => Ok((chain.to_owned(), name.to_owned())),
             (Some(chain), Some(_)) => {
-                anyhow::bail!("{} is not on {chain}\nname the chain once: {chain}/NODE", one_line(&self.name))
+                anyhow::bail!(
+                    "{} is not on {chain}\nname the chain once: {chain}/NODE",
+                    one_line(&self.name)
+                )
             }
             (None, None) => anyhow::bail!(
                 "on which chain?\nwrite CHAIN_ID/{}, as `sigward status` does; `sigward node list` shows all nodes",

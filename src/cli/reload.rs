@@ -88,7 +88,8 @@ fn text(reply: &ReloadResponse) -> String {
     let waiting = reply.changes.iter().filter(|change| waits(change)).count();
     if reply.applied && waiting > 0 {
         lines.push(match waiting == reply.changes.len() {
-            true => "nothing was taken over: what differs waits for a restart, and `sigward status` says so".to_owned(),
+            true => "nothing was taken over: what differs waits for a restart, and `sigward status` says so"
+                .to_owned(),
             false => "reloaded, but for what waits for a restart; `sigward status` says so".to_owned(),
         });
         return lines.join("\n");

@@ -257,8 +257,20 @@ mod tests {
     fn one_good_member_is_enough_and_none_is_not() {
         let readiness = Readiness::default();
         let nodes = readiness.one_of("nodes", Weight::Required, "no node is connected", "see the nodes");
-        let failing = || readiness.report().checks.into_iter().find(|check| check.name == "nodes").unwrap().failing;
-        assert_eq!(failing().as_deref(), Some("no node is connected"), "no member at all");
+        let failing = || {
+            readiness
+                .report()
+                .checks
+                .into_iter()
+                .find(|check| check.name == "nodes")
+                .unwrap()
+                .failing
+        };
+        assert_eq!(
+            failing().as_deref(),
+            Some("no node is connected"),
+            "no member at all"
+        );
         let [a, b] = ["a", "b"].map(|name| readiness.check(name, Weight::Told, "").member_of("nodes"));
         assert!(!readiness.report().ready);
         a.good();

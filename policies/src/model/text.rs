@@ -35,7 +35,11 @@ pub fn cut(text: &str, most: usize) -> String {
 }
 
 const fn shown(c: char) -> char {
-    if is_plain(c) { c } else { char::REPLACEMENT_CHARACTER }
+    if is_plain(c) {
+        c
+    } else {
+        char::REPLACEMENT_CHARACTER
+    }
 }
 
 #[cfg(test)]
@@ -46,9 +50,15 @@ mod tests {
     #[test]
     fn nothing_moves_a_cursor_or_forges_a_line() {
         let hostile = "a\x1b[2J\r\nb\u{9b}31m\u{202e}c\u{2028}d\x07";
-        assert_eq!(one_line(hostile), "a\u{fffd}[2J\u{fffd}\u{fffd}b\u{fffd}31m\u{fffd}c\u{fffd}d\u{fffd}");
+        assert_eq!(
+            one_line(hostile),
+            "a\u{fffd}[2J\u{fffd}\u{fffd}b\u{fffd}31m\u{fffd}c\u{fffd}d\u{fffd}"
+        );
         assert_eq!(lines("a\nb\tc\x1b"), "a\nb\tc\u{fffd}");
         assert_eq!(one_line("node-2 entführt ✓"), "node-2 entführt ✓");
-        assert_eq!((cut("abc", 3), cut("ab\ncd", 3)), ("abc".to_owned(), "ab\u{fffd}…".to_owned()));
+        assert_eq!(
+            (cut("abc", 3), cut("ab\ncd", 3)),
+            ("abc".to_owned(), "ab\u{fffd}…".to_owned())
+        );
     }
 }

@@ -118,9 +118,11 @@ impl State {
             .collect();
         for ((chain, node), check) in over {
             check.retire();
-            let configured = self.config.chains.iter().any(|known| {
-                known.id == chain && known.nodes.iter().any(|known| known.name == node)
-            });
+            let configured = self
+                .config
+                .chains
+                .iter()
+                .any(|known| known.id == chain && known.nodes.iter().any(|known| known.name == node));
             match configured {
                 true => shared.metrics.node(&chain, &node).drained(false),
                 false => shared.metrics.forget_node(&chain, &node),

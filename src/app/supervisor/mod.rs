@@ -147,7 +147,11 @@ impl Supervisor {
         match &outcome {
             Ok(reloaded) => {
                 self.check.good();
-                let waiting: Vec<_> = reloaded.diff.waiting_for_restart().map(ToString::to_string).collect();
+                let waiting: Vec<_> = reloaded
+                    .diff
+                    .waiting_for_restart()
+                    .map(ToString::to_string)
+                    .collect();
                 match waiting.is_empty() {
                     true => self.restart.good(),
                     false => self.restart.fail(waiting.join("; ")),

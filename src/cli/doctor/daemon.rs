@@ -196,7 +196,10 @@ pub(super) fn judge(facts: Option<&Facts>, config: &Config, own_version: &str) -
                 };
                 found.push(finding.about((*name).clone()));
             }
-            if words.values().all(|word| !word.required || word.failing.is_none()) {
+            if words
+                .values()
+                .all(|word| !word.required || word.failing.is_none())
+            {
                 found.push(Finding::ok(Check::DaemonReady, "it says that it is ready"));
             }
             found.extend(in_force(facts, config));

@@ -134,7 +134,10 @@ impl Services {
                 ..ChainStatus::default()
             };
             guarded(&mut other, &named.row.row);
-            held(&mut other, holds.conditions(&named.row.public_key, &named.row.chain));
+            held(
+                &mut other,
+                holds.conditions(&named.row.public_key, &named.row.chain),
+            );
             chains.push(other);
         }
         Ok(chains)

@@ -41,8 +41,8 @@ pub enum End {
     #[error("sigward is stopping, or was told to leave this node")]
     Stopping,
     /// The node closed it after asking about another chain.
-    #[error("it is a node of another chain: it asked for {0:?}; correct the id of the [[chain]], or the address")]
-    OtherChain(String),
+    #[error(transparent)]
+    OtherChain(OtherChain),
     /// The bytes are no messages, or the socket failed.
     #[error(transparent)]
     Framing(#[from] FramingError),
@@ -51,16 +51,30 @@ pub enum End {
     Malformed(#[from] Malformed),
 }
 
-/// Serves requests until the session ends. A request under way is finished before `stop` takes effect.
-pub async fn serve<S>(messages: &mut Messages<S>, signer: &ChainSigner, stop: &CancellationToken) -> End
+/// What a node asked for that is of another chain; cleaned and cut.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("it is a node of another chain: it asked for {0:?}; correct the id of the [[chain]], or the address")]
+pub struct OtherChain(String);
+
+/// Serves requests until the session ends. A request under way is finished before `stop` takes effect. `strange` hears once of a node
+/// of another chain.
+pub async fn serve<S>(
+    messages: &mut Messages<S>,
+    signer: &ChainSigner,
+    stop: &CancellationToken,
+    strange: impl Fn(&OtherChain) + Sync,
+) -> End
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut other = None;
     loop {
-        match (exchange(messages, signer, stop, &mut other).await, other.take()) {
-            (Ok(()), kept) => other = kept,
-            (Err(End::Closed), Some(asked)) => return End::OtherChain(asked),
+        let known = other.is_some();
+        let exchanged = exchange(messages, signer, stop, &mut other).await;
+        match (exchanged, &other) {
+            (Ok(()), Some(asked)) if !known => strange(asked),
+            (Ok(()), _) => {}
+            (Err(End::Closed), Some(asked)) => return End::OtherChain(asked.clone()),
             (Err(end), _) => return end,
         }
     }
@@ -70,7 +84,7 @@ async fn exchange<S>(
     messages: &mut Messages<S>,
     signer: &ChainSigner,
     stop: &CancellationToken,
-    other: &mut Option<String>,
+    other: &mut Option<OtherChain>,
 ) -> Result<(), End>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -84,12 +98,9 @@ where
     let request = Request::decode(bytes)?;
     signer.activity.asked(signer.clock.unix_seconds());
     if let Some(asked) = request.chain_id().filter(|asked| *asked != signer.chain.as_str()) {
-        let asked = text::cut(asked, MAX_SHOWN);
+        let asked = OtherChain(text::cut(asked, MAX_SHOWN));
         if other.is_none() {
-            tracing::warn!(
-                chain = %signer.chain, by = %signer.caller, asked,
-                "a node of another chain asks; nothing is signed for it"
-            );
+            tracing::warn!(chain = %signer.chain, by = %signer.caller, "nothing is signed for this node: {asked}");
         }
         *other = Some(asked);
     }

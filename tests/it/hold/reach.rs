@@ -42,7 +42,11 @@ fn a_file_that_cannot_be_read_takes_no_command_away_that_only_needs_the_daemon()
     ] {
         let output = scene.signer.attempt(command);
         assert!(output.status.success(), "{command:?}: {}", said(&output));
-        assert!(said(&output).contains("warning: config_invalid"), "{}", said(&output));
+        assert!(
+            said(&output).contains("warning: config_invalid"),
+            "{}",
+            said(&output)
+        );
         assert!(said(&output).contains("admin.sock"), "{}", said(&output));
     }
     assert_refused(&mut scene, Ask::prevote(2, 1), "frozen");
@@ -51,7 +55,11 @@ fn a_file_that_cannot_be_read_takes_no_command_away_that_only_needs_the_daemon()
         .signer
         .attempt(&["unfreeze", "--all", "--reason", "drill over"]);
     assert!(output.status.success(), "{}", said(&output));
-    assert!(said(&output).contains("warning: config_missing"), "{}", said(&output));
+    assert!(
+        said(&output).contains("warning: config_missing"),
+        "{}",
+        said(&output)
+    );
     scene.sign(2..=2);
 
     // Nobody listens: the mistake, and the way that is left.
@@ -60,7 +68,10 @@ fn a_file_that_cannot_be_read_takes_no_command_away_that_only_needs_the_daemon()
     let output = scene.signer.attempt(&["freeze", "--all"]);
     assert_eq!(output.status.code(), Some(1));
     let said = said(&output);
-    assert!(said.contains("config_invalid") && said.contains("kill -USR1"), "{said}");
+    assert!(
+        said.contains("config_invalid") && said.contains("kill -USR1"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -90,7 +101,11 @@ fn a_daemon_that_stands_still_is_given_up_and_named() {
     let output = scene.signer.attempt(&["freeze", "--all"]);
     assert_eq!(output.status.code(), Some(1));
     let text = said(&output);
-    for words in ["does not answer", &format!("kill -USR1 {pid}"), &format!("kill -9 {pid}")] {
+    for words in [
+        "does not answer",
+        &format!("kill -USR1 {pid}"),
+        &format!("kill -9 {pid}"),
+    ] {
         assert!(text.contains(words), "{words} in {text}");
     }
     // The advice holds: it is frozen as soon as it runs again.
@@ -119,7 +134,11 @@ fn a_kill_switch_thrown_during_the_start_freezes_before_a_node_is_dialled() {
     });
     assert!(heard.is_some());
     signal(pid, "-USR1");
-    assert!(scene.node.accept_unless(Duration::from_secs(20), || false), "{}", scene.log());
+    assert!(
+        scene.node.accept_unless(Duration::from_secs(20), || false),
+        "{}",
+        scene.log()
+    );
     assert_refused(&mut scene, Ask::prevote(1, 1), "frozen");
     assert!(scene.signer.run(&["holds"]).contains("SIGUSR1"));
 }
@@ -130,17 +149,39 @@ fn a_reason_moves_no_cursor_and_forges_no_line() {
     scene.start();
     let hostile = "drill\nFROZEN nothing\x1b[2J\u{9b}31m";
     let long = format!("{hostile}{}", "ö".repeat(400));
-    scene.signer.run(&["freeze", "--chain", CHAIN, "--reason", hostile]);
+    scene
+        .signer
+        .run(&["freeze", "--chain", CHAIN, "--reason", hostile]);
     scene.signer.run(&["freeze", "--all", "--reason", &long]);
-    for command in [&["holds"][..], &["audit", "tail"], &["state", "show"], &["status"]] {
+    for command in [
+        &["holds"][..],
+        &["audit", "tail"],
+        &["state", "show"],
+        &["status"],
+    ] {
         let text = scene.signer.run(command);
-        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{command:?}: {text:?}");
-        assert!(!text.lines().any(|line| line.starts_with("FROZEN nothing")), "{text}");
+        assert!(
+            text.chars().all(|c| c == '\n' || !c.is_control()),
+            "{command:?}: {text:?}"
+        );
+        assert!(
+            !text.lines().any(|line| line.starts_with("FROZEN nothing")),
+            "{text}"
+        );
     }
     assert_eq!(scene.signer.run(&["holds"]).lines().count(), 2);
     for refused in [
         &["unfreeze", "--all", "--reason", hostile][..],
-        &["stop-line", "set", "--chain", CHAIN, "--at", "5", "--reason", hostile],
+        &[
+            "stop-line",
+            "set",
+            "--chain",
+            CHAIN,
+            "--at",
+            "5",
+            "--reason",
+            hostile,
+        ],
     ] {
         let output = scene.signer.attempt(refused);
         assert_eq!(output.status.code(), Some(3), "{refused:?}");
