@@ -154,7 +154,8 @@ fn another_rpc_is_a_difference_and_ends_no_connection() {
         diff.to_string(),
         "~ chain a-1: node n: rpc none -> http://127.0.0.1:26657"
     );
-    let (chain, node) = (&old.chains[0].id, &old.chains[0].nodes[0].name);
+    let chain = old.chains.first().unwrap();
+    let (chain, node) = (&chain.id, &chain.nodes.first().unwrap().name);
     assert!(!diff.touches(chain, node));
     assert!(Diff::between(&old, &config(&BASE.replace("/run/n", "/run/m"))).touches(chain, node));
 }
