@@ -13,7 +13,7 @@ use sigward_proto::v1::{
 };
 
 use super::backup;
-use super::client::{explain, with_services};
+use super::client::{at_once, explain, with_services};
 use super::output::Output;
 
 /// Files of keys and states are small; anything larger is something else.
@@ -183,7 +183,7 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             Ok(())
         }
         Command::List { bech32 } => {
-            let keys = with_services(home, async |channel| {
+            let keys = at_once(home, async |channel| {
                 let reply = KeyServiceClient::new(channel)
                     .list(ListKeysRequest {})
                     .await
@@ -193,7 +193,7 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             list(&keys, &bech32, output)
         }
         Command::Show { name, bech32 } => {
-            let key = with_services(home, async |channel| {
+            let key = at_once(home, async |channel| {
                 let reply = KeyServiceClient::new(channel)
                     .get(GetKeyRequest { name })
                     .await

@@ -13,7 +13,7 @@ use sigward_proto::v1::{
     ShowStateRequest, SignState, SignStateKind, WithdrawAllowRequest, init_state_request::Beginning,
 };
 
-use super::client::{explain, with_services};
+use super::client::{at_once, explain, with_services};
 use super::keys::read;
 use super::out_file;
 use super::output::Output;
@@ -131,7 +131,7 @@ pub(super) struct Row {
 pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Result<()> {
     match command {
         Command::Show { key, chain } => {
-            let states = with_services(home, async |channel| {
+            let states = at_once(home, async |channel| {
                 let request = ShowStateRequest {
                     key: key.unwrap_or_default(),
                     chain_id: chain.unwrap_or_default(),
