@@ -18,6 +18,7 @@ mod man;
 mod node;
 mod output;
 mod reload;
+mod running;
 mod serve;
 mod state;
 mod status;

@@ -122,7 +122,7 @@ fn tmkms_steps_close_their_whole_height() {
         (r#"{"height":"6","round":"3","step":1}"#, 6),
     ] {
         match parse_tmkms_state(json.as_bytes()).unwrap() {
-            Beginning::Above(closed) => assert_eq!(closed.value(), height),
+            Beginning::Unproven(closed) => assert_eq!(closed.value(), height),
             other => panic!("{json}: {other:?}"),
         }
     }
