@@ -1,9 +1,13 @@
 //! Moving in from other signers: real tmkms, a node's own signer, and files written after the formats of cosmos/kms and horcrux.
 
 mod again;
+mod alive;
+mod compared;
 mod filepv;
 mod files;
 mod hostile;
+mod place;
+mod rpc;
 mod tmkms;
 
 use std::path::{Path, PathBuf};

@@ -37,6 +37,11 @@ impl KeyFile {
         path.to_str().unwrap().to_owned()
     }
 
+    /// The public key, as JSON has it.
+    pub(crate) fn public_base64(&self) -> String {
+        BASE64_STANDARD.encode(self.key.verifying_key().to_bytes())
+    }
+
     /// The first 20 bytes of the public key's SHA-256, in upper-case hex.
     pub(crate) fn address(&self) -> String {
         let digest = Sha256::digest(self.key.verifying_key().to_bytes());
