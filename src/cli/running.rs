@@ -101,6 +101,8 @@ impl OldSigner {
             }
             match self.is(&folder, &line) {
                 Is::NotThis => {}
+                // The init, which some machines close even to root: it runs nothing itself. In a container it may be a node, and says so.
+                Is::Hidden if pid == 1 && !line.starts_something() => {}
                 Is::Hidden => hidden += 1,
                 Is::Running => running.push(Running {
                     pid,
@@ -112,7 +114,9 @@ impl OldSigner {
         Looked {
             running,
             blind: (hidden > 0).then(|| {
-                format!("{hidden} processes are other users', and only root sees which files they have open")
+                format!(
+                    "{hidden} process(es) cannot be looked into; which files others have open only root sees"
+                )
             }),
         }
     }
