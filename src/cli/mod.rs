@@ -19,6 +19,7 @@ mod node;
 mod out_file;
 mod output;
 mod reload;
+mod running;
 mod serve;
 mod state;
 mod status;

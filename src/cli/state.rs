@@ -53,13 +53,16 @@ pub(super) enum Command {
         #[arg(long)]
         never_signed: bool,
     },
-    /// Join a CometBFT priv_validator_state.json into a key's state; the greater position wins
+    /// Join another signer's last state into a key's state; the greater position wins. Stop that signer first, for ever
     Import {
         #[command(flatten)]
         row: Row,
-        /// The state file
+        /// The state file: CometBFT's priv_validator_state.json, or tmkms's
         #[arg(long, value_name = "priv_validator_state.json")]
         file: PathBuf,
+        /// Go on although a process that looks like that signer runs on this machine, or may run unseen
+        #[arg(long)]
+        ignore_running: bool,
     },
     /// Write a priv_validator_state.json, the way back to CometBFT's own signer. The key signs no more here
     Export {
@@ -180,11 +183,19 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             show(&state, output);
             Ok(())
         }
-        Command::Import { row, file } => {
+        Command::Import {
+            row,
+            file,
+            ignore_running,
+        } => {
+            let state_json = read(&file)?;
+            if !ignore_running {
+                super::running::refuse(&[&file], Some(&state_json))?;
+            }
             let request = ImportStateRequest {
                 key: row.key,
                 chain_id: row.chain,
-                state_json: read(&file)?,
+                state_json,
             };
             let state = with_services(home, async |channel| {
                 let reply = StateServiceClient::new(channel)
