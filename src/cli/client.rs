@@ -123,8 +123,12 @@ async fn find(
     haste: Haste,
 ) -> anyhow::Result<Option<Daemon>> {
     for socket in sockets(home, config) {
-        if let Some(found) = connect(&socket, haste).await? {
-            return Ok(Some(found));
+        match connect(&socket, haste).await {
+            Ok(Some(found)) => return Ok(Some(found)),
+            Ok(None) => {}
+            // Where the place is a guess, the mistake in the file is what to hear of.
+            Err(error) if config.is_err() && !error.is::<NoAnswer>() => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(None)
@@ -265,10 +269,8 @@ pub(super) fn explain(status: Status) -> anyhow::Error {
 fn is_silence(status: &Status) -> bool {
     let mut cause = std::error::Error::source(status);
     while let Some(error) = cause {
-        let timed_out = error
-            .downcast_ref::<hyper::Error>()
-            .is_some_and(hyper::Error::is_timeout);
-        if timed_out || error.is::<tonic::TimeoutExpired>() {
+        // The HTTP client's own type for a sign of life that did not come is private; its words are all there is to know it by.
+        if error.is::<tonic::TimeoutExpired>() || error.to_string() == "keep-alive timed out" {
             return true;
         }
         cause = error.source();
