@@ -27,7 +27,11 @@ fn stands(version: Version) {
             && (line.contains("sign.cometbft.prevote") || line.contains("sign.cometbft.precommit"))
     };
     let refused = poll(RECOVERY, || stage.signer.log().lines().any(vote).then_some(()));
-    assert!(refused.is_some(), "a vote is refused\n{}", stage.signer.log_tail());
+    assert!(
+        refused.is_some(),
+        "a vote is refused\n{}",
+        stage.signer.log_tail()
+    );
     let stood = stage.node.height();
     stage
         .signer
