@@ -366,7 +366,7 @@ impl Admin {
 pub(super) fn describe(beginning: &Beginning) -> String {
     match beginning {
         Beginning::NeverSigned => "never signed".to_owned(),
-        Beginning::Above(height) => format!("above {height}"),
+        Beginning::Above(height) | Beginning::Unproven(height) => format!("above {height}"),
         Beginning::State(last) => format!("signed {}", last.position),
     }
 }

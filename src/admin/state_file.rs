@@ -5,6 +5,8 @@
 //! {"height": "5", "round": 0, "step": 3, "signature": "<base64>", "signbytes": "<HEX>"}
 //! ```
 //!
+//! tmkms's state file is read too, wherever this one is: it says a height and nothing more.
+//!
 //! *Invariant:* what is read is believed only as far as it proves itself: the sign bytes must be canonical, be for this position
 //! and chain, and carry a signature of this key.
 
@@ -16,6 +18,8 @@ use sigward_policies::double_sign::{Beginning, GuardRow, LastSigned, Watermark};
 use sigward_policies::model::algorithm::Signature;
 use sigward_policies::model::id::{ChainId, Height, Round};
 use sigward_policies::model::payload::{Position, Step};
+
+use crate::foreign;
 
 /// A state file has a few hundred bytes.
 const MAX_LEN: usize = 16 * 1024;
@@ -42,7 +46,10 @@ pub fn parse(json: &[u8], verifier: &Verifier, chain: &ChainId) -> Result<Beginn
             json.len()
         )));
     }
-    let file: File = serde_json::from_slice(json).map_err(|error| invalid(error.to_string()))?;
+    if is_of_tmkms(json) {
+        return foreign::parse_tmkms_state(json);
+    }
+    let file: File = serde_json::from_slice(json).map_err(|error| not_a_state(json, &error))?;
     let height: i64 = file
         .height
         .parse()
@@ -56,7 +63,7 @@ pub fn parse(json: &[u8], verifier: &Verifier, chain: &ChainId) -> Result<Beginn
     let height = Height::new(height).map_err(|refusal| invalid(refusal.message))?;
     let round = Round::new(file.round).map_err(|refusal| invalid(refusal.message))?;
     match (file.signbytes, file.signature) {
-        (None, None) if file.step <= 3 => Ok(Beginning::Above(height)),
+        (None, None) if file.step <= 3 => Ok(Beginning::Unproven(height)),
         (Some(bytes), Some(signature)) => {
             let step = Step::from_value(file.step).ok_or_else(|| invalid("step is not 1, 2 or 3"))?;
             signed(
@@ -69,6 +76,30 @@ pub fn parse(json: &[u8], verifier: &Verifier, chain: &ChainId) -> Result<Beginn
         }
         _ => Err(invalid("sign bytes without signature, or the other way round")),
     }
+}
+
+/// Whether this has the shape of tmkms's state: the round is text there, or a block id is named.
+pub fn is_of_tmkms(json: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(json).is_ok_and(|file| {
+        file.contains_key("height")
+            && (file.contains_key("block_id") || file.get("round").is_some_and(serde_json::Value::is_string))
+    })
+}
+
+fn not_a_state(json: &[u8], error: &serde_json::Error) -> Refusal {
+    #[derive(Deserialize)]
+    struct KeyFile {
+        #[serde(rename = "priv_key")]
+        _secret: serde::de::IgnoredAny,
+    }
+    if serde_json::from_slice::<KeyFile>(json).is_ok() {
+        return invalid(
+            "this is a key file (priv_validator_key.json); the state is another one, priv_validator_state.json, in the node's data folder",
+        );
+    }
+    invalid(format!(
+        "{error}; the last state of CometBFT's own signer or of tmkms is wanted"
+    ))
 }
 
 fn signed(
@@ -86,7 +117,7 @@ fn signed(
         .ok_or_else(|| invalid("signature is not 64 bytes of base64"))?;
     let (last, signed_chain) = LastSigned::read(bytes, Signature(signature), None)?;
     if signed_chain != *chain {
-        return Err(foreign(format!(
+        return Err(of_another(format!(
             "the state is of chain {signed_chain}, not {chain}"
         )));
     }
@@ -96,9 +127,9 @@ fn signed(
             last.position
         )));
     }
-    verifier
-        .verify(&last.sign_bytes, &last.signature)
-        .map_err(|_| foreign("another key signed this state: the signature does not verify with this one"))?;
+    verifier.verify(&last.sign_bytes, &last.signature).map_err(|_| {
+        of_another("another key signed this state: the signature does not verify with this one")
+    })?;
     Ok(Beginning::State(Box::new(last)))
 }
 
@@ -134,6 +165,6 @@ fn invalid(message: impl Into<String>) -> Refusal {
     Refusal::new(RefusalCode::InvalidStateFile, message)
 }
 
-fn foreign(message: impl Into<String>) -> Refusal {
+fn of_another(message: impl Into<String>) -> Refusal {
     Refusal::new(RefusalCode::ForeignStateFile, message)
 }

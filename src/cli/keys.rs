@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
+use sigward_hsm::FileError;
+use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_proto::v1::key_service_client::KeyServiceClient;
 use sigward_proto::v1::{
     AdoptKeyRequest, CreateKeyRequest, GetKeyRequest, ImportKeyRequest, Key, KeyOrigin, KeyState,
@@ -13,8 +15,10 @@ use sigward_proto::v1::{
 };
 
 use super::backup;
-use super::client::{explain, with_services};
+use super::client::{at_once, explain, with_services};
+use super::exit::RefusedByRule;
 use super::output::Output;
+use super::running;
 
 /// Files of keys and states are small; anything larger is something else.
 const MAX_FILE: u64 = 64 * 1024;
@@ -32,7 +36,8 @@ pub(super) enum Command {
         #[arg(long, default_value = "cosmos", value_name = "PREFIX")]
         bech32: String,
     },
-    /// Bring in a CometBFT priv_validator_key.json. Stop the old signer first, for ever
+    /// Bring in a CometBFT priv_validator_key.json. Stop the old signer first, for ever. (`sigward import` does more: it reads
+    /// key, state and configuration of a whole signer, and asks the chain)
     Import {
         /// What to call it
         name: String,
@@ -47,6 +52,9 @@ pub(super) enum Command {
         shared: bool,
         #[command(flatten)]
         beginning: ImportBeginning,
+        /// Go on although a process that looks like the old signer runs on this machine, or may run unseen
+        #[arg(long)]
+        ignore_running: bool,
         /// Prefix of bech32 addresses: PREFIXvalcons1…
         #[arg(long, default_value = "cosmos", value_name = "PREFIX")]
         bech32: String,
@@ -88,7 +96,7 @@ pub(super) enum Command {
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct ImportBeginning {
-    /// The old signer's state: nothing at or below it is signed again
+    /// The old signer's state, CometBFT's or tmkms's: nothing at or below it is signed again
     #[arg(long, value_name = "priv_validator_state.json")]
     state: Option<PathBuf>,
     /// Sign only heights greater than this
@@ -129,14 +137,24 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             chain,
             shared,
             beginning,
+            ignore_running,
             bech32,
         } => {
+            let known = read_beginning(&beginning)?;
+            if !ignore_running {
+                let files: Vec<_> = std::iter::once(&file).chain(&beginning.state).collect();
+                let state = match &known {
+                    Beginning::StateJson(json) => Some(&json[..]),
+                    Beginning::Above(_) | Beginning::NeverSigned(_) => None,
+                };
+                running::refuse(&files.iter().map(|path| &***path).collect::<Vec<_>>(), state)?;
+            }
             let request = ImportKeyRequest {
                 name,
-                priv_validator_key_json: read(&file)?,
+                priv_validator_key_json: read_secret(&file)?,
                 chain_id: chain,
                 shared,
-                beginning: Some(read_beginning(&beginning)?),
+                beginning: Some(known),
             };
             let key = with_services(home, async |channel| {
                 let reply = KeyServiceClient::new(channel)
@@ -183,7 +201,7 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             Ok(())
         }
         Command::List { bech32 } => {
-            let keys = with_services(home, async |channel| {
+            let keys = at_once(home, async |channel| {
                 let reply = KeyServiceClient::new(channel)
                     .list(ListKeysRequest {})
                     .await
@@ -193,7 +211,7 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             list(&keys, &bech32, output)
         }
         Command::Show { name, bech32 } => {
-            let key = with_services(home, async |channel| {
+            let key = at_once(home, async |channel| {
                 let reply = KeyServiceClient::new(channel)
                     .get(GetKeyRequest { name })
                     .await
@@ -205,11 +223,31 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
     }
 }
 
+/// Reads a key file, which must be closed to everybody but its owner.
+fn read_secret(path: &Path) -> anyhow::Result<Vec<u8>> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let about = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mode = about.permissions().mode() & 0o7777;
+    if mode & 0o177 != 0 {
+        let error = FileError::Permissions {
+            path: path.to_owned(),
+            mode,
+        };
+        let refusal = Refusal::new(
+            RefusalCode::InvalidKeyFile,
+            format!("{error}; {}", error.remedy().unwrap_or_default()),
+        );
+        return Err(RefusedByRule(refusal.to_string()).into());
+    }
+    read(path)
+}
+
 /// Reads a small file whole.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let size = std::fs::metadata(path)
-        .with_context(|| format!("cannot read {}", path.display()))?
-        .len();
+    // Asked first: opening a pipe would wait for its writer.
+    let about = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+    anyhow::ensure!(about.is_file(), "{} is not a file", path.display());
+    let size = about.len();
     anyhow::ensure!(
         size <= MAX_FILE,
         "{} has {size} bytes; a key or state file has a few hundred",

@@ -1,10 +1,16 @@
 //! Text for people or JSON for scripts; errors go to standard error in either.
+//!
+//! *Invariant:* no control character reaches a terminal but the line breaks of our own sentences. Who puts somebody else's words into
+//! a sentence makes them [`one_line`] first, so that they forge no line of it.
 
 use std::cell::RefCell;
 use std::fmt::Display;
 use std::io::{self, Write as _};
 
 use serde_json::{Value, json};
+use sigward_policies::model::text;
+
+pub(super) use sigward_policies::model::text::one_line;
 
 /// How to print.
 #[derive(Debug)]
@@ -38,6 +44,9 @@ impl Output {
 
     /// Prints one line. What goes wrong is kept for [`finish`](Self::finish): an act is not undone by a full disk under its output.
     pub(super) fn line(&self, text: impl Display) {
+        let text = text.to_string();
+        // JSON has escapes of its own, and scripts want the very text.
+        let text = if self.json { text } else { text::lines(&text) };
         let written = writeln!(io::stdout().lock(), "{text}");
         if let Err(error) = written {
             self.failed.borrow_mut().get_or_insert(error);
@@ -64,7 +73,7 @@ impl Output {
         if self.json {
             eprintln!("{}", json!({ "error": text }));
         } else {
-            eprintln!("sigward: {text}");
+            eprintln!("sigward: {}", text::lines(&text));
         }
     }
 }

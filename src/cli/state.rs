@@ -13,7 +13,7 @@ use sigward_proto::v1::{
     ShowStateRequest, SignState, SignStateKind, WithdrawAllowRequest, init_state_request::Beginning,
 };
 
-use super::client::{explain, with_services};
+use super::client::{at_once, explain, with_services};
 use super::keys::read;
 use super::out_file;
 use super::output::Output;
@@ -53,13 +53,16 @@ pub(super) enum Command {
         #[arg(long)]
         never_signed: bool,
     },
-    /// Join a CometBFT priv_validator_state.json into a key's state; the greater position wins
+    /// Join another signer's last state into a key's state; the greater position wins. Stop that signer first, for ever
     Import {
         #[command(flatten)]
         row: Row,
-        /// The state file
+        /// The state file: CometBFT's priv_validator_state.json, or tmkms's
         #[arg(long, value_name = "priv_validator_state.json")]
         file: PathBuf,
+        /// Go on although a process that looks like that signer runs on this machine, or may run unseen
+        #[arg(long)]
+        ignore_running: bool,
     },
     /// Write a priv_validator_state.json, the way back to CometBFT's own signer. The key signs no more here
     Export {
@@ -131,7 +134,7 @@ pub(super) struct Row {
 pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Result<()> {
     match command {
         Command::Show { key, chain } => {
-            let states = with_services(home, async |channel| {
+            let states = at_once(home, async |channel| {
                 let request = ShowStateRequest {
                     key: key.unwrap_or_default(),
                     chain_id: chain.unwrap_or_default(),
@@ -180,11 +183,19 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             show(&state, output);
             Ok(())
         }
-        Command::Import { row, file } => {
+        Command::Import {
+            row,
+            file,
+            ignore_running,
+        } => {
+            let state_json = read(&file)?;
+            if !ignore_running {
+                super::running::refuse(&[&file], Some(&state_json))?;
+            }
             let request = ImportStateRequest {
                 key: row.key,
                 chain_id: row.chain,
-                state_json: read(&file)?,
+                state_json,
             };
             let state = with_services(home, async |channel| {
                 let reply = StateServiceClient::new(channel)

@@ -24,6 +24,8 @@ pub(super) struct Chain {
     pub(super) limits: LiveLimits,
     /// The key, where the chain can be served.
     key: Option<ConsensusKey>,
+    /// Fails while none of its nodes is connected; nobody asks about a chain that is not served.
+    nodes: Option<Check>,
 }
 
 impl State {
@@ -51,12 +53,14 @@ impl State {
         for chain in &gone {
             if let Some(chain) = self.chains.remove(&chain.id) {
                 chain.check.retire();
+                chain.nodes.into_iter().for_each(Check::retire);
             }
             shared.metrics.forget_chain(&chain.id);
         }
         shared
             .metrics
             .set_unauthenticated_links(new.unauthenticated_links());
+        shared.held.tell();
         unserved
     }
 
@@ -97,6 +101,40 @@ impl State {
             .filter(|spec| !replaced(spec))
             .for_each(|spec| connect::forget(shared, spec));
         start(shared, &self.chains, &mut self.links, plan.later);
+        self.tell_of_drained(shared);
+    }
+
+    /// A node that is left alone on purpose stays in sight: with its metrics, and with a check that says what brings it back.
+    fn tell_of_drained(&mut self, shared: &Shared) {
+        let drained = self.config.chains.iter().flat_map(|chain| {
+            let of_chain = |node: &&NodeConfig| self.holds.is_drained(&chain.id, &node.name);
+            let place = |node: &NodeConfig| (chain.id.clone(), node.name.clone());
+            chain.nodes.iter().filter(of_chain).map(place)
+        });
+        let drained: BTreeSet<_> = drained.collect();
+        let over: Vec<_> = self
+            .drained
+            .extract_if(.., |place, _| !drained.contains(place))
+            .collect();
+        for ((chain, node), check) in over {
+            check.retire();
+            let configured = self
+                .config
+                .chains
+                .iter()
+                .any(|known| known.id == chain && known.nodes.iter().any(|known| known.name == node));
+            match configured {
+                true => shared.metrics.node(&chain, &node).drained(false),
+                false => shared.metrics.forget_node(&chain, &node),
+            }
+        }
+        for (chain, node) in drained {
+            shared.metrics.node(&chain, &node).drained(true);
+            let place = (chain.clone(), node.clone());
+            self.drained
+                .entry(place)
+                .or_insert_with(|| connect::drained(shared, &chain, &node));
+        }
     }
 
     fn wanted(&self) -> Vec<LinkSpec> {
@@ -148,11 +186,12 @@ async fn settled(
     let held = held.unwrap_or_else(|| Chain {
         check: shared.readiness.check(
             format!("chain/{}", chain.id),
-            Weight::Told,
+            Weight::Required,
             "see the log; `sigward keys list` and `sigward state show` say what there is; then `sigward reload`",
         ),
         limits: LiveLimits::new(chain.limits),
         key: None,
+        nodes: None,
     });
     held.limits.tighten(chain.limits);
     let same = before.is_some_and(|before| (&before.key, before.shared) == (&chain.key, chain.shared));
@@ -165,9 +204,27 @@ async fn settled(
         Err(refused) => alarm(&held, &chain.id, refused),
     }
     let refused = found.as_ref().err().cloned();
+    let Chain {
+        check, limits, nodes, ..
+    } = held;
+    let nodes = match (&refused, nodes) {
+        (None, None) => Some(shared.readiness.one_of(
+            connect::group_name(&chain.id),
+            Weight::Required,
+            "no node is connected: nobody asks for signatures",
+            "see what the checks of its nodes say; `sigward node list` shows them",
+        )),
+        (None, some) => some,
+        (Some(_), some) => {
+            some.into_iter().for_each(Check::retire);
+            None
+        }
+    };
     let now = Chain {
+        check,
+        limits,
         key: found.ok(),
-        ..held
+        nodes,
     };
     (now, refused)
 }

@@ -223,7 +223,7 @@ impl Page {
         }
         if let Some(line) = chain.stop_line {
             self.put(
-                &format!("  ! stop line: nothing is signed at or above {line}"),
+                &format!("  ! STOP LINE by an operator: nothing is signed at or above {line}"),
                 Ink::Alarm,
             );
         }
@@ -273,15 +273,15 @@ impl Page {
             link => link,
         };
         let since = node.connected_since.as_ref().zip(now);
-        let state = since.map_or_else(
-            || "NOT CONNECTED".to_owned(),
-            |(since, now)| format!("connected {}", span(now.saturating_sub(since.seconds).max(0))),
-        );
-        let drained = if node.drained { ", DRAINED" } else { "" };
-        let line = format!(
-            "  {:<12} {state}{drained}, {link}, won {}",
-            node.name, node.positions_won
-        );
+        let state = match (node.drained, since) {
+            (true, _) => "DRAINED by an operator: not dialled".to_owned(),
+            (false, None) => format!("NOT CONNECTED, {link}"),
+            (false, Some((since, now))) => {
+                let span = span(now.saturating_sub(since.seconds).max(0));
+                format!("connected {span}, {link}")
+            }
+        };
+        let line = format!("  {:<12} {state}, asked first {}", node.name, node.positions_won);
         let ink = if node.connected_since.is_none() || node.drained {
             Ink::Alarm
         } else {

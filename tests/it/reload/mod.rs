@@ -3,6 +3,7 @@
 mod limits;
 mod load;
 mod nodes;
+mod ready;
 mod rebind;
 mod refused;
 mod stage;
