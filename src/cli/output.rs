@@ -105,7 +105,7 @@ pub(super) fn in_full(error: &anyhow::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use anyhow::{Context as _, anyhow};
+    use anyhow::anyhow;
 
     use super::*;
 
@@ -117,9 +117,8 @@ mod tests {
             in_full(&refused),
             "cannot open the key folder: file_permissions: a has mode 0644\n  chmod 0600 a"
         );
-        let io = Err::<(), _>(io::Error::other("the disk is on fire"))
-            .context("config_unreadable: x\n  see to it")
-            .unwrap_err();
+        let io = anyhow::Error::new(io::Error::other("the disk is on fire"))
+            .context("config_unreadable: x\n  see to it");
         assert_eq!(
             in_full(&io),
             "config_unreadable: x: the disk is on fire\n  see to it"

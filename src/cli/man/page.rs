@@ -170,7 +170,7 @@ Exit codes: 0 done";
         assert!(page.contains(".SH \"EXIT STATUS\"\n0 done\n"), "{page}");
         assert!(
             page.contains(
-                ".SH \"DESCRIPTION\"\nShort.\n.PP\nLonger, in two\nlines.\n.PP\nIt changes nothing.\n.SH"
+                ".SH \"DESCRIPTION\"\nShort.\n.PP\nLonger, in two\nlines.\n.PP\nIt changes nothing.\n.ie"
             ),
             "{page}"
         );

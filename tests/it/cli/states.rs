@@ -87,7 +87,7 @@ fn a_state_leaves_with_its_key_file_and_comes_back_only_newer() {
     }
     let log = scene.log();
     assert!(
-        log.contains("alarm=true") && log.contains("code=key_stopped") && log.contains("was moved out"),
+        log.contains("alarm=true") && log.contains("code=\"key_stopped\"") && log.contains("was moved out"),
         "{log}"
     );
     scene.signer.stop();
