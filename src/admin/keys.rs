@@ -32,6 +32,8 @@ pub struct ListedKey {
     pub key: Key,
     /// The chains, in order.
     pub chains: Vec<ChainId>,
+    /// Those of them on which it signs no more: it was moved out, or the chain has another id.
+    pub stopped: Vec<ChainId>,
 }
 
 /// What is said of the past of a key that is brought in.
@@ -86,6 +88,7 @@ impl Admin {
         Ok(ListedKey {
             key,
             chains: Vec::new(),
+            stopped: Vec::new(),
         })
     }
 
@@ -149,6 +152,7 @@ impl Admin {
         Ok(ListedKey {
             key,
             chains: vec![chain.clone()],
+            stopped: Vec::new(),
         })
     }
 
@@ -228,6 +232,7 @@ impl Admin {
         Ok(ListedKey {
             key,
             chains: chains.into_iter().map(|chain| chain.id).collect(),
+            stopped: Vec::new(),
         })
     }
 
@@ -244,7 +249,12 @@ impl Admin {
                     .map(|row| row.chain.clone())
                     .collect();
                 chains.sort();
-                ListedKey { key, chains }
+                let is_stopped = |chain: &&ChainId| {
+                    rows.iter()
+                        .any(|row| row.public_key == public_key && row.chain == **chain && row.row.stopped)
+                };
+                let stopped = chains.iter().filter(is_stopped).cloned().collect();
+                ListedKey { key, chains, stopped }
             })
             .collect())
     }
@@ -299,7 +309,10 @@ impl Admin {
         match self.keys().await?.iter().any(|key| key.name == *name) {
             false => Ok(()),
             true => {
-                Err(Refusal::new(RefusalCode::KeyExists, format!("there is a key {name} already")).into())
+                let message = format!(
+                    "there is a key {name} already; `sigward keys show {name}` prints it, and another key needs another name"
+                );
+                Err(Refusal::new(RefusalCode::KeyExists, message).into())
             }
         }
     }

@@ -82,6 +82,7 @@ impl Admin {
             listed.push(ListedKey {
                 key,
                 chains: chains.into_iter().map(|chain| chain.id).collect(),
+                stopped: Vec::new(),
             });
         }
         crash_point!("admin_moving_sealed");

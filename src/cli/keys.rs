@@ -15,7 +15,7 @@ use sigward_proto::v1::{
 };
 
 use super::backup;
-use super::client::{explain, with_services};
+use super::client::{at_once, explain, with_services};
 use super::exit::RefusedByRule;
 use super::output::Output;
 use super::running;
@@ -201,7 +201,7 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             Ok(())
         }
         Command::List { bech32 } => {
-            let keys = with_services(home, async |channel| {
+            let keys = at_once(home, async |channel| {
                 let reply = KeyServiceClient::new(channel)
                     .list(ListKeysRequest {})
                     .await
@@ -211,7 +211,7 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             list(&keys, &bech32, output)
         }
         Command::Show { name, bech32 } => {
-            let key = with_services(home, async |channel| {
+            let key = at_once(home, async |channel| {
                 let reply = KeyServiceClient::new(channel)
                     .get(GetKeyRequest { name })
                     .await
@@ -281,7 +281,7 @@ fn list(keys: &[Key], prefix: &str, output: &Output) -> anyhow::Result<()> {
         let chains = if key.chains.is_empty() {
             "no chain yet".to_owned()
         } else {
-            key.chains.join(", ")
+            chains(key)
         };
         output.line(format!(
             "{:20} {:10} {:10} {}  {chains}  {}",
@@ -312,6 +312,7 @@ fn show(key: &Key, prefix: &str, output: &Output) -> anyhow::Result<()> {
         ("public key (hex)", "public_key_hex"),
         ("for assign-consensus-key", "consensus_pubkey"),
         ("chains", "chains"),
+        ("exported", "exported"),
         ("newest backup", "backed_up_at"),
         ("backup's bundle id", "backup_bundle_id"),
     ] {
@@ -320,11 +321,11 @@ fn show(key: &Key, prefix: &str, output: &Output) -> anyhow::Result<()> {
             Some(Value::Array(items)) if items.is_empty() => {
                 "none yet: name one in the configuration".to_owned()
             }
-            Some(Value::Array(items)) => items
-                .iter()
-                .filter_map(Value::as_str)
-                .collect::<Vec<_>>()
-                .join(", "),
+            Some(Value::Array(_)) => chains(key),
+            Some(Value::Bool(false)) => continue,
+            Some(Value::Bool(true)) => {
+                "yes: it was moved out, restored or adopted once, and never begins as fresh again".to_owned()
+            }
             Some(Value::Null) if field == "backed_up_at" => "none known".to_owned(),
             Some(Value::Null) | None => continue,
             Some(other) => other.to_string(),
@@ -333,6 +334,15 @@ fn show(key: &Key, prefix: &str, output: &Output) -> anyhow::Result<()> {
     }
     output.result(&value, text.trim_end());
     Ok(())
+}
+
+/// Its chains, each with a word where the key signs no more: `active` says nothing of that, it is about the key's bytes.
+fn chains(key: &Key) -> String {
+    let one = |chain: &String| match key.stopped_chains.contains(chain) {
+        true => format!("{chain} (signs no more here)"),
+        false => chain.clone(),
+    };
+    key.chains.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn describe(key: &Key, prefix: &str) -> anyhow::Result<Value> {
@@ -355,6 +365,7 @@ fn describe(key: &Key, prefix: &str) -> anyhow::Result<Value> {
         // What `tx provider assign-consensus-key` and `gentx --pubkey` take.
         "consensus_pubkey": json!({ "@type": format!("/cosmos.crypto.{}.PubKey", key.algorithm), "key": base64 }),
         "chains": key.chains,
+        "stopped_chains": key.stopped_chains,
         "exported": key.exported,
         "backed_up_at": key.backed_up_at.as_ref().map(super::audit::rfc3339),
         "backup_bundle_id": (!key.backup_bundle_id.is_empty()).then(|| hex::encode(&key.backup_bundle_id)),

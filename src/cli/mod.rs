@@ -16,6 +16,7 @@ mod init;
 mod keys;
 mod man;
 mod node;
+mod out_file;
 mod output;
 mod reload;
 mod running;
@@ -29,6 +30,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+
+use sigward_hsm::secret::harden_process;
 
 use crate::config::find_home;
 use output::Output;
@@ -94,6 +97,9 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Freeze(hold::FreezeArgs),
     /// Lift a freeze; exactly the scope that is given, wider and narrower ones stay
+    ///
+    /// CometBFT does not ask again for a vote that was refused. Other validators carry the chain past it; where yours is the only
+    /// one, or holds a third of the power, restart the node.
     Unfreeze(hold::UnfreezeArgs),
     /// Sign nothing at or above a height: for a planned halt
     ///
@@ -163,6 +169,8 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
         let home = find_home(cli.home.as_deref(), |name| std::env::var_os(name))?;
         Ok(std::path::absolute(home)?)
     };
+    // Whatever the command: it may come to hold a key, and then nobody reads this process's memory, alive or dead.
+    harden_process()?;
     match cli.command {
         Command::Init(args) => init::run(&args, &home()?, output),
         Command::Serve => serve::run(&home()?, cut),

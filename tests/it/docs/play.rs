@@ -31,6 +31,7 @@ played! {
     doctor: "docs/doctor.md",
     backup: "docs/backup.md",
     holding: "docs/holding.md",
+    reload: "docs/reload.md",
     install: "docs/install.md",
     moving_in: "docs/moving-in.md",
     first_setup: "docs/runbooks/first-setup.md",
