@@ -109,7 +109,11 @@ fn signed(
     verifier: &Verifier,
     chain: &ChainId,
 ) -> Result<Beginning, Refusal> {
-    let bytes = hex::decode(bytes).map_err(|_| invalid("signbytes is not hexadecimal"))?;
+    // CometBFT writes hexadecimal, horcrux base64; whichever it is, the signature below says whether it was read right.
+    let bytes = hex::decode(bytes)
+        .ok()
+        .or_else(|| BASE64_STANDARD.decode(bytes).ok())
+        .ok_or_else(|| invalid("signbytes is not hexadecimal, nor base64"))?;
     let signature: [u8; 64] = BASE64_STANDARD
         .decode(signature)
         .ok()

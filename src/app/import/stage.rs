@@ -72,6 +72,11 @@ pub(super) fn refuse_unless_empty(home: &Path) -> anyhow::Result<()> {
         }
         _ => {}
     }
+    anyhow::ensure!(
+        !home.join(config::FILE_NAME).exists(),
+        "{} was made meanwhile; nothing was written, run the same command again",
+        home.display()
+    );
     let left = left_inside(home)?;
     let entries = std::fs::read_dir(home).with_context(|| format!("cannot read {}", home.display()))?;
     for entry in entries {

@@ -18,6 +18,8 @@ use crate::cli::output::Output;
 
 /// How many blocks back from the latest are looked at in any case, to know how fast they come.
 const LOOK_BACK: u64 = 20;
+/// How long the set of validators may take at least.
+const FOR_THE_SET: Duration = Duration::from_secs(60);
 
 /// What all nodes that were asked know.
 #[derive(Default)]
@@ -87,12 +89,13 @@ pub(super) async fn all(
         );
         let end = Instant::now() + limit;
         let looked = look(client, key, chain, status, end, output);
-        // The set of validators, page by page, has the same time once more.
-        let report = tokio::time::timeout(limit * 2, looked).await.map_err(|_| {
+        // And for the set of validators, page by page.
+        let whole = limit + limit.max(FOR_THE_SET);
+        let report = tokio::time::timeout(whole, looked).await.map_err(|_| {
             anyhow::anyhow!(
                 "{} answers too slowly: not done after {} s; ask another node, or give it longer with --rpc-limit",
                 client.url(),
-                limit.as_secs() * 2
+                whole.as_secs()
             )
         })??;
         if let Some(seen) = report.seen.filter(|seen| is_above(*seen, &chain.beginning)) {
@@ -236,7 +239,7 @@ fn not_compared(report: &Report, chain: &MovingChain) -> Refusal {
     Refusal::new(
         RefusalCode::ChainNotCompared,
         format!(
-            "{}: what would be imported ends at {} ({}), {why}, and no signature of this key was seen: whether it signed in between nobody \
+            "{}: the state that would be imported is {} ({}), {why}, and no signature of this key was seen: whether it signed in between nobody \
              knows. Ask a node that has the blocks, or close every height that it can have signed: --above {}={}",
             chain.id,
             super::watermark(&chain.beginning),

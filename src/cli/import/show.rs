@@ -1,6 +1,7 @@
 //! How a move looks: the plan, and what is left to do by hand.
 
 use std::fmt::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -130,6 +131,18 @@ fn before(from: ForeignKind) -> Vec<String> {
     ]
 }
 
+/// What root has written in another user's home, that user cannot open.
+fn give_back(import: &Import) -> Option<String> {
+    let home = import.config_file().parent()?.to_owned();
+    let owner = std::fs::metadata(&home).ok()?.uid();
+    (rustix::process::geteuid().as_raw() != owner).then(|| {
+        format!(
+            "give the home to its user, who runs sigward: chown -R --reference={0} {0}",
+            path(&home)
+        )
+    })
+}
+
 fn after(import: &Import) -> Vec<String> {
     let mut steps: Vec<String> = import
         .keys
@@ -142,6 +155,7 @@ fn after(import: &Import) -> Vec<String> {
             )
         })
         .collect();
+    steps.extend(give_back(import));
     let nodes: Vec<_> = import.chains().flat_map(|(_, chain)| &chain.nodes).collect();
     if nodes.is_empty() {
         steps.push(

@@ -72,6 +72,12 @@ fn a_home_that_is_a_link_is_filled_where_it_points() {
     let base = ["--from", "tmkms", files.folder(), "--ignore-running", "--apply"];
     std::os::unix::fs::symlink(home.path("disk"), signer.home()).unwrap();
     refused(&signer, 1, "link to nothing", &base);
+    let stranger = home.path("stranger");
+    std::fs::create_dir(&stranger).unwrap();
+    std::os::unix::fs::chown(&stranger, Some(12_345), None).unwrap();
+    let other = Signer::named(&home, "stranger");
+    let said = imported(&other, &base);
+    assert!(said.contains("chown -R --reference="), "{said}");
     std::fs::create_dir(home.path("disk")).unwrap();
     imported(&signer, &base);
     assert!(signer.home().is_symlink());
