@@ -13,6 +13,7 @@ pub mod identity;
 #[cfg(any(test, feature = "testing"))]
 pub mod mock;
 mod private_file;
+pub mod pkcs11;
 pub mod provider;
 pub mod secret;
 pub mod software;

@@ -29,6 +29,8 @@ pub(crate) enum Trust {
     /// Placed by the service manager: ours or root's, closed to others. systemd grants access by an ACL, whose mask shows as
     /// group-read (systemd.exec(5), "Credentials").
     ServiceManager,
+    /// Opened by whoever started us and handed over as a descriptor: theirs to protect. May be a pipe.
+    Handed,
 }
 
 /// What is already there under the name of a new file.
@@ -49,7 +51,7 @@ pub(crate) fn open(path: &Path, trust: Trust) -> Result<(File, u64), FileError> 
         .open(path)
         .map_err(FileError::io("open", path))?;
     let meta = file.metadata().map_err(FileError::io("inspect", path))?;
-    if !meta.is_file() {
+    if !meta.is_file() && trust != Trust::Handed {
         return Err(FileError::WrongType {
             path: path.into(),
             expected: "file",
@@ -59,6 +61,7 @@ pub(crate) fn open(path: &Path, trust: Trust) -> Result<(File, u64), FileError> 
     let (owned, forbidden) = match trust {
         Trust::OwnerOnly => (meta.uid() == user, 0o177),
         Trust::ServiceManager => (meta.uid() == user || meta.uid() == 0, 0o137),
+        Trust::Handed => (true, 0),
     };
     if !owned {
         return Err(FileError::Owner {

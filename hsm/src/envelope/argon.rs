@@ -6,7 +6,7 @@ use zeroize::Zeroize as _;
 use crate::secret::scrubbed_deep;
 
 /// Bytes of the salt.
-pub(super) const SALT: usize = 16;
+pub(crate) const SALT: usize = 16;
 
 /// Cost of deriving a key from a passphrase. Values within bounds only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl ArgonParams {
     }
 
     /// Derives 32 bytes. Takes about 0.1 s and `memory_kib` of memory, which is overwritten afterwards.
-    pub(super) fn derive(
+    pub(crate) fn derive(
         self,
         passphrase: &[u8],
         salt: &[u8; SALT],

@@ -19,6 +19,7 @@ mod seal;
 mod source;
 
 pub use argon::ArgonParams;
+pub(crate) use argon::SALT;
 pub use format::{FormatError, Header, KekKind, MAX_SEALED, Sealed, Sealing};
 pub use kek::{Kek, KekError};
 pub use seal::{SealError, StoreCheck, open, seal};

@@ -112,7 +112,7 @@ impl FileError {
         }
     }
 
-    pub(super) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| match source.kind() {
             io::ErrorKind::NotFound => Self::NotFound { path: path.into() },
             io::ErrorKind::AlreadyExists => Self::Exists { path: path.into() },

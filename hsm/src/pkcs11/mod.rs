@@ -1,0 +1,31 @@
+//! Keys in a PKCS#11 token: made there, used there, never outside.
+//!
+//! * `module`: the vendor's library, one initialisation at a time; `token`: which token; `client`: sessions of it, logged in.
+//! * `pin`, `refused_pins`, `serial`: logging in, never twice with a wrong PIN, never to another token.
+//! * `seat`, `pool`, `keeper`: threads with a session each, a queue with a deadline, and whoever brings a lost token back.
+//! * `curve`, `objects`, `record`: what is asked of the token, and what is remembered of its keys.
+//!
+//! May import: cryptoki, `provider`, `private_file`, `secret`, `envelope`. Nothing here depends on one vendor's module.
+
+mod client;
+mod curve;
+mod error;
+mod keeper;
+mod module;
+mod objects;
+mod pin;
+mod pool;
+mod provider;
+mod record;
+mod refused_pins;
+mod seat;
+mod serial;
+#[cfg(test)]
+mod softhsm;
+mod token;
+
+pub use client::Presence;
+pub use error::TokenError;
+pub use pin::PinSource;
+pub use provider::{Pkcs11Provider, TokenConfig};
+pub use token::{TokenIdentity, TokenSelector};
