@@ -115,7 +115,7 @@ enum Secret {
 }
 
 impl Kek {
-    pub(super) fn raw(arena: &Arena, key: SecretBytes<32>) -> Result<Self, KekError> {
+    pub(crate) fn raw(arena: &Arena, key: SecretBytes<32>) -> Result<Self, KekError> {
         let [first, rest @ ..] = key.expose();
         if rest.iter().all(|b| b == first) {
             return Err(KekError::EmptyKey);
@@ -155,6 +155,14 @@ impl Kek {
         match self.secret {
             Secret::Raw(_) => KekKind::Raw,
             Secret::Passphrase { .. } => KekKind::Passphrase,
+        }
+    }
+
+    /// The 32 bytes of a raw key; none of a passphrase.
+    pub(crate) fn raw_key(&self) -> Option<Arc<SecretBytes<32>>> {
+        match &self.secret {
+            Secret::Raw(key) => Some(Arc::clone(key)),
+            Secret::Passphrase { .. } => None,
         }
     }
 

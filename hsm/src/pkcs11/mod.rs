@@ -3,10 +3,12 @@
 //! * `module`: the vendor's library, one initialisation at a time; `token`: which token; `client`: sessions of it, logged in.
 //! * `pin`, `refused_pins`, `serial`: logging in, never twice with a wrong PIN, never to another token.
 //! * `seat`, `pool`, `keeper`: threads with a session each, a queue with a deadline, and whoever brings a lost token back.
+//! * `wrap`: an AES key in the token that seals the key-encryption key of the software store.
 //! * `curve`, `objects`, `record`: what is asked of the token, and what is remembered of its keys.
 //!
 //! May import: cryptoki, `provider`, `private_file`, `secret`, `envelope`. Nothing here depends on one vendor's module.
 
+mod acts;
 mod client;
 mod curve;
 mod error;
@@ -23,9 +25,11 @@ mod serial;
 #[cfg(test)]
 mod softhsm;
 mod token;
+mod wrap;
 
 pub use client::Presence;
 pub use error::TokenError;
 pub use pin::PinSource;
 pub use provider::{Pkcs11Provider, TokenConfig};
+pub use wrap::{TokenSeal, WrappedKek};
 pub use token::{TokenIdentity, TokenSelector};

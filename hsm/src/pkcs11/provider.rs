@@ -10,8 +10,8 @@
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, RwLock, mpsc},
-    time::{Duration, Instant},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use sigward_policies::{
@@ -25,6 +25,7 @@ use sigward_policies::{
 };
 
 use super::{
+    acts::Acts,
     client::{Access, Client, Presence},
     error::{Kind, TokenError},
     keeper::Keeper,
@@ -34,7 +35,6 @@ use super::{
     pool::{Pool, Size},
     record::{self, CkaId, Record},
     refused_pins::RefusedPins,
-    seat::Seat,
     serial::PinnedSerial,
     token::{TokenIdentity, TokenSelector},
 };
@@ -50,8 +50,6 @@ use crate::{
     verify::{Verifier, address},
 };
 
-/// How long an act on keys may take: tokens make keys slowly.
-const ACT: Duration = Duration::from_secs(30);
 /// What a new key signs, so that it is known to work: no message of any chain begins like this.
 const SELF_TEST: &[u8] = b"sigward self-test of a key in a token";
 
@@ -80,8 +78,7 @@ pub struct Pkcs11Provider {
     identity: TokenIdentity,
     folder: PathBuf,
     keys: RwLock<HashMap<PublicKey, Arc<Record>>>,
-    /// The session for acts, with the right to write; one act at a time.
-    acts: Arc<Mutex<Seat>>,
+    acts: Acts,
 }
 
 impl Pkcs11Provider {
@@ -91,27 +88,10 @@ impl Pkcs11Provider {
     /// `initialization_failed`, `token_unavailable`, `wrong_pin`, `pin_unusable`, or what is wrong with the folder or the PIN's file.
     pub fn open(config: &TokenConfig, arena: &Arena) -> Result<Self, ProviderError> {
         let failed = |error: TokenError| error.during(Operation::Initialize);
-        let from_file = |error| ProviderError::from_file(Operation::Initialize, error);
-        private_file::ensure_folder(&config.folder).map_err(from_file)?;
-        let pin = config.pin.read(arena).map_err(|error| {
-            ProviderError::refused("pin_unusable", format!("cannot read the PIN: {error}"))
-        })?;
-        let client = Arc::new(Client::new(
-            Module::load(&config.module).map_err(failed)?,
-            config.token.clone(),
-            PinnedSerial::load(&config.folder).map_err(from_file)?,
-            pin,
-            RefusedPins::new(&config.folder),
-        ));
-        // A module that was loaded before this token was made may see it only after a restart.
-        let (live, identity) = client
-            .connect(Access::Read, Tries::Spare)
-            .or_else(|_| client.revive().and_then(|()| client.connect(Access::Read, Tries::Spare)))
-            .map_err(failed)?;
+        let (client, identity) = connect(config, arena)?;
         let allowed = client
             .look(|context, slot| Ok(context.get_token_info(slot)?.max_session_count()))
             .map_err(failed)?;
-        client.close(live);
         let thread_failed =
             |error: std::io::Error| ProviderError::fault(Operation::Initialize, error);
         let size = Size {
@@ -122,7 +102,7 @@ impl Pkcs11Provider {
         let provider = Self {
             pool: Pool::start(&client, size).map_err(thread_failed)?,
             _keeper: Keeper::start(&client).map_err(thread_failed)?,
-            acts: Arc::new(Mutex::new(Seat::new(Arc::clone(&client), Access::Write))),
+            acts: Acts::new(&client),
             client,
             identity,
             folder: config.folder.clone(),
@@ -150,34 +130,10 @@ impl Pkcs11Provider {
         self.pool.hanging()
     }
 
-    /// Runs an act in the session for acts, on a thread of its own: a token that hangs must not take the caller with it.
-    fn act<T: Send + 'static>(
-        &self,
-        operation: Operation,
-        mut work: impl FnMut(&cryptoki::session::Session) -> Result<T, TokenError> + Send + 'static,
-    ) -> Result<T, ProviderError> {
-        let (tell, told) = mpsc::sync_channel(1);
-        let acts = Arc::clone(&self.acts);
-        std::thread::Builder::new()
-            .name("pkcs11-act".to_owned())
-            .spawn(move || {
-                let mut seat = acts.lock().unwrap_or_else(PoisonError::into_inner);
-                let outcome = seat.run(Instant::now() + ACT, |session, _| work(session));
-                let _given_up = tell.send(outcome);
-            })
-            .map_err(|error| ProviderError::fault(operation, error))?;
-        match told.recv_timeout(ACT) {
-            Ok(outcome) => outcome.map_err(|error| error.during(operation)),
-            Err(_) => Err(ProviderError::Unavailable {
-                reason: format!("the token gave no answer within {ACT:?}"),
-            }),
-        }
-    }
-
     /// Signs a test message with a new object, and checks it: only then is it a key.
     fn try_out(&self, id: &CkaId, public_key: PublicKey, operation: Operation) -> Result<(), ProviderError> {
         let id = id.clone();
-        let signature = self.act(operation, move |session| {
+        let signature = self.acts.run(operation, move |session| {
             let key = objects::find_private(session, &id)?.ok_or_else(|| {
                 TokenError::new(Kind::Failed, "the token does not show the key it made", "try again")
             })?;
@@ -199,7 +155,7 @@ impl Pkcs11Provider {
             });
         if let Err(error) = taken {
             let id = record.id.clone();
-            let _best_effort = self.act(operation, move |session| objects::destroy_all(session, &id));
+            let _best_effort = self.acts.run(operation, move |session| objects::destroy_all(session, &id));
             return Err(error);
         }
         let metadata = metadata(&record);
@@ -228,6 +184,37 @@ impl Pkcs11Provider {
     fn records(&self) -> std::sync::RwLockReadGuard<'_, HashMap<PublicKey, Arc<Record>>> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A client of the configured token, which was logged in to once.
+pub(super) fn connect(
+    config: &TokenConfig,
+    arena: &Arena,
+) -> Result<(Arc<Client>, TokenIdentity), ProviderError> {
+    let failed = |error: TokenError| error.during(Operation::Initialize);
+    let from_file = |error| ProviderError::from_file(Operation::Initialize, error);
+    private_file::ensure_folder(&config.folder).map_err(from_file)?;
+    let pin = config
+        .pin
+        .read(arena)
+        .map_err(|error| ProviderError::refused("pin_unusable", format!("cannot read the PIN: {error}")))?;
+    let client = Arc::new(Client::new(
+        Module::load(&config.module).map_err(failed)?,
+        config.token.clone(),
+        PinnedSerial::load(&config.folder).map_err(from_file)?,
+        pin,
+        RefusedPins::new(&config.folder),
+    ));
+    let log_in = || client.connect(Access::Read, Tries::Spare);
+    // A module that was loaded before this token was made may see it only after a restart.
+    let (live, identity) = log_in()
+        .or_else(|error| match error.kind {
+            Kind::Lost => client.revive().and_then(|()| log_in()),
+            _ => Err(error),
+        })
+        .map_err(failed)?;
+    client.close(live);
+    Ok((client, identity))
 }
 
 /// As many sessions as asked for, if the token has them; one is left for acts and one for the keeper.
@@ -284,7 +271,7 @@ impl KeyStorageProvider for Pkcs11Provider {
         }
         let id = random_id(Operation::Store)?;
         let (for_act, label) = (id.clone(), name.to_string());
-        self.act(Operation::Store, move |session| {
+        self.acts.run(Operation::Store, move |session| {
             objects::import(session, &material, &for_act, &label)
         })?;
         let record = Record {
@@ -311,7 +298,7 @@ impl KeyStorageProvider for Pkcs11Provider {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(key.public_key());
         let id = record.id.clone();
-        self.act(Operation::Delete, move |session| objects::destroy_all(session, &id))?;
+        self.acts.run(Operation::Delete, move |session| objects::destroy_all(session, &id))?;
         record
             .remove(&self.folder)
             .map_err(|error| ProviderError::from_file(Operation::Delete, error))
@@ -349,7 +336,7 @@ impl HsmProvider for Pkcs11Provider {
         self.name_is_free(&spec.name)?;
         let id = random_id(Operation::Generate)?;
         let (for_act, label, algorithm) = (id.clone(), spec.name.to_string(), spec.algorithm);
-        let public_key = self.act(Operation::Generate, move |session| {
+        let public_key = self.acts.run(Operation::Generate, move |session| {
             objects::generate(session, algorithm, &for_act, &label)
         })?;
         let record = Record {

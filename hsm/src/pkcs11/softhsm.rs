@@ -78,3 +78,17 @@ pub(crate) fn token(folder: &Path) -> TokenConfig {
         folder: folder.join("records"),
     }
 }
+
+/// The folder of a provider's token: the one whose object files name its serial is the newest that holds the label.
+pub(crate) fn store_of(provider: &super::Pkcs11Provider) -> PathBuf {
+    // SoftHSM2 derives the serial from the folder's name, a UUID: its last 16 hex digits.
+    let serial = &provider.token().serial;
+    std::fs::read_dir(tokens())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().replace('-', "");
+            name.ends_with(serial.as_str())
+        })
+        .expect("the token has a folder")
+}
