@@ -30,6 +30,6 @@ mod wrap;
 pub use client::Presence;
 pub use error::TokenError;
 pub use pin::PinSource;
-pub use provider::{Pkcs11Provider, TokenConfig};
+pub use provider::{Pkcs11Provider, TokenConfig, log_in_once};
 pub use wrap::{TokenSeal, WrappedKek};
 pub use token::{TokenIdentity, TokenSelector};

@@ -88,7 +88,7 @@ impl Pkcs11Provider {
     /// `initialization_failed`, `token_unavailable`, `wrong_pin`, `pin_unusable`, or what is wrong with the folder or the PIN's file.
     pub fn open(config: &TokenConfig, arena: &Arena) -> Result<Self, ProviderError> {
         let failed = |error: TokenError| error.during(Operation::Initialize);
-        let (client, identity) = connect(config, arena)?;
+        let (client, identity) = connect(config, arena, Tries::Spare)?;
         let allowed = client
             .look(|context, slot| Ok(context.get_token_info(slot)?.max_session_count()))
             .map_err(failed)?;
@@ -186,10 +186,20 @@ impl Pkcs11Provider {
     }
 }
 
+/// Logs in although few tries are left, or although the token refused this PIN before: `sigward hsm login --once`. What a success
+/// leaves behind is a token that takes the PIN again.
+///
+/// # Errors
+/// As [`Pkcs11Provider::open`].
+pub fn log_in_once(config: &TokenConfig, arena: &Arena) -> Result<TokenIdentity, ProviderError> {
+    connect(config, arena, Tries::UseOne).map(|(_, identity)| identity)
+}
+
 /// A client of the configured token, which was logged in to once.
 pub(super) fn connect(
     config: &TokenConfig,
     arena: &Arena,
+    tries: Tries,
 ) -> Result<(Arc<Client>, TokenIdentity), ProviderError> {
     let failed = |error: TokenError| error.during(Operation::Initialize);
     let from_file = |error| ProviderError::from_file(Operation::Initialize, error);
@@ -205,7 +215,7 @@ pub(super) fn connect(
         pin,
         RefusedPins::new(&config.folder),
     ));
-    let log_in = || client.connect(Access::Read, Tries::Spare);
+    let log_in = || client.connect(Access::Read, tries);
     // A module that was loaded before this token was made may see it only after a restart.
     let (live, identity) = log_in()
         .or_else(|error| match error.kind {
@@ -380,3 +390,5 @@ impl HsmProvider for Pkcs11Provider {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trouble;

@@ -45,16 +45,69 @@ pub(crate) fn tokens() -> &'static Path {
             tokens.display()
         );
         std::fs::write(&conf, text).unwrap();
-        set_configuration(&conf);
+        set_variable("SOFTHSM2_CONF", &conf);
         tokens
     })
 }
 
+/// A module between us and SoftHSM2 that misbehaves as [`Shim::tell`] says. One test at a time has it.
+pub(crate) struct Shim {
+    control: PathBuf,
+    pub(crate) module: PathBuf,
+    _turn: std::sync::MutexGuard<'static, ()>,
+}
+
+impl Shim {
+    /// Builds the shim, once a process, around a copy of SoftHSM2: its own instance, so that other tests do not see it restart.
+    pub(crate) fn take() -> Self {
+        static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+        static BUILT: OnceLock<PathBuf> = OnceLock::new();
+        let turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let home = BUILT.get_or_init(|| {
+            let home = tokens().parent().unwrap().join("shim");
+            std::fs::create_dir(&home).unwrap();
+            std::fs::copy(module(), home.join("softhsm.so")).unwrap();
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shim/shim.c");
+            let built = Command::new("cc")
+                .args(["-shared", "-fPIC", "-O1", "-o"])
+                .arg(home.join("shim.so"))
+                .arg(source)
+                .arg("-ldl")
+                .output()
+                .expect("a C compiler is needed");
+            assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+            set_variable("SIGWARD_SHIM_MODULE", &home.join("softhsm.so"));
+            set_variable("SIGWARD_SHIM_CONTROL", &home.join("control"));
+            home
+        });
+        let shim = Self {
+            control: home.join("control"),
+            module: home.join("shim.so"),
+            _turn: turn,
+        };
+        shim.tell("");
+        shim
+    }
+
+    /// What it does from now on; words as in `tests/shim/shim.c`.
+    pub(crate) fn tell(&self, words: &str) {
+        let new = self.control.with_extension("new");
+        std::fs::write(&new, words).unwrap();
+        std::fs::rename(&new, &self.control).unwrap();
+    }
+}
+
+impl Drop for Shim {
+    fn drop(&mut self) {
+        self.tell("");
+    }
+}
+
 /// Before any thread reads the environment for the module: `OnceLock` lets one thread through.
-#[allow(unsafe_code, reason = "SoftHSM2 takes its configuration from the environment alone")]
-fn set_configuration(conf: &Path) {
-    // SAFETY: called once, before SoftHSM2 is loaded; the test binary reads no other variable concurrently.
-    unsafe { std::env::set_var("SOFTHSM2_CONF", conf) };
+#[allow(unsafe_code, reason = "modules take their configuration from the environment alone")]
+fn set_variable(name: &str, path: &Path) {
+    // SAFETY: called once a variable, before the module that reads it is loaded; Rust's own readers take the same lock.
+    unsafe { std::env::set_var(name, path) };
 }
 
 /// Makes a token and gives its configuration; `folder` is for the records.

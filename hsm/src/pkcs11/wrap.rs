@@ -22,6 +22,7 @@ use super::{
     acts::Acts,
     client::Client,
     error::{Kind, TokenError},
+    pin::Tries,
     provider::{TokenConfig, connect},
     record::CkaId,
     token::TokenIdentity,
@@ -80,7 +81,7 @@ impl TokenSeal {
     /// # Errors
     /// As `Pkcs11Provider::open`.
     pub fn open(config: &TokenConfig, arena: &Arena) -> Result<Self, ProviderError> {
-        let (client, identity) = connect(config, arena)?;
+        let (client, identity) = connect(config, arena, Tries::Spare)?;
         Ok(Self {
             acts: Acts::new(&client),
             client,
