@@ -19,7 +19,7 @@ use super::{
     pin::{self, Pin, Tries},
     refused_pins::RefusedPins,
     serial::PinnedSerial,
-    token::{self, TokenIdentity, TokenSelector},
+    token::{self, Present, TokenSelector},
 };
 
 /// Whether a session may change the token.
@@ -79,7 +79,7 @@ impl Client {
     }
 
     /// A new session, logged in. The serial of the token is pinned the first time.
-    pub(super) fn connect(&self, access: Access, tries: Tries) -> Result<(Live, TokenIdentity), TokenError> {
+    pub(super) fn connect(&self, access: Access, tries: Tries) -> Result<(Live, Present), TokenError> {
         let entered = self.module.enter()?;
         let context = entered.context();
         let token = token::find(context, &self.selector, self.serial.known().as_deref())?;
@@ -97,7 +97,7 @@ impl Client {
             session,
             generation: entered.generation(),
         };
-        Ok((live, token.identity()))
+        Ok((live, token))
     }
 
     /// Runs `work` in a session, unless the module was restarted since it was opened.

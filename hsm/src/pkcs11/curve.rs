@@ -17,6 +17,9 @@ pub(super) const fn params(algorithm: Algorithm) -> &'static [&'static [u8]] {
     }
 }
 
+/// `CKA_EC_PARAMS` of P-256: OID 1.2.840.10045.3.1.7.
+pub(super) const P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+
 /// The algorithm that `CKA_EC_PARAMS` names.
 pub(super) fn algorithm_of(ec_params: &[u8]) -> Option<Algorithm> {
     [Algorithm::Ed25519, Algorithm::Secp256k1]
@@ -96,6 +99,6 @@ mod tests {
                 assert_eq!(algorithm_of(spelling), Some(algorithm));
             }
         }
-        assert_eq!(algorithm_of(b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07"), None, "P-256");
+        assert_eq!(algorithm_of(P256), None, "P-256");
     }
 }

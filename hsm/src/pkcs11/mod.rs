@@ -4,6 +4,7 @@
 //! * `pin`, `refused_pins`, `serial`: logging in, never twice with a wrong PIN, never to another token.
 //! * `seat`, `pool`, `keeper`: threads with a session each, a queue with a deadline, and whoever brings a lost token back.
 //! * `wrap`: an AES key in the token that seals the key-encryption key of the software store.
+//! * `probe`: what a token can do.
 //! * `curve`, `objects`, `record`: what is asked of the token, and what is remembered of its keys.
 //!
 //! May import: cryptoki, `provider`, `private_file`, `secret`, `envelope`. Nothing here depends on one vendor's module.
@@ -12,11 +13,13 @@ mod acts;
 mod client;
 mod curve;
 mod error;
+mod found;
 mod keeper;
 mod module;
 mod objects;
 mod pin;
 mod pool;
+mod probe;
 mod provider;
 mod record;
 mod refused_pins;
@@ -29,7 +32,9 @@ mod wrap;
 
 pub use client::Presence;
 pub use error::TokenError;
+pub use found::FoundKey;
 pub use pin::PinSource;
+pub use probe::{Finding, Probe, Purpose, Verdict, probe};
 pub use provider::{Pkcs11Provider, TokenConfig, log_in_once};
 pub use wrap::{TokenSeal, WrappedKek};
 pub use token::{TokenIdentity, TokenSelector};

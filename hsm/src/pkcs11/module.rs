@@ -35,7 +35,6 @@ pub(super) struct Generation(u64);
 
 /// A loaded module.
 pub(super) struct Module {
-    path: PathBuf,
     inside: Mutex<Inside>,
     left: Condvar,
 }
@@ -73,7 +72,6 @@ impl Module {
         let library = Pkcs11::new(&path)?;
         initialize(&library)?;
         let module = Arc::new(Self {
-            path: path.clone(),
             inside: Mutex::new(Inside {
                 context: Some(library.clone()),
                 library,
@@ -85,10 +83,6 @@ impl Module {
         });
         loaded.insert(path, Arc::downgrade(&module));
         Ok(module)
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Enters; waits while a restart is under way.

@@ -6,7 +6,7 @@
 
 use cryptoki::{
     mechanism::{
-        Mechanism, MechanismType,
+        Mechanism,
         eddsa::{EddsaParams, EddsaSignatureScheme},
     },
     object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle},
@@ -39,14 +39,6 @@ const fn key_type(algorithm: Algorithm) -> KeyType {
     }
 }
 
-/// The mechanisms that an algorithm needs: to make a key pair, to sign.
-pub(super) const fn mechanisms(algorithm: Algorithm) -> [MechanismType; 2] {
-    match algorithm {
-        Algorithm::Ed25519 => [MechanismType::ECC_EDWARDS_KEY_PAIR_GEN, MechanismType::EDDSA],
-        Algorithm::Secp256k1 => [MechanismType::ECC_KEY_PAIR_GEN, MechanismType::ECDSA],
-    }
-}
-
 /// Makes a key pair in the token; its public key is read from the token's object.
 pub(super) fn generate(
     session: &Session,
@@ -54,10 +46,7 @@ pub(super) fn generate(
     id: &CkaId,
     label: &str,
 ) -> Result<PublicKey, TokenError> {
-    let mechanism = match algorithm {
-        Algorithm::Ed25519 => Mechanism::EccEdwardsKeyPairGen,
-        Algorithm::Secp256k1 => Mechanism::EccKeyPairGen,
-    };
+    let mechanism = generation(algorithm);
     let mut refused = None;
     // Tokens differ in which spelling of a curve they take.
     for ec_params in curve::params(algorithm) {
@@ -76,6 +65,38 @@ pub(super) fn generate(
         }
     }
     Err(refused.map_or_else(|| no_object("key pair"), TokenError::from))
+}
+
+/// A key pair that is gone with its session.
+pub(super) fn generate_for_session(
+    session: &Session,
+    algorithm: Algorithm,
+) -> Result<(PublicKey, ObjectHandle), TokenError> {
+    let passing = |template: Vec<Attribute>| -> Vec<Attribute> {
+        let stays = |attribute: &Attribute| {
+            !matches!(attribute, Attribute::Token(_) | Attribute::Id(_) | Attribute::Label(_))
+        };
+        let mut template: Vec<_> = template.into_iter().filter(stays).collect();
+        template.push(Attribute::Token(false));
+        template
+    };
+    let (id, mut refused) = (CkaId::random().map_err(|_| no_object("id"))?, None);
+    for ec_params in curve::params(algorithm) {
+        let public = passing(public_template(algorithm, ec_params, &id, ""));
+        let private = passing(private_template(algorithm, &id, ""));
+        match session.generate_key_pair(&generation(algorithm), &public, &private) {
+            Ok((public, private)) => return Ok((read_public_key(session, public, algorithm)?, private)),
+            Err(error) => refused = Some(error),
+        }
+    }
+    Err(refused.map_or_else(|| no_object("key pair"), TokenError::from))
+}
+
+const fn generation(algorithm: Algorithm) -> Mechanism<'static> {
+    match algorithm {
+        Algorithm::Ed25519 => Mechanism::EccEdwardsKeyPairGen,
+        Algorithm::Secp256k1 => Mechanism::EccKeyPairGen,
+    }
 }
 
 /// Puts a key in. The copy that cryptoki needs lives for one call and is overwritten after it.

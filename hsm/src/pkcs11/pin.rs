@@ -45,7 +45,7 @@ pub enum PinSource {
 
 /// Why there is no PIN.
 #[derive(Debug, thiserror::Error)]
-pub enum PinError {
+pub(super) enum PinError {
     /// The file.
     #[error(transparent)]
     File(#[from] FileError),

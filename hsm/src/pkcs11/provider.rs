@@ -36,7 +36,7 @@ use super::{
     record::{self, CkaId, Record},
     refused_pins::RefusedPins,
     serial::PinnedSerial,
-    token::{TokenIdentity, TokenSelector},
+    token::{Present, TokenIdentity, TokenSelector},
 };
 use crate::{
     error::{Operation, ProviderError},
@@ -78,7 +78,7 @@ pub struct Pkcs11Provider {
     identity: TokenIdentity,
     folder: PathBuf,
     keys: RwLock<HashMap<PublicKey, Arc<Record>>>,
-    acts: Acts,
+    pub(super) acts: Acts,
 }
 
 impl Pkcs11Provider {
@@ -87,15 +87,11 @@ impl Pkcs11Provider {
     /// # Errors
     /// `initialization_failed`, `token_unavailable`, `wrong_pin`, `pin_unusable`, or what is wrong with the folder or the PIN's file.
     pub fn open(config: &TokenConfig, arena: &Arena) -> Result<Self, ProviderError> {
-        let failed = |error: TokenError| error.during(Operation::Initialize);
-        let (client, identity) = connect(config, arena, Tries::Spare)?;
-        let allowed = client
-            .look(|context, slot| Ok(context.get_token_info(slot)?.max_session_count()))
-            .map_err(failed)?;
+        let (client, token) = connect(config, arena, Tries::Spare)?;
         let thread_failed =
             |error: std::io::Error| ProviderError::fault(Operation::Initialize, error);
         let size = Size {
-            threads: sessions(config.sessions, allowed),
+            threads: sessions(config.sessions, token.info.max_session_count()),
             waiting: 1024,
             deadline: config.deadline,
         };
@@ -104,7 +100,7 @@ impl Pkcs11Provider {
             _keeper: Keeper::start(&client).map_err(thread_failed)?,
             acts: Acts::new(&client),
             client,
-            identity,
+            identity: token.identity(),
             folder: config.folder.clone(),
             keys: RwLock::default(),
         };
@@ -131,7 +127,7 @@ impl Pkcs11Provider {
     }
 
     /// Signs a test message with a new object, and checks it: only then is it a key.
-    fn try_out(&self, id: &CkaId, public_key: PublicKey, operation: Operation) -> Result<(), ProviderError> {
+    pub(super) fn try_out(&self, id: &CkaId, public_key: PublicKey, operation: Operation) -> Result<(), ProviderError> {
         let id = id.clone();
         let signature = self.acts.run(operation, move |session| {
             let key = objects::find_private(session, &id)?.ok_or_else(|| {
@@ -146,18 +142,23 @@ impl Pkcs11Provider {
 
     /// Tries, records and takes in a key whose object is in the token; removes the object where that fails.
     fn take_in(&self, record: Record, operation: Operation) -> Result<KeyMetadata, ProviderError> {
+        let id = record.id.clone();
         let taken = self
-            .try_out(&record.id, record.public_key, operation)
-            .and_then(|()| {
-                record
-                    .write(&self.folder)
-                    .map_err(|error| ProviderError::from_file(operation, error))
-            });
-        if let Err(error) = taken {
-            let id = record.id.clone();
-            let _best_effort = self.acts.run(operation, move |session| objects::destroy_all(session, &id));
-            return Err(error);
+            .try_out(&id, record.public_key, operation)
+            .and_then(|()| self.record(record, operation));
+        if taken.is_err() {
+            let _best_effort = self
+                .acts
+                .run(operation, move |session| objects::destroy_all(session, &id));
         }
+        taken
+    }
+
+    /// Writes a record, and takes the key in.
+    pub(super) fn record(&self, record: Record, operation: Operation) -> Result<KeyMetadata, ProviderError> {
+        record
+            .write(&self.folder)
+            .map_err(|error| ProviderError::from_file(operation, error))?;
         let metadata = metadata(&record);
         self.keys
             .write()
@@ -166,7 +167,7 @@ impl Pkcs11Provider {
         Ok(metadata)
     }
 
-    fn name_is_free(&self, name: &KeyName) -> Result<(), ProviderError> {
+    pub(super) fn name_is_free(&self, name: &KeyName) -> Result<(), ProviderError> {
         if self.records().values().any(|record| record.name == *name) {
             let message = format!("a key is called {name} already");
             return Err(ProviderError::refused("key_exists", message));
@@ -181,7 +182,7 @@ impl Pkcs11Provider {
         })
     }
 
-    fn records(&self) -> std::sync::RwLockReadGuard<'_, HashMap<PublicKey, Arc<Record>>> {
+    pub(super) fn records(&self) -> std::sync::RwLockReadGuard<'_, HashMap<PublicKey, Arc<Record>>> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -192,7 +193,7 @@ impl Pkcs11Provider {
 /// # Errors
 /// As [`Pkcs11Provider::open`].
 pub fn log_in_once(config: &TokenConfig, arena: &Arena) -> Result<TokenIdentity, ProviderError> {
-    connect(config, arena, Tries::UseOne).map(|(_, identity)| identity)
+    connect(config, arena, Tries::UseOne).map(|(_, token)| token.identity())
 }
 
 /// A client of the configured token, which was logged in to once.
@@ -200,7 +201,7 @@ pub(super) fn connect(
     config: &TokenConfig,
     arena: &Arena,
     tries: Tries,
-) -> Result<(Arc<Client>, TokenIdentity), ProviderError> {
+) -> Result<(Arc<Client>, Present), ProviderError> {
     let failed = |error: TokenError| error.during(Operation::Initialize);
     let from_file = |error| ProviderError::from_file(Operation::Initialize, error);
     private_file::ensure_folder(&config.folder).map_err(from_file)?;
@@ -217,14 +218,14 @@ pub(super) fn connect(
     ));
     let log_in = || client.connect(Access::Read, tries);
     // A module that was loaded before this token was made may see it only after a restart.
-    let (live, identity) = log_in()
+    let (live, token) = log_in()
         .or_else(|error| match error.kind {
             Kind::Lost => client.revive().and_then(|()| log_in()),
             _ => Err(error),
         })
         .map_err(failed)?;
     client.close(live);
-    Ok((client, identity))
+    Ok((client, token))
 }
 
 /// As many sessions as asked for, if the token has them; one is left for acts and one for the keeper.

@@ -34,6 +34,11 @@ impl CkaId {
         Ok(Self(id))
     }
 
+    /// The id of an object that is there already.
+    pub(super) const fn existing(id: Vec<u8>) -> Self {
+        Self(id)
+    }
+
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.0
     }

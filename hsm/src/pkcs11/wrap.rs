@@ -45,13 +45,46 @@ const DOMAIN: &[u8] = b"sigward key-encryption key v1";
 
 /// How a token wraps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Method {
+pub(super) enum Method {
     #[serde(rename = "CKM_AES_GCM")]
     Gcm,
     #[serde(rename = "CKM_AES_KEY_WRAP_PAD")]
     KeyWrapPad,
     #[serde(rename = "CKM_AES_KEY_WRAP")]
     KeyWrap,
+}
+
+impl Method {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gcm => "CKM_AES_GCM",
+            Self::KeyWrapPad => "CKM_AES_KEY_WRAP_PAD",
+            Self::KeyWrap => "CKM_AES_KEY_WRAP",
+        }
+    }
+}
+
+/// The best that a token offers.
+pub(super) fn best_method(offered: &[MechanismType]) -> Option<Method> {
+    [
+        (Method::Gcm, MechanismType::AES_GCM),
+        (Method::KeyWrapPad, MechanismType::AES_KEY_WRAP_PAD),
+        (Method::KeyWrap, MechanismType::AES_KEY_WRAP),
+    ]
+    .into_iter()
+    .find(|(_, mechanism)| offered.contains(mechanism))
+    .map(|(method, _)| method)
+}
+
+/// How long unwrapping takes, with a wrapping key of this session alone.
+pub(super) fn unwrap_rounds(
+    session: &Session,
+    method: Method,
+    rounds: usize,
+) -> Result<Vec<std::time::Duration>, TokenError> {
+    let key = make_wrapping_key(session, method, &[Attribute::Token(false)])?;
+    let (nonce, wrapped) = wrap(session, method, key, &[7; 32])?;
+    super::probe::timed(rounds, || unwrap(session, method, key, &nonce, &wrapped).map(drop))
 }
 
 /// A wrapped key-encryption key, as it is kept in a file. No secret.
@@ -81,11 +114,11 @@ impl TokenSeal {
     /// # Errors
     /// As `Pkcs11Provider::open`.
     pub fn open(config: &TokenConfig, arena: &Arena) -> Result<Self, ProviderError> {
-        let (client, identity) = connect(config, arena, Tries::Spare)?;
+        let (client, token) = connect(config, arena, Tries::Spare)?;
         Ok(Self {
             acts: Acts::new(&client),
             client,
-            identity,
+            identity: token.identity(),
             arena: arena.clone(),
         })
     }
@@ -132,7 +165,12 @@ impl TokenSeal {
         let method = self.method()?;
         let (for_act, secret) = (id.clone(), Zeroizing::new(kek.expose().to_vec()));
         let (nonce, wrapped) = self.acts.run(Operation::Generate, move |session| {
-            let key = make_wrapping_key(session, method, &for_act)?;
+            let place = [
+                Attribute::Token(true),
+                Attribute::Id(for_act.as_bytes().to_vec()),
+                Attribute::Label(b"sigward seal".to_vec()),
+            ];
+            let key = make_wrapping_key(session, method, &place)?;
             wrap(session, method, key, &secret)
         })?;
         let wrapped = WrappedKek {
@@ -183,34 +221,28 @@ impl TokenSeal {
         .map_err(|error| ProviderError::from_memory(Operation::Load, error))
     }
 
-    /// What the token offers, the best first.
     fn method(&self) -> Result<Method, ProviderError> {
         let offered = self
             .client
             .look(|context, slot| Ok(context.get_mechanism_list(slot)?))
             .map_err(|error| error.during(Operation::Initialize))?;
-        [
-            (Method::Gcm, MechanismType::AES_GCM),
-            (Method::KeyWrapPad, MechanismType::AES_KEY_WRAP_PAD),
-            (Method::KeyWrap, MechanismType::AES_KEY_WRAP),
-        ]
-        .into_iter()
-        .find(|(_, mechanism)| offered.contains(mechanism))
-        .map(|(method, _)| method)
-        .ok_or(ProviderError::Unsupported {
+        best_method(&offered).ok_or(ProviderError::Unsupported {
             operation: Operation::Initialize,
             reason: "the token offers none of CKM_AES_GCM, CKM_AES_KEY_WRAP_PAD, CKM_AES_KEY_WRAP",
         })
     }
 }
 
-fn make_wrapping_key(session: &Session, method: Method, id: &CkaId) -> Result<ObjectHandle, TokenError> {
+fn make_wrapping_key(
+    session: &Session,
+    method: Method,
+    place: &[Attribute],
+) -> Result<ObjectHandle, TokenError> {
     let encrypts = method == Method::Gcm;
     let template = [
         Attribute::Class(ObjectClass::SECRET_KEY),
         Attribute::KeyType(KeyType::AES),
         Attribute::ValueLen(32.into()),
-        Attribute::Token(true),
         Attribute::Private(true),
         Attribute::Sensitive(true),
         Attribute::Extractable(false),
@@ -218,10 +250,8 @@ fn make_wrapping_key(session: &Session, method: Method, id: &CkaId) -> Result<Ob
         Attribute::Decrypt(encrypts),
         Attribute::Wrap(!encrypts),
         Attribute::Unwrap(!encrypts),
-        Attribute::Id(id.as_bytes().to_vec()),
-        Attribute::Label(b"sigward seal".to_vec()),
     ];
-    let key = session.generate_key(&Mechanism::AesKeyGen, &template)?;
+    let key = session.generate_key(&Mechanism::AesKeyGen, &[&template[..], place].concat())?;
     let found = session.get_attributes(
         key,
         &[
@@ -372,7 +402,7 @@ mod tests {
             let unwrapped = seal
                 .acts
                 .run(Operation::Generate, move |session| {
-                    let key = make_wrapping_key(session, method, &CkaId::random().unwrap())?;
+                    let key = make_wrapping_key(session, method, &[Attribute::Token(false)])?;
                     let (nonce, wrapped) = wrap(session, method, key, &secret)?;
                     unwrap(session, method, key, &nonce, &wrapped)
                 })
