@@ -1,24 +1,38 @@
-# sigward in a container. See docs/operating.md, "In a container", before stake depends on it.
+# sigward in a container: one program, the libraries it is linked to, an empty home, and nothing else. See docs/install.md, "In a
+# container", before stake depends on it.
 #
-#   docker build -t sigward .
+#   docker build -t sigward .                                                   builds everything inside
+#   scripts/image.sh build target/release/sigward                               the same image from a binary that is there: buildah,
+#                                                                               no daemon and no registry
 #   docker run --rm -v sigward:/var/lib/sigward --ulimit memlock=16777216 sigward init
 
-# The release that rust-toolchain.toml pins (keep them in step), on the Debian of the runtime: the binary is linked to that glibc.
+# Where the file system of the image comes from: a build stage here, or scripts/image.sh outside.
+ARG ROOTFS=build
+
+# The release that rust-toolchain.toml pins (keep them in step). The binary is linked to this Debian's glibc, which goes with it.
 FROM rust:1.95.0-bookworm AS build
 WORKDIR /src
 COPY . .
+# There is no repository in here: `--build-arg SIGWARD_COMMIT=$(git rev-parse --short=12 HEAD)` says what is built.
+ARG SIGWARD_COMMIT=unknown
+ENV SIGWARD_COMMIT=$SIGWARD_COMMIT
 # SQLite is compiled in; the image has the C compiler for it. Versions are those of Cargo.lock.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
+    RUSTFLAGS="--remap-path-prefix=/src=. --remap-path-prefix=/usr/local/cargo=cargo" \
     cargo build --release --locked --bin sigward \
-    && install -D -m 0755 target/release/sigward /out/usr/local/bin/sigward \
-    && install -d -m 0700 /out/var/lib/sigward
+    && scripts/image.sh rootfs target/release/sigward /rootfs
 
-# glibc and nothing that sigward needs besides: no package is added, so none has to be followed.
-FROM debian:bookworm-slim
+FROM scratch AS prebuilt
+COPY target/image/rootfs/ /rootfs/
+
+FROM ${ROOTFS} AS rootfs
+
+# No shell, no package, no other program: nothing to follow, and nothing for an intruder to use.
+FROM scratch
+COPY --from=rootfs --chown=0:0 /rootfs/ /
+COPY --from=rootfs --chown=10001:10001 --chmod=0700 /rootfs/var/lib/sigward /var/lib/sigward
 # A number and not a name: orchestrators check that it is not root, and the user needs no entry, shell or home.
-COPY --from=build --chown=0:0 /out/usr/local/bin/sigward /usr/local/bin/sigward
-COPY --from=build --chown=10001:10001 /out/var/lib/sigward /var/lib/sigward
 USER 10001:10001
 ENV SIGWARD_HOME=/var/lib/sigward
 # State on the image's own overlay would be forgotten; sigward refuses it there. One container a volume, ever.
@@ -26,8 +40,7 @@ VOLUME ["/var/lib/sigward"]
 WORKDIR /var/lib/sigward
 # SIGTERM finishes what is under way: seconds at most.
 STOPSIGNAL SIGTERM
-# None: /livez and /readyz are on the container's loopback, this image has no HTTP client, and a check that restarts a signer
-# because a node is down does harm.
-HEALTHCHECK NONE
+# /livez and /readyz are on the container's loopback, this image has no HTTP client, and a check that restarts a signer because a
+# node is down does harm: there is no HEALTHCHECK.
 ENTRYPOINT ["/usr/local/bin/sigward"]
 CMD ["serve"]

@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo test check bench fuzz fmt lint deny audit doc peers build clean
+.PHONY: help demo test check bench fuzz fmt lint deny audit doc peers build man dist deb image sbom clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -58,6 +58,25 @@ peers: ## real CometBFT nodes and the node-side driver, into target/peers
 
 build: ## the release binary
 	cargo build --release --bin sigward
+
+man: build ## manual pages, into target/man
+	@target/release/sigward man --dir target/man && ls target/man
+
+dist: ## all that is given to others, into target/dist: binary, Debian package, image, SBOM, checksums
+	@scripts/setup.sh base tools dist
+	@scripts/dist.sh
+
+deb: ## the Debian package, into target/dist
+	@scripts/setup.sh base tools
+	@scripts/dist.sh binary deb
+
+image: ## the container image, built and tried without a daemon, into target/dist
+	@scripts/setup.sh base dist
+	@scripts/dist.sh binary image
+
+sbom: ## what sigward is made of, as CycloneDX JSON, into target/dist
+	@scripts/setup.sh base dist
+	@scripts/dist.sh sbom
 
 clean: ## everything that was built, peers and tools too
 	rm -rf target fuzz/target

@@ -10,7 +10,12 @@ use std::{env, error::Error, fs};
 use prost::Message as _;
 
 /// Messages that carry private keys or sign state: their `Debug` is written by hand in `lib.rs`.
-const SECRET: &[&str] = &["sigward.v1.ImportKeyRequest"];
+const SECRET: &[&str] = &[
+    "sigward.v1.ImportKeyRequest",
+    "sigward.v1.MakeBackupRequest",
+    "sigward.v1.RestoreKeysRequest",
+    "sigward.v1.MoveOutResponse",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);

@@ -2,7 +2,7 @@
 # Installs, by tag, the programs that sigward is tested and measured with, into
 # target/peers (or $PEERS_DIR). What is there already is left alone.
 #
-#   scripts/peers.sh nodes    CometBFT nodes v0.38.25 and v1.0.1, priv_val_server, and node-driver
+#   scripts/peers.sh nodes    CometBFT nodes v0.38.25 and v1.0.1, priv_val_server, tmkms 0.15.0, and node-driver
 #   scripts/peers.sh bench    priv_val_server v0.38.25, tmkms 0.15.0, and node-driver
 #   scripts/peers.sh demo     CometBFT v0.38.25 alone
 #   scripts/peers.sh selftest the driver's own tests
@@ -83,6 +83,7 @@ nodes() {
     cometbft_program cometbft v0.38.25
     cometbft_program cometbft v1.0.1
     cometbft_program priv_val_server v0.38.25
+    tmkms
     node_driver
 }
 

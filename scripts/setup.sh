@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# Installs what a fresh Debian machine lacks: `base` (compiler, make), `tools` (cargo-deny, cargo-fuzz into target/tools).
+# Installs what a fresh Debian machine lacks: `base` (compiler, make, age), `monitoring` (Prometheus with promtool, and tmux: what
+# the tests of dashboard, alerts and `sigward top` run), `docs` (what the runbooks use, whose commands are run), `tools` (cargo-deny,
+# cargo-fuzz and cargo-deb into target/tools), `dist` (buildah, and cargo-cyclonedx into target/tools).
 # Idempotent; does nothing where a tool is there already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,14 +18,39 @@ base() {
   need curl curl
   need git git
   need python3 python3
+  need age age
   # Where Go is too old, peers.sh gets it by pip.
   python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
+  install_missing
+}
+
+monitoring() {
+  local missing=()
+  need prometheus prometheus
+  need promtool prometheus
+  need tmux tmux
+  install_missing
+}
+
+docs() {
+  local missing=()
+  need jq jq
+  need stunnel stunnel4
+  need wg wireguard-tools
+  need wireguard-go wireguard-go
+  need ip iproute2
+  need openssl openssl
+  install_missing
+}
+
+install_missing() { # what is in $missing
   [ ${#missing[@]} -eq 0 ] && return
   echo "setup: installing ${missing[*]}"
   local as_root=""
   [ "$(id -u)" -eq 0 ] || as_root=sudo
   $as_root apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  # RUNLEVEL=1: a package that brings a service (Prometheus) is installed, not started.
+  $as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}"
 }
 
 cargo_tool() { # binary crate@version
@@ -35,8 +62,24 @@ cargo_tool() { # binary crate@version
 }
 
 tools() {
+  # The package is tried as an operator would; small disks are made of files.
+  local missing=()
+  need systemd-analyze systemd
+  need adduser adduser
+  need mkfs.ext4 e2fsprogs
+  install_missing
   cargo_tool cargo-deny cargo-deny@0.20.2
   cargo_tool cargo-fuzz cargo-fuzz@0.13.1
+  cargo_tool cargo-deb cargo-deb@3.8.0
+  rm -rf target/tools/build
+}
+
+dist() {
+  local missing=()
+  need buildah buildah
+  need ip iproute2
+  install_missing
+  cargo_tool cargo-cyclonedx cargo-cyclonedx@0.5.9
   rm -rf target/tools/build
 }
 

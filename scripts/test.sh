@@ -38,12 +38,13 @@ counted() { # name command…
   fi
 }
 
-step "setup" scripts/setup.sh base tools
+step "setup" scripts/setup.sh base monitoring docs tools
 step "peers: real nodes and the node-side driver" scripts/peers.sh nodes
 step "format" cargo fmt --all --check
 step "licences, bans, sources" scripts/deny.sh
 step "lints" cargo clippy --workspace --all-targets --features failpoints -- -D warnings
 counted "tests" cargo test --workspace --features failpoints --no-fail-fast
+counted "package: installed, run, removed" scripts/package-test.sh
 step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 step "driver's own tests" scripts/peers.sh selftest
 counted "fuzz targets, 10 s each" env FUZZ_SECONDS="${FUZZ_SECONDS:-10}" scripts/fuzz.sh

@@ -9,26 +9,37 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::Poll;
+use std::time::Duration;
 
 use sigward_policies::decision::{Decision, Failure, FailureCode, Refused};
 use sigward_policies::double_sign::{self, Cleared, Held, Limits, Slot};
+use sigward_policies::holding::{Conditions, Holds};
 use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::id::{ChainId, UnixSeconds};
 use sigward_policies::model::payload::Consensus;
 use sigward_policies::proof::Received;
 
+use tokio::sync::watch;
+
 use crate::store::{self, Batch, Receipts, Store, StoredRow};
+
+/// Longer than any request lasts (`sign::consensus::DEADLINE`): after it, what was under way has been answered.
+const SETTLED: Duration = Duration::from_secs(5);
 
 /// Every guard row in memory, by (public key, chain id).
 #[derive(Debug, Default)]
 pub struct Guard {
     slots: RwLock<HashMap<(PublicKey, ChainId), Slot>>,
+    holds: watch::Sender<Arc<Holds>>,
+    /// Whoever reads the holds of the store to put them here does so alone: an older reading must not overtake a newer one.
+    reading: tokio::sync::Mutex<()>,
 }
 
 impl Guard {
-    /// Takes in the rows that the store holds.
-    pub fn load(rows: Vec<StoredRow>) -> Self {
+    /// Takes in the rows that the store holds, and what operators hold back.
+    pub fn load(rows: Vec<StoredRow>, holds: Holds) -> Self {
         let guard = Self::default();
+        guard.holds.send_replace(Arc::new(holds));
         rows.into_iter().for_each(|row| guard.insert(row));
         guard
     }
@@ -59,13 +70,80 @@ impl Guard {
         tokio::spawn(async move {
             let receipts = store::commit(store.as_ref(), batch).await;
             let refreshed = guard.refresh(&store, &key, &chain).await;
+            let holds = guard.refresh_holds(&store).await;
             drop(held);
             let receipts = receipts?;
-            refreshed?;
+            refreshed.and(holds)?;
             Ok(receipts)
         })
         .await
         .unwrap_or_else(|_| Err(store::stopped()))
+    }
+
+    /// Commits `batch`, which puts holds in force or lifts them, has memory follow, and waits for the requests that were under way
+    /// on the rows concerned. What was committed before the hold may have been released until then; after it, nothing is.
+    pub async fn change_holds(
+        self: &Arc<Self>,
+        store: &Arc<dyn Store>,
+        batch: Batch,
+    ) -> Result<Receipts, Refused> {
+        let (guard, store) = (Arc::clone(self), Arc::clone(store));
+        tokio::spawn(async move {
+            let receipts = store::commit(store.as_ref(), batch).await;
+            let refreshed = guard.refresh_holds(&store).await;
+            let receipts = receipts?;
+            refreshed?;
+            guard.settle().await;
+            Ok(receipts)
+        })
+        .await
+        .unwrap_or_else(|_| Err(store::stopped()))
+    }
+
+    /// What operators hold back now.
+    pub fn holds(&self) -> Arc<Holds> {
+        self.holds.borrow().clone()
+    }
+
+    /// Follows what operators hold back.
+    pub fn watch_holds(&self) -> watch::Receiver<Arc<Holds>> {
+        self.holds.subscribe()
+    }
+
+    /// Waits until every row on which something is held back was free once: whoever was cleared before has been answered.
+    async fn settle(&self) {
+        let holds = self.holds();
+        let concerned: Vec<Slot> = {
+            let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+            let held_back = slots
+                .iter()
+                .filter(|((key, chain), _)| holds.conditions(key, chain) != Conditions::default());
+            held_back.map(|(_, slot)| slot.clone()).collect()
+        };
+        let free = async {
+            for slot in &concerned {
+                drop(hold(slot).await);
+            }
+        };
+        // A provider that hangs has the row for longer, but its request was answered at its deadline, with a refusal.
+        let _hanging = tokio::time::timeout(SETTLED, free).await;
+    }
+
+    async fn refresh_holds(&self, store: &Arc<dyn Store>) -> Result<(), Refused> {
+        let _alone = self.reading.lock().await;
+        let reader = Arc::clone(store);
+        let holds = tokio::task::spawn_blocking(move || reader.holds())
+            .await
+            .map_err(|_| {
+                Failure::new(FailureCode::StoreUnavailable, "reading the holds was interrupted")
+            })??;
+        self.holds.send_replace(Arc::new(holds));
+        let holds = self.holds();
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        for ((key, chain), slot) in slots.iter() {
+            slot.restrain(holds.conditions(key, chain));
+        }
+        Ok(())
     }
 
     /// Takes over what the store holds of `key` on `chain`.
@@ -84,11 +162,11 @@ impl Guard {
                     "reading the guard rows was interrupted",
                 )
             })??;
-        if let Some(row) = rows
-            .into_iter()
-            .find(|row| row.public_key == *key && row.chain == *chain)
-        {
-            self.insert(row);
+        // Other rows of the key are taken in if they are new, as after a rebinding; those that are here may be in use.
+        for row in rows.into_iter().filter(|row| row.public_key == *key) {
+            if row.chain == *chain || self.slot(key, &row.chain).is_none() {
+                self.insert(row);
+            }
         }
         Ok(())
     }
@@ -99,6 +177,7 @@ impl Guard {
             Some(slot) => slot.set(row.row),
             None => {
                 let slot = Slot::new(row.public_key, row.chain.clone(), row.row);
+                slot.restrain(self.holds().conditions(&row.public_key, &row.chain));
                 slots.insert((row.public_key, row.chain), slot);
             }
         }

@@ -2,17 +2,20 @@
 //!
 //! A module may use modules of a lower layer only, never a sibling of the same one; `tests/it/layers.rs` holds the table and
 //! reads every path. `cli` \[9\] → `app` \[8\] → `listener` \[7\] → `admin` \[6\] → `sign` \[5\] → `authn`, `authz` \[4\] → `guard`,
-//! `audit`, `keyring` \[3\] → `store` \[2\] → `telemetry`, `config` \[1\] → `clock`, `crash`, `shutdown` \[0\].
+//! `audit`, `keyring` \[3\] → `store`, `chain`, `foreign` \[2\] →
+//! `telemetry`, `config`, `tls` \[1\] → `clock`, `crash`, `shutdown` \[0\].
 
 pub mod admin;
 pub mod app;
 pub mod audit;
 pub mod authn;
 pub mod authz;
+pub mod chain;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub(crate) mod crash;
+pub mod foreign;
 pub mod guard;
 pub mod keyring;
 pub mod listener;
@@ -20,3 +23,4 @@ pub mod shutdown;
 pub mod sign;
 pub mod store;
 pub mod telemetry;
+pub mod tls;

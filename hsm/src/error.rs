@@ -34,6 +34,12 @@ pub enum Operation {
     Derive,
     /// Resealing a key of another store for this one.
     Adopt,
+    /// Sealing a key into a backup.
+    Backup,
+    /// Taking in a key of a backup.
+    Restore,
+    /// Letting a key go to another signer.
+    Reveal,
 }
 
 impl fmt::Display for Operation {
@@ -48,6 +54,9 @@ impl fmt::Display for Operation {
             Self::Sign => "sign",
             Self::Derive => "derive a key",
             Self::Adopt => "adopt a key",
+            Self::Backup => "back up a key",
+            Self::Restore => "restore a key",
+            Self::Reveal => "let a key go",
         })
     }
 }
@@ -115,7 +124,10 @@ impl ProviderError {
                 | Operation::List
                 | Operation::Sign
                 | Operation::Derive
-                | Operation::Adopt => "provider_fault",
+                | Operation::Adopt
+                | Operation::Backup
+                | Operation::Restore
+                | Operation::Reveal => "provider_fault",
             },
         }
     }

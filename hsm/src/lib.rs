@@ -3,6 +3,7 @@
 //! May import `sigward-policies` and cryptographic libraries; no tokio, no tonic, no SQL. Bytes of private keys exist in
 //! this package and nowhere else: what leaves it are public keys, sealed files, and signatures made for an order.
 
+pub mod backup;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 pub mod envelope;

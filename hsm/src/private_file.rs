@@ -14,7 +14,7 @@ use std::{
     fs::{File, OpenOptions, Permissions},
     io::{self, Read as _, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
@@ -31,6 +31,8 @@ pub(crate) enum Trust {
     ServiceManager,
     /// Opened by whoever started us and handed over as a descriptor: theirs to protect. May be a pipe.
     Handed,
+    /// Of whoever it is, mode 0600 or 0400: a key file of another signer, which runs as a user of its own.
+    Stranger,
 }
 
 /// What is already there under the name of a new file.
@@ -60,6 +62,7 @@ pub(crate) fn open(path: &Path, trust: Trust) -> Result<(File, u64), FileError> 
     let user = rustix::process::geteuid().as_raw();
     let (owned, forbidden) = match trust {
         Trust::OwnerOnly => (meta.uid() == user, 0o177),
+        Trust::Stranger => (true, 0o177),
         Trust::ServiceManager => (meta.uid() == user || meta.uid() == 0, 0o137),
         Trust::Handed => (true, 0),
     };
@@ -149,18 +152,51 @@ pub(crate) fn read_sealed(path: &Path, limit: usize) -> Result<Vec<u8>, FileErro
 /// Writes a file of mode 0600: temporary name, fsync, rename, fsync of the folder. When this returns, the file survives a
 /// power cut; when it fails, the name is as it was.
 pub(crate) fn write(path: &Path, bytes: &[u8], existing: Existing) -> Result<(), FileError> {
-    let folder = folder_of(path);
-    let mut tag = [0; 8];
-    getrandom::fill(&mut tag)
-        .map_err(|e| FileError::io("draw a temporary name beside", path)(io::Error::other(e)))?;
-    let temporary = folder.join(format!(".tmp-{}", hex::encode(tag)));
-    let written = fill(&temporary, bytes).and_then(|()| put(&temporary, path, existing));
-    if written.is_err() {
-        // Nobody refers to the temporary file; a failure to remove it must not hide why we are here.
-        let _ = std::fs::remove_file(&temporary);
-        return written;
+    Draft::write(path, bytes)?.put(existing)
+}
+
+/// A file that is whole and on disk under a temporary name; dropped before [`Draft::put`], it is gone.
+pub(crate) struct Draft {
+    temporary: PathBuf,
+    path: PathBuf,
+    placed: bool,
+}
+
+impl Draft {
+    /// Writes and syncs `bytes` beside `path`.
+    pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<Self, FileError> {
+        let mut tag = [0; 8];
+        getrandom::fill(&mut tag)
+            .map_err(|e| FileError::io("draw a temporary name beside", path)(io::Error::other(e)))?;
+        let draft = Self {
+            temporary: folder_of(path).join(format!(".tmp-{}", hex::encode(tag))),
+            path: path.to_owned(),
+            placed: false,
+        };
+        fill(&draft.temporary, bytes)?;
+        Ok(draft)
     }
-    sync_folder(folder)
+
+    /// What the disk gives back, at most `limit` bytes.
+    pub(crate) fn read_back(&self, limit: usize) -> Result<Vec<u8>, FileError> {
+        read_sealed(&self.temporary, limit)
+    }
+
+    /// Gives the file its name, durably.
+    pub(crate) fn put(mut self, existing: Existing) -> Result<(), FileError> {
+        put(&self.temporary, &self.path, existing)?;
+        self.placed = true;
+        sync_folder(folder_of(&self.path))
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.placed {
+            // Nobody refers to the temporary file; a failure to remove it must not hide why we are here.
+            let _ = std::fs::remove_file(&self.temporary);
+        }
+    }
 }
 
 /// Removes a file, and makes its absence durable.

@@ -193,6 +193,16 @@ codes! {
         NoSignState = "no_sign_state",
         /// The key was exported or stopped and signs no more here.
         KeyStopped = "key_stopped",
+        /// An operator froze the key, the chain, or everything.
+        Frozen = "frozen",
+        /// A height at or above an operator's stop line.
+        StopLine = "stop_line",
+        /// The chain got another id; the key never signs for this one again.
+        ChainRebound = "chain_rebound",
+        /// The node that asks is drained.
+        NodeDrained = "node_drained",
+        /// Nothing of the kind is in force there.
+        HoldNotFound = "hold_not_found",
         /// Another message was signed for this position.
         DoubleSignConflict = "double_sign_conflict",
         /// A height below the watermark.
@@ -223,14 +233,44 @@ codes! {
         InvalidStateFile = "invalid_state_file",
         /// A state file that another key signed, or of another chain.
         ForeignStateFile = "foreign_state_file",
+        /// A file of another signer that is not what it should be.
+        InvalidForeignFile = "invalid_foreign_file",
+        /// A key of another signer that cannot be taken out of where it is.
+        NotMovable = "not_movable",
+        /// The other signer still runs on this machine.
+        OldSignerRuns = "old_signer_runs",
+        /// The chain has seen signatures above the state that was to be imported.
+        WatermarkBehindChain = "watermark_behind_chain",
+        /// Somebody else signs with the key right now.
+        AnotherSignerIsSigning = "another_signer_is_signing",
         /// A state file behind, or in conflict with, what is known here.
         StateConflict = "state_conflict",
         /// A key file that does not parse or whose halves do not belong together.
         InvalidKeyFile = "invalid_key_file",
         /// A sealed key that belongs to another guard store.
         ForeignStore = "foreign_store",
+        /// A key that was made by a sigward does not leave.
+        KeyNotExportable = "key_not_exportable",
+        /// The key signs on other chains too, and would be lost to them.
+        KeyInUse = "key_in_use",
+        /// A backup bundle that does not parse, or is of a later format.
+        InvalidBundle = "invalid_bundle",
+        /// A backup bundle that another passphrase or identity opens, or that was damaged.
+        BundleDoesNotOpen = "bundle_does_not_open",
+        /// A height below what the key had signed when its backup was made.
+        BelowBackup = "below_backup",
         /// A parameter that is missing or out of bounds.
         InvalidParameters = "invalid_parameters",
+        /// A reload would have the guard refuse less.
+        ReloadLoosensGuard = "reload_loosens_guard",
+        /// A reload would leave no chain where there was one: a file that is being written looks like that.
+        ReloadRemovesAll = "reload_removes_all",
+        /// No daemon runs that could do this.
+        NotServing = "not_serving",
+        /// The configuration has no such node.
+        NodeNotFound = "node_not_found",
+        /// The last node of its chain that is not drained.
+        LastNode = "last_node",
     }
 }
 
@@ -254,6 +294,8 @@ codes! {
     FailureCode {
         /// The store cannot commit; nothing signs until a restart has compared it with its witness.
         StoreUnavailable = "store_unavailable",
+        /// Too little free space to record a signature; nothing was tried, and the store is sound.
+        DiskFull = "disk_full",
         /// The store contradicted what memory held.
         StoreDisagrees = "store_disagrees",
         /// The provider of the key is not there.

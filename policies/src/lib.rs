@@ -10,5 +10,6 @@
 pub mod authz;
 pub mod decision;
 pub mod double_sign;
+pub mod holding;
 pub mod model;
 pub mod proof;

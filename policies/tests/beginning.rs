@@ -152,7 +152,15 @@ fn open(row: &GuardRow) -> Vec<(i64, i32, i32, usize)> {
             for kind in [PREVOTE, PRECOMMIT] {
                 for (n, id) in [Some(A), Some(B), None].into_iter().enumerate() {
                     let request = vote(kind, h, r, id);
-                    if judge(row, &request, &chain(), &Default::default(), NOW) == Verdict::Sign {
+                    if judge(
+                        row,
+                        &Default::default(),
+                        &request,
+                        &chain(),
+                        &Default::default(),
+                        NOW,
+                    ) == Verdict::Sign
+                    {
                         open.push((h, r, kind, n));
                     }
                 }

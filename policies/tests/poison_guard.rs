@@ -42,7 +42,14 @@ fn closed(value: i64) -> GuardRow {
 fn says(row: &GuardRow, (value, round): (i64, i32), seconds_later: i64, expected: &str) {
     let request = vote(PREVOTE, value, round, Some(A));
     let now = UnixSeconds(NOW.0.saturating_add(seconds_later));
-    let verdict = judge(row, &request, &chain(), &Limits::default(), now);
+    let verdict = judge(
+        row,
+        &Default::default(),
+        &request,
+        &chain(),
+        &Limits::default(),
+        now,
+    );
     let said = match &verdict {
         Verdict::Sign => "sign",
         Verdict::Repeat => "repeat",
@@ -205,7 +212,7 @@ proptest! {
         raw.timestamp = Some(RawTimestamp { seconds: 0, nanos: 0 });
         let request = Consensus::from_vote(&raw, &OWN).unwrap();
         let above = if is_closed { asked > known } else { (asked, round) > (known, known_round) };
-        match judge(&row, &request, &chain(), &limits, UnixSeconds(now)) {
+        match judge(&row, &Default::default(), &request, &chain(), &limits, UnixSeconds(now)) {
             Verdict::Sign => prop_assert!(above),
             Verdict::Repeat => prop_assert!(!is_closed && (asked, round) == (known, known_round)),
             Verdict::Refuse(_) => {}

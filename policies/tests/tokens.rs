@@ -306,7 +306,7 @@ fn a_request_that_is_cancelled_frees_the_position_only_when_the_store_has_answer
     drop(token);
     assert_eq!(counter.0.load(Ordering::SeqCst), 0);
     assert!(signer.slot.try_hold(&waker).is_none());
-    let row = commit.apply(&signer.stored).unwrap();
+    let row = commit.apply(&signer.stored, &Default::default()).unwrap();
     signer.stored = row.clone();
     let unused = receipt(commit, row);
     assert_eq!(counter.0.load(Ordering::SeqCst), 1);

@@ -44,3 +44,54 @@ impl fmt::Debug for v1::ImportKeyRequest {
             .finish()
     }
 }
+
+impl fmt::Debug for v1::MakeBackupRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MakeBackupRequest")
+            .field("names", &self.names)
+            .field(
+                "data_key",
+                &format_args!("<{} secret bytes>", self.data_key.len()),
+            )
+            .field(
+                "lock",
+                &match &self.lock {
+                    None => "none".to_owned(),
+                    Some(v1::make_backup_request::Lock::Passphrase(_)) => "passphrase".to_owned(),
+                    Some(v1::make_backup_request::Lock::Age(wrapped)) => {
+                        format!("age({} bytes)", wrapped.len())
+                    }
+                },
+            )
+            .field("config", &format_args!("<{} bytes>", self.config.len()))
+            .finish()
+    }
+}
+
+impl fmt::Debug for v1::RestoreKeysRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RestoreKeysRequest")
+            .field("bundle", &format_args!("<{} bytes>", self.bundle.len()))
+            .field(
+                "data_key",
+                &format_args!("<{} secret bytes>", self.data_key.len()),
+            )
+            .field("names", &self.names)
+            .field("above", &self.above)
+            .field("above_on", &self.above_on)
+            .finish()
+    }
+}
+
+impl fmt::Debug for v1::MoveOutResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MoveOutResponse")
+            .field(
+                "priv_validator_key_json",
+                &format_args!("<{} secret bytes>", self.priv_validator_key_json.len()),
+            )
+            .field("state_json", &format_args!("<{} bytes>", self.state_json.len()))
+            .field("states", &self.states)
+            .finish()
+    }
+}

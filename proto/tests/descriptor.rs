@@ -14,7 +14,19 @@ fn the_descriptor_set_holds_every_service_one_a_file() {
         services.push(file.service[0].name().to_owned());
     }
     services.sort();
-    assert_eq!(services, ["AuditService", "KeyService", "StateService"]);
+    assert_eq!(
+        services,
+        [
+            "AuditService",
+            "BackupService",
+            "HoldService",
+            "KeyService",
+            "NodeService",
+            "ReloadService",
+            "StateService",
+            "StatusService"
+        ]
+    );
 }
 
 #[test]
@@ -47,4 +59,39 @@ fn an_import_request_does_not_print_the_key() {
         !shown.contains("hunter2") && !shown.contains("104, 117"),
         "{shown}"
     );
+}
+
+#[test]
+fn messages_of_backups_and_of_leaving_do_not_print_their_secrets() {
+    let secret = b"hunter2".to_vec();
+    let shown = [
+        format!(
+            "{:?}",
+            v1::MakeBackupRequest {
+                data_key: secret.clone(),
+                ..Default::default()
+            }
+        ),
+        format!(
+            "{:?}",
+            v1::RestoreKeysRequest {
+                data_key: secret.clone(),
+                ..Default::default()
+            }
+        ),
+        format!(
+            "{:?}",
+            v1::MoveOutResponse {
+                priv_validator_key_json: secret,
+                ..Default::default()
+            }
+        ),
+    ];
+    for shown in shown {
+        assert!(shown.contains("<7 secret bytes>"), "{shown}");
+        assert!(
+            !shown.contains("hunter2") && !shown.contains("104, 117"),
+            "{shown}"
+        );
+    }
 }

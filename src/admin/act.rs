@@ -15,23 +15,49 @@ pub(super) enum Act {
     KeyImport,
     KeyAdopt,
     KeyBind,
+    KeyBackup,
+    KeyBackupVerified,
+    KeyRestore,
+    KeyExport,
     StateInit,
     StateImport,
     StateExport,
     StateAllow,
+    ConfigReload,
+    NodeDrain,
+    NodeUndrain,
+    StateDisallow,
+    StateRebind,
+    Freeze,
+    Unfreeze,
+    StopLineSet,
+    StopLineClear,
 }
 
 impl Act {
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::KeyCreate => "key.create",
             Self::KeyImport => "key.import",
             Self::KeyAdopt => "key.adopt",
             Self::KeyBind => "key.bind",
+            Self::KeyBackup => "key.backup",
+            Self::KeyBackupVerified => "key.backup_verified",
+            Self::KeyRestore => "key.restore",
+            Self::KeyExport => "key.export",
             Self::StateInit => "state.init",
             Self::StateImport => "state.import",
             Self::StateExport => "state.export",
             Self::StateAllow => "state.allow",
+            Self::ConfigReload => "config.reload",
+            Self::NodeDrain => "node.drain",
+            Self::NodeUndrain => "node.undrain",
+            Self::StateDisallow => "state.allow.withdraw",
+            Self::StateRebind => "state.rebind",
+            Self::Freeze => "freeze",
+            Self::Unfreeze => "unfreeze",
+            Self::StopLineSet => "stop_line.set",
+            Self::StopLineClear => "stop_line.clear",
         }
     }
 }
@@ -46,7 +72,19 @@ impl Admin {
         chain: Option<&ChainId>,
         detail: &str,
     ) -> AuditEntry {
-        let asked = Asked::act(who, act.as_str(), Some(*key), chain.cloned());
+        self.entry_of(who, act, Some(key), chain, detail)
+    }
+
+    /// The record of an act that may be about no key, or about all of them.
+    pub(super) fn entry_of(
+        &self,
+        who: &Caller,
+        act: Act,
+        key: Option<&PublicKey>,
+        chain: Option<&ChainId>,
+        detail: &str,
+    ) -> AuditEntry {
+        let asked = Asked::act(who, act.as_str(), key.copied(), chain.cloned());
         audit::of_act(asked, detail, self.clock.unix_micros())
     }
 }

@@ -6,6 +6,7 @@
 use sigward_policies::decision::{Refusal, RefusalCode, Refused};
 use sigward_policies::double_sign::Beginning;
 use sigward_policies::model::caller::Caller;
+use sigward_policies::model::id::ChainId;
 use sigward_policies::model::key::{Key, Origin};
 
 use super::act::Act;
@@ -15,19 +16,11 @@ use crate::store::{Batch, Change, StoredRow, may_share};
 impl Admin {
     /// Makes sure that the key of `chain` has a guard row there.
     pub async fn bind(&self, chain: &ConfiguredChain) -> Result<(), Refused> {
-        let key = self.key(&chain.key).await?;
+        let (key, bound) = self.may_bind(chain).await?;
         let public_key = key.version.public_key;
-        let own: Vec<_> = self
-            .rows()
-            .await?
-            .into_iter()
-            .filter(|row| row.public_key == public_key)
-            .collect();
-        may_share(&own, &chain.id, chain.sharing)?;
-        if own.iter().any(|row| row.chain == chain.id) {
+        if bound == Bound::Already {
             return Ok(());
         }
-        may_begin_fresh(&key, chain, &own)?;
         let begin = Change::Begin {
             public_key,
             chain: chain.id.clone(),
@@ -52,6 +45,45 @@ impl Admin {
         tracing::info!(key = %key.name, chain = %chain.id, "a key has its chain: its guard row begins fresh");
         Ok(())
     }
+
+    /// Whether [`bind`](Self::bind) would; changes nothing.
+    pub async fn may_bind(&self, chain: &ConfiguredChain) -> Result<(Key, Bound), Refused> {
+        let key = self.key(&chain.key).await?;
+        let own: Vec<_> = self
+            .rows()
+            .await?
+            .into_iter()
+            .filter(|row| row.public_key == key.version.public_key)
+            .collect();
+        let holds = self.guard.holds();
+        let left = |chain: &ChainId| holds.conditions(&key.version.public_key, chain).rebound;
+        if let Some(to) = left(&chain.id) {
+            return Err(Refusal::new(
+                RefusalCode::ChainRebound,
+                format!(
+                    "{} left {} for {to}: write id = \"{to}\" into the configuration",
+                    key.name, chain.id
+                ),
+            )
+            .into());
+        }
+        let own: Vec<_> = own.into_iter().filter(|row| left(&row.chain).is_none()).collect();
+        may_share(&own, &chain.id, chain.sharing)?;
+        if own.iter().any(|row| row.chain == chain.id) {
+            return Ok((key, Bound::Already));
+        }
+        may_begin_fresh(&key, chain, &own)?;
+        Ok((key, Bound::Fresh))
+    }
+}
+
+/// Whether a key has a guard row on its chain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bound {
+    /// It has.
+    Already,
+    /// It would begin one.
+    Fresh,
 }
 
 fn may_begin_fresh(key: &Key, chain: &ConfiguredChain, own: &[StoredRow]) -> Result<(), Refusal> {

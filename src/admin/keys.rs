@@ -56,7 +56,7 @@ impl Admin {
             // Mostly an earlier attempt that was cut off before the store heard of it. It may as well be a key whose row was lost
             // with an older state: it is taken in, and does not begin as fresh.
             Some(found) if found.origin == Origin::Generated && found.public_key.algorithm() == algorithm => {
-                (found, Origin::Imported)
+                (found, Origin::Restored)
             }
             Some(found) => return Err(taken(&found)),
             None => {
@@ -130,7 +130,8 @@ impl Admin {
         };
         crash_point!("admin_key_sealed");
         let mut key = key_of(&metadata);
-        key.version.origin = Origin::Imported;
+        // A sealed file that was left over may be of a key that was made here; it does not begin as fresh for that.
+        key.version.origin = metadata.origin.elsewhere();
         let changes = vec![
             Change::AddKey(key.clone()),
             Change::Begin {
@@ -169,6 +170,7 @@ impl Admin {
         }
         let chains: Vec<_> = self
             .chains
+            .now()
             .iter()
             .filter(|chain| chain.key == *name)
             .cloned()
@@ -178,10 +180,11 @@ impl Admin {
             public_key,
             address: sigward_hsm::verify::address(&public_key),
             provider: self.provider.provider_info().name.to_owned(),
-            origin: Origin::Imported,
+            origin: foreign.origin(),
             state: VersionState::Active,
             created_at: self.clock.unix_seconds(),
             exported: false,
+            backup: None,
         };
         let key = Key {
             name: name.clone(),
@@ -278,7 +281,7 @@ impl Admin {
         Ok(())
     }
 
-    fn open(&self, key: Key) -> Result<(), Refused> {
+    pub(super) fn open(&self, key: Key) -> Result<(), Refused> {
         let public_key = key.version.public_key;
         let handle = self.provider.load_key(&public_key).map_err(provider_refused)?;
         let verifier = Arc::new(Verifier::new(&public_key).map_err(not_a_key)?);
@@ -292,7 +295,7 @@ impl Admin {
         Ok(())
     }
 
-    async fn name_is_free(&self, name: &KeyName) -> Result<(), Refused> {
+    pub(super) async fn name_is_free(&self, name: &KeyName) -> Result<(), Refused> {
         match self.keys().await?.iter().any(|key| key.name == *name) {
             false => Ok(()),
             true => {
@@ -301,7 +304,7 @@ impl Admin {
         }
     }
 
-    async fn public_key_is_free(&self, public_key: &PublicKey) -> Result<(), Refused> {
+    pub(super) async fn public_key_is_free(&self, public_key: &PublicKey) -> Result<(), Refused> {
         match self
             .keys()
             .await?
@@ -321,7 +324,10 @@ impl Admin {
     }
 
     /// A key that the provider has and the store does not know of.
-    async fn left_over(&self, is: impl Fn(&KeyMetadata) -> bool) -> Result<Option<KeyMetadata>, Refused> {
+    pub(super) async fn left_over(
+        &self,
+        is: impl Fn(&KeyMetadata) -> bool,
+    ) -> Result<Option<KeyMetadata>, Refused> {
         let known = self.keys().await?;
         let kept = self.provider.list_keys().map_err(provider_refused)?;
         Ok(kept
@@ -331,7 +337,7 @@ impl Admin {
     }
 
     /// Argon2id and file syncs take their time: not on the runtime's threads.
-    async fn with_provider<T: Send + 'static>(
+    pub(super) async fn with_provider<T: Send + 'static>(
         &self,
         act: impl FnOnce(&sigward_hsm::software::SoftwareProvider) -> Result<T, ProviderError> + Send + 'static,
     ) -> Result<T, Refused> {
@@ -352,7 +358,7 @@ pub(super) fn describe(beginning: &Beginning) -> String {
     }
 }
 
-fn key_of(metadata: &KeyMetadata) -> Key {
+pub(super) fn key_of(metadata: &KeyMetadata) -> Key {
     Key {
         name: metadata.name.clone(),
         version: KeyVersion {
@@ -364,11 +370,12 @@ fn key_of(metadata: &KeyMetadata) -> Key {
             state: VersionState::Active,
             created_at: metadata.created_at,
             exported: false,
+            backup: None,
         },
     }
 }
 
-fn taken(found: &KeyMetadata) -> Refused {
+pub(super) fn taken(found: &KeyMetadata) -> Refused {
     let message = format!(
         "the key folder holds {} already, called {}, from an act that was cut off; finish that one by repeating it",
         found.public_key, found.name
@@ -381,7 +388,7 @@ fn not_a_key(error: sigward_hsm::verify::VerifyError) -> Refused {
 }
 
 /// A provider's refusal keeps its advice; its faults are ours.
-fn provider_refused(error: ProviderError) -> Refused {
+pub(super) fn provider_refused(error: ProviderError) -> Refused {
     let remedy = error
         .remedy()
         .map(|remedy| format!("; {remedy}"))
@@ -396,6 +403,10 @@ fn provider_refused(error: ProviderError) -> Refused {
         ProviderError::Refused {
             code: "key_exists", ..
         } => Refusal::new(RefusalCode::KeyExists, message).into(),
+        ProviderError::Refused {
+            code: "key_not_exportable",
+            ..
+        } => Refusal::new(RefusalCode::KeyNotExportable, message).into(),
         ProviderError::Refused {
             code: "public_key_exists",
             ..

@@ -4,13 +4,20 @@
 //! admin socket and the command line without a daemon both end here.
 
 mod act;
+mod backup;
 mod bind;
+mod holding;
 mod keys;
+mod leave;
+pub mod live;
+mod moving;
+pub mod node;
+mod restore;
 mod state;
 pub mod state_file;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use sigward_hsm::secret::Arena;
 use sigward_hsm::software::SoftwareProvider;
@@ -18,16 +25,22 @@ use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Ref
 use sigward_policies::model::id::{ChainId, KeyName};
 use sigward_policies::model::key::Key;
 
+pub use backup::{MadeBackup, VerifiedBackup};
+pub use holding::{FreezeScope, NamedHold, StopScope};
 pub use keys::{ImportBeginning, ListedKey};
+pub use leave::{LeftKey, OtherChains};
+pub use moving::{Incoming, IncomingChain};
+pub use restore::Heights;
 pub use state::NamedRow;
 
 use crate::audit::{self, Verification};
 use crate::clock::Clock;
+use crate::config::NodeConfig;
 use crate::guard::Guard;
 use crate::keyring::Keyring;
 use crate::store::{AuditRecord, Sharing, Store, StoredRow};
 
-/// A chain as the configuration names it: its id, its key, and whether that key may serve others.
+/// A chain as the configuration names it: its id, its key, whether that key may serve others, and its nodes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfiguredChain {
     /// The chain.
@@ -36,6 +49,29 @@ pub struct ConfiguredChain {
     pub key: KeyName,
     /// Whether the key is shared.
     pub sharing: Sharing,
+    /// Its nodes.
+    pub nodes: Vec<NodeConfig>,
+}
+
+/// The chains of the configuration in force; a reload replaces them all at once.
+#[derive(Debug, Default)]
+pub struct Chains(RwLock<Arc<[ConfiguredChain]>>);
+
+impl Chains {
+    /// These.
+    pub fn new(chains: impl IntoIterator<Item = ConfiguredChain>) -> Self {
+        Self(RwLock::new(chains.into_iter().collect()))
+    }
+
+    /// Those in force now.
+    pub fn now(&self) -> Arc<[ConfiguredChain]> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Others are in force.
+    pub fn replace(&self, chains: impl IntoIterator<Item = ConfiguredChain>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = chains.into_iter().collect();
+    }
 }
 
 /// Everything that an act may need.
@@ -51,7 +87,7 @@ pub struct Admin {
     /// Locked memory for a key on its way in.
     pub arena: Arena,
     /// The chains of the configuration.
-    pub chains: Vec<ConfiguredChain>,
+    pub chains: Chains,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }

@@ -162,6 +162,45 @@ impl Admin {
         .await
     }
 
+    /// Takes back what [`allow`](Self::allow) allowed.
+    pub async fn disallow(&self, who: &Caller, name: &KeyName, chain: &ChainId) -> Result<NamedRow, Refused> {
+        let key = self.key(name).await?;
+        self.row(&key, chain).await?;
+        let change = Change::Disallow {
+            public_key: key.version.public_key,
+            chain: chain.clone(),
+        };
+        self.change(who, Act::StateDisallow, &key, chain, "", change)
+            .await
+    }
+
+    /// A chain has another id now: closes the old one for ever and begins the new one above what was signed.
+    pub async fn rebind(
+        &self,
+        who: &Caller,
+        name: &KeyName,
+        from: &ChainId,
+        to: &ChainId,
+        above: Option<Height>,
+    ) -> Result<NamedRow, Refused> {
+        let key = self.key(name).await?;
+        let detail = match above {
+            None => format!("to {to}"),
+            Some(above) => format!("to {to}, above {above}"),
+        };
+        let change = Change::Rebind {
+            public_key: key.version.public_key,
+            from: from.clone(),
+            to: to.clone(),
+            above,
+            note: self.note(who, &detail),
+        };
+        self.change(who, Act::StateRebind, &key, from, &detail, change)
+            .await?;
+        tracing::warn!(key = %name, from = %from, to = %to, "a key has left a chain id for another");
+        self.row(&key, to).await
+    }
+
     async fn change(
         &self,
         who: &Caller,
@@ -179,7 +218,7 @@ impl Admin {
         self.row(key, chain).await
     }
 
-    async fn row(&self, key: &Key, chain: &ChainId) -> Result<NamedRow, Refused> {
+    pub(super) async fn row(&self, key: &Key, chain: &ChainId) -> Result<NamedRow, Refused> {
         let row = self
             .rows()
             .await?

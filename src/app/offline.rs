@@ -10,7 +10,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use super::parts::{self, Parts};
 use crate::authn;
 use crate::config::Config;
-use crate::listener::grpc::{Services, serve_stream};
+use crate::listener::grpc::{Services, Watched, serve_stream};
 use crate::store::sqlite::{Above, Adopted, SqliteStore};
 
 /// Bytes in flight between client and services.
@@ -19,6 +19,7 @@ const PIPE: usize = 64 * 1024;
 /// The admin services in this process.
 pub struct Offline {
     parts: Parts,
+    watched: Watched,
     stop: CancellationToken,
     serving: Mutex<Option<JoinHandle<std::io::Result<()>>>>,
 }
@@ -34,6 +35,7 @@ impl Offline {
     pub fn open(config: &Config) -> anyhow::Result<Self> {
         Ok(Self {
             parts: parts::open(config)?,
+            watched: parts::watched(config, None),
             stop: CancellationToken::new(),
             serving: Mutex::default(),
         })
@@ -43,7 +45,7 @@ impl Offline {
     pub async fn channel(&self) -> anyhow::Result<Channel> {
         self.parts.admin.open_keys().await?;
         let (client, server) = tokio::io::duplex(PIPE);
-        let services = Services::new(self.parts.admin.clone());
+        let services = Services::new(self.parts.admin.clone()).watching(self.watched.clone());
         let serving = tokio::spawn(serve_stream(services, server, self.stop.clone()));
         *self
             .serving

@@ -8,16 +8,23 @@ use sigward_hsm::envelope::{ArgonParams, KekSource};
 use sigward_hsm::secret::{Arena, ArenaSize, Unlocked};
 use sigward_hsm::software::SoftwareProvider;
 
-use crate::admin::{Admin, ConfiguredChain};
+use crate::admin::{Admin, Chains, ConfiguredChain};
 use crate::clock::SystemClock;
-use crate::config::{ChainConfig, Config, SealSource};
+use crate::config::{ChainConfig, Config, SealSource, StoreConfig};
 use crate::guard::Guard;
 use crate::keyring::Keyring;
+use crate::listener::grpc::Watched;
 use crate::store::Store;
+use crate::store::space::{MIB, SpaceLimits};
 use crate::store::sqlite::{Options, SqliteStore, WITNESS_SEGMENT};
+use crate::telemetry::metrics::StateFiles;
+use crate::telemetry::{Metrics, Readiness};
 
 /// How many keys the locked arena has room for: 4096 take little more than 1 MiB.
-const MAX_KEYS: u32 = 4096;
+pub(super) const MAX_KEYS: u32 = 4096;
+
+/// The commit that this program was built from (`build.rs`).
+pub(super) const COMMIT: &str = env!("SIGWARD_COMMIT");
 
 /// The opened parts.
 pub(super) struct Parts {
@@ -51,7 +58,35 @@ pub(super) fn store_options(config: &Config) -> Options {
         witness: config.store.witness.clone(),
         allow_volatile: config.store.allow_volatile,
         witness_segment: WITNESS_SEGMENT,
+        space: space_limits(&config.store),
         clock: Arc::new(SystemClock),
+    }
+}
+
+/// What `sigward status` looks at besides the store: its files and, in a daemon, metrics and readiness.
+pub(super) fn watched(config: &Config, daemon: Option<(Arc<Metrics>, Readiness)>) -> Watched {
+    let files = state_files(config);
+    Watched {
+        daemon,
+        database: files.database,
+        witness: files.witness,
+        commit: COMMIT,
+    }
+}
+
+/// The files whose sizes are told.
+pub(super) fn state_files(config: &Config) -> StateFiles {
+    StateFiles {
+        database: store_options(config).database(),
+        witness: config.store.witness.clone(),
+    }
+}
+
+/// The settings about free space, in bytes.
+pub(super) const fn space_limits(config: &StoreConfig) -> SpaceLimits {
+    SpaceLimits {
+        low: config.low_space_mib.saturating_mul(MIB),
+        reserve: config.reserve_mib.saturating_mul(MIB),
     }
 }
 
@@ -75,7 +110,7 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
             )
         })
         .context("cannot open the key folder")?;
-    let guard = Arc::new(Guard::load(store.rows()?));
+    let guard = Arc::new(Guard::load(store.rows()?, store.holds()?));
     let keyring = Arc::new(Keyring::default());
     let admin = Arc::new(Admin {
         store: store.clone(),
@@ -83,7 +118,7 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
         keyring: keyring.clone(),
         provider: Arc::new(provider),
         arena: arena.clone(),
-        chains: config.chains.iter().map(configured).collect(),
+        chains: Chains::new(config.chains.iter().map(configured)),
         clock: Arc::new(SystemClock),
     });
     Ok(Parts {
@@ -104,10 +139,11 @@ pub(super) fn configured(chain: &ChainConfig) -> ConfiguredChain {
         } else {
             crate::store::Sharing::OneChain
         },
+        nodes: chain.nodes.clone(),
     }
 }
 
-fn kek_source(seal: &SealSource) -> KekSource {
+pub(super) fn kek_source(seal: &SealSource) -> KekSource {
     match seal {
         SealSource::KeyFile(path) => KekSource::KeyFile(path.clone()),
         SealSource::PassphraseFile(path) => KekSource::PassphraseFile {

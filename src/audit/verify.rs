@@ -154,6 +154,9 @@ mod tests {
         fn keys(&self) -> Result<Vec<Key>, Refused> {
             Ok(Vec::new())
         }
+        fn holds(&self) -> Result<sigward_policies::holding::Holds, Refused> {
+            Ok(Default::default())
+        }
         fn rows(&self) -> Result<Vec<StoredRow>, Refused> {
             Ok(Vec::new())
         }

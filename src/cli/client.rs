@@ -25,7 +25,7 @@ where
         .enable_all()
         .build()?;
     let outcome = runtime.block_on(async {
-        if let Some(channel) = daemon(&config).await? {
+        if let Some(channel) = daemon(&config.admin_socket).await? {
             return act(channel).await;
         }
         // No daemon: take the state folder's lock and serve ourselves.
@@ -38,9 +38,40 @@ where
     outcome
 }
 
+/// Runs `act` with a channel to the daemon, which must run. It is found even where the file has a mistake in it or names another
+/// socket by now, as long as it listens where sockets are by default: it shall hear of that file.
+pub(super) fn with_daemon<T, F>(home: &Path, act: impl FnOnce(Channel) -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<T>>,
+{
+    let config = config::load(home);
+    let mut sockets = vec![home.join(config::ADMIN_SOCKET)];
+    if let Ok(config) = &config {
+        sockets.insert(0, config.admin_socket.clone());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        for socket in sockets {
+            if let Some(channel) = daemon(&socket).await? {
+                return act(channel).await;
+            }
+        }
+        let config = config?;
+        Err(RefusedByRule(format!(
+            "not_serving: no sigward listens at {}, so there is nothing to ask: the next start reads {}\n\
+             `sigward config check` judges it now",
+            config.admin_socket.display(),
+            home.join(config::FILE_NAME).display()
+        ))
+        .into())
+    })
+}
+
 /// A channel to the daemon's admin socket; `None` when nobody listens there.
-async fn daemon(config: &config::Config) -> anyhow::Result<Option<Channel>> {
-    let path = config.admin_socket.clone();
+pub(super) async fn daemon(path: &Path) -> anyhow::Result<Option<Channel>> {
+    let path = path.to_owned();
     match UnixStream::connect(&path).await {
         Ok(_listening) => {}
         Err(error)

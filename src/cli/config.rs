@@ -4,13 +4,20 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::doctor;
 use super::output::Output;
 use crate::config;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Read the configuration as `serve` would, and say what is wrong with it
-    Check,
+    /// Read the configuration, and the files and keys that it names, as `serve` would, and say what is wrong
+    ///
+    /// Exit code 1: the file is no configuration. 4: it is one, and `serve` would not start, or would not serve a chain.
+    Check {
+        /// Read the file only, not what it names
+        #[arg(long)]
+        file_only: bool,
+    },
     /// Print a configuration with every field, its default and what it means
     PrintDefault,
 }
@@ -21,20 +28,31 @@ pub(super) fn run(
     output: &Output,
 ) -> anyhow::Result<()> {
     match command {
-        Command::Check => {
+        Command::Check { file_only } => {
             let home = home()?;
             let config = config::load(&home)?;
-            let nodes: usize = config.chains.iter().map(|chain| chain.nodes.len()).sum();
-            let file = home.join(config::FILE_NAME);
-            output.result(
-                &json!({ "config": file, "valid": true, "chains": config.chains.len(), "nodes": nodes }),
-                format!(
-                    "{} is valid: {} chains, {nodes} nodes",
-                    file.display(),
-                    config.chains.len()
-                ),
+            let (chains, nodes) = (
+                config.chains.len(),
+                config.chains.iter().map(|chain| chain.nodes.len()).sum(),
             );
-            Ok(())
+            let file = home.join(config::FILE_NAME);
+            let valid = format!(
+                "{} is valid: {}, {}",
+                file.display(),
+                doctor::count(chains, "chain"),
+                doctor::count(nodes, "node")
+            );
+            if *file_only {
+                let summary = json!({ "config": file, "valid": true, "chains": chains, "nodes": nodes });
+                output.result(&summary, valid);
+                return Ok(());
+            }
+            let checked = doctor::check_config(&home, &config);
+            let summary = json!({
+                "config": file, "valid": true, "chains": chains, "nodes": nodes, "findings": checked.json,
+            });
+            output.result(&summary, format!("{valid}\n{}", checked.lines).trim_end());
+            checked.verdict
         }
         Command::PrintDefault => {
             let text = config::DEFAULT;

@@ -12,6 +12,7 @@ use sigward_proto::v1::{
     ListKeysRequest, import_key_request::Beginning,
 };
 
+use super::backup;
 use super::client::{explain, with_services};
 use super::output::Output;
 
@@ -61,6 +62,12 @@ pub(super) enum Command {
         #[arg(long, default_value = "cosmos", value_name = "PREFIX")]
         bech32: String,
     },
+    /// Write keys into one encrypted file, and read it back; or say what such a file holds
+    Backup(backup::Backup),
+    /// Open a backup and try every key in it, without restoring anything: a drill, on any machine
+    VerifyBackup(backup::Verify),
+    /// Bring keys back from a backup. It holds no watermarks: you say from which height on they may sign
+    Restore(backup::Restore),
     /// List all keys
     List {
         /// Prefix of bech32 addresses: PREFIXvalcons1…
@@ -109,7 +116,10 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             })?;
             show(&key, &bech32, output)?;
             if !output.is_json() {
-                output.line("\nNo backup of this key exists. If this disk is lost, so is the key.");
+                output.line(format!(
+                    "\nNo backup of this key exists. If this disk is lost, so is the key.\nMake one: sigward keys backup {} --file OUT",
+                    key.name
+                ));
             }
             Ok(())
         }
@@ -155,6 +165,22 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
                 reply.into_inner().key.context("the service returned no key")
             })?;
             show(&key, &bech32, output)
+        }
+        Command::Backup(args) => backup::backup(args, home, output),
+        Command::VerifyBackup(args) => backup::verify(&args, Some(home), output),
+        Command::Restore(args) => {
+            let keys = backup::restore(args, home, output)?;
+            if output.is_json() {
+                let keys = keys
+                    .iter()
+                    .map(|key| describe(key, "cosmos"))
+                    .collect::<anyhow::Result<Vec<_>>>()?;
+                output.line(backup::restored(keys));
+                return Ok(());
+            }
+            list(&keys, "cosmos", output)?;
+            output.line(backup::next(&keys));
+            Ok(())
         }
         Command::List { bech32 } => {
             let keys = with_services(home, async |channel| {
@@ -220,11 +246,15 @@ fn list(keys: &[Key], prefix: &str, output: &Output) -> anyhow::Result<()> {
             key.chains.join(", ")
         };
         output.line(format!(
-            "{:20} {:10} {:10} {}  {chains}",
+            "{:20} {:10} {:10} {}  {chains}  {}",
             key.name,
             key.algorithm,
             word(key.state()),
-            valcons(key, prefix)?
+            valcons(key, prefix)?,
+            key.backed_up_at.as_ref().map_or_else(
+                || "no backup".to_owned(),
+                |at| format!("backup of {}", super::audit::rfc3339(at))
+            )
         ));
     }
     Ok(())
@@ -244,6 +274,8 @@ fn show(key: &Key, prefix: &str, output: &Output) -> anyhow::Result<()> {
         ("public key (hex)", "public_key_hex"),
         ("for assign-consensus-key", "consensus_pubkey"),
         ("chains", "chains"),
+        ("newest backup", "backed_up_at"),
+        ("backup's bundle id", "backup_bundle_id"),
     ] {
         let shown = match value.get(field) {
             Some(Value::String(text)) => text.clone(),
@@ -255,8 +287,9 @@ fn show(key: &Key, prefix: &str, output: &Output) -> anyhow::Result<()> {
                 .filter_map(Value::as_str)
                 .collect::<Vec<_>>()
                 .join(", "),
+            Some(Value::Null) if field == "backed_up_at" => "none known".to_owned(),
+            Some(Value::Null) | None => continue,
             Some(other) => other.to_string(),
-            None => continue,
         };
         writeln!(text, "{label:26} {shown}")?;
     }
@@ -273,6 +306,7 @@ fn describe(key: &Key, prefix: &str) -> anyhow::Result<Value> {
         "origin": match key.origin() {
             KeyOrigin::Generated => "generated",
             KeyOrigin::Imported => "imported",
+            KeyOrigin::Restored => "restored",
             KeyOrigin::Unspecified => "unknown",
         },
         "provider": key.provider,
@@ -284,6 +318,8 @@ fn describe(key: &Key, prefix: &str) -> anyhow::Result<Value> {
         "consensus_pubkey": json!({ "@type": format!("/cosmos.crypto.{}.PubKey", key.algorithm), "key": base64 }),
         "chains": key.chains,
         "exported": key.exported,
+        "backed_up_at": key.backed_up_at.as_ref().map(super::audit::rfc3339),
+        "backup_bundle_id": (!key.backup_bundle_id.is_empty()).then(|| hex::encode(&key.backup_bundle_id)),
     }))
 }
 

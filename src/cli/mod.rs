@@ -2,16 +2,26 @@
 //! socket when a daemon runs and in this very process when none does; the code is the same.
 
 mod audit;
+mod backup;
 mod client;
 mod completions;
 mod config;
 mod demo;
+mod doctor;
 mod exit;
+mod hold;
+mod import;
+
 mod init;
 mod keys;
+mod man;
+mod node;
 mod output;
+mod reload;
 mod serve;
 mod state;
+mod status;
+mod top;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,7 +46,7 @@ use output::Output;
 ///
 /// `sigward demo` shows all of it with a real CometBFT node in half a minute.
 #[derive(Debug, Parser)]
-#[command(verbatim_doc_comment, version, max_term_width = 110, propagate_version = true, after_help = exit::HELP)]
+#[command(verbatim_doc_comment, version, long_version = LONG_VERSION, max_term_width = 110, propagate_version = true, after_help = exit::HELP)]
 struct Cli {
     /// Folder of the configuration and, by default, of everything else [default: $SIGWARD_HOME, else ~/.sigward]
     #[arg(long, global = true, value_name = "DIR")]
@@ -50,28 +60,82 @@ struct Cli {
     command: Command,
 }
 
+/// What `--version` says; `-V` leaves out the commit.
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (commit ",
+    env!("SIGWARD_COMMIT"),
+    ")"
+);
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Write a configuration, a sealing key, a node identity and an empty guard
     Init(init::Args),
     /// Sign: connect to the configured nodes and answer them until SIGTERM
     Serve,
+    /// Move in from another signer: its keys, its watermarks and its nodes, in one step
+    Import(import::Args),
     /// Make, bring in and list keys
     #[command(subcommand)]
     Keys(keys::Command),
     /// Look at and move sign states: the watermarks that no signature goes below
     #[command(subcommand)]
     State(state::Command),
+    /// Sign nothing any more, in force for the very next request: everything, a chain or a key
+    ///
+    /// Persisted: a restart stays frozen. Freezing twice is freezing once. Needs no approval.
+    ///
+    ///   sigward freeze --all --reason "node-2 looks hijacked"
+    ///   sigward freeze --chain my-chain-1
+    ///
+    /// If the admin socket is gone: `kill -USR1 PID` freezes everything.
+    #[command(verbatim_doc_comment)]
+    Freeze(hold::FreezeArgs),
+    /// Lift a freeze; exactly the scope that is given, wider and narrower ones stay
+    Unfreeze(hold::UnfreezeArgs),
+    /// Sign nothing at or above a height: for a planned halt
+    ///
+    ///   sigward stop-line set --chain my-chain-1 --at 5200791
+    ///   sigward stop-line clear --chain my-chain-1
+    #[command(subcommand, verbatim_doc_comment)]
+    StopLine(hold::StopLine),
+    /// List what is held back: freezes, stop lines, drained nodes, rebound chains
+    Holds,
     /// Read and check the audit chain
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Say how this signer is: readiness, chains, nodes, store and latency
+    ///
+    /// Asks the daemon. Without one it says so, shows the watermarks that the store holds, and ends with 1.
+    ///
+    ///   sigward status                       for people
+    ///   sigward status --json | jq .ready    for scripts
+    #[command(verbatim_doc_comment)]
+    Status,
+    /// Watch it sign: the last heights of each chain as a picture, refreshed each second
+    ///
+    /// q or Ctrl-C leaves; the arrow keys, Page Up and Page Down scroll. When the daemon goes away, top says so and waits for it.
+    ///
+    ///   sigward top            a whole terminal
+    ///   sigward top --once     one frame, for scripts and tickets
+    #[command(verbatim_doc_comment)]
+    Top(top::Args),
     /// Check a configuration, or print one that explains itself
     #[command(subcommand)]
     Config(config::Command),
+    Reload(reload::Args),
+    /// See the nodes and their connections; leave one alone, or dial it again
+    #[command(subcommand)]
+    Node(node::Command),
+    /// Look at the whole installation, and say what is wrong and what to do
+    Doctor(doctor::Args),
     /// Watch a real CometBFT node make blocks that sigward signs
     Demo(demo::DemoArgs),
     /// Print a shell completion script
     Completions(completions::Args),
+    /// Print the manual page, or write one for each command
+    Man(man::Args),
 }
 
 /// Runs the command line of this process.
@@ -101,14 +165,25 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
     match cli.command {
         Command::Init(args) => init::run(&args, &home()?, output),
         Command::Serve => serve::run(&home()?, cut),
+        Command::Import(args) => import::run(args, &home()?, output),
         Command::Keys(command) => keys::run(command, &home()?, output),
         Command::State(command) => state::run(command, &home()?, output),
+        Command::Freeze(args) => hold::freeze(args, &home()?, output),
+        Command::Unfreeze(args) => hold::unfreeze(args, &home()?, output),
+        Command::StopLine(command) => hold::stop_line(command, &home()?, output),
+        Command::Holds => hold::list(&home()?, output),
         Command::Audit(command) => audit::run(command, &home()?, output),
+        Command::Status => status::run(&home()?, output),
+        Command::Top(args) => top::run(&args, &home()?, output),
         Command::Config(command) => config::run(&command, home, output),
+        Command::Reload(args) => reload::run(&args, &home()?, output),
+        Command::Node(command) => node::run(command, &home()?, output),
+        Command::Doctor(args) => doctor::run(&args, &home()?, output),
         Command::Demo(args) => demo::run(&args, cli.json),
         Command::Completions(args) => {
             completions::run::<Cli>(&args, output);
             Ok(())
         }
+        Command::Man(args) => man::run::<Cli>(&args, output),
     }
 }

@@ -8,5 +8,5 @@ use crate::config;
 pub(super) fn run(home: &Path, cut: fn()) -> anyhow::Result<()> {
     let config = config::load(home)?;
     // Ending hard loses nothing: what was released is on disk.
-    app::serve(&config, move |_why| cut())
+    app::serve(home, &config, move |_why| cut())
 }

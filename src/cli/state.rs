@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use sigward_policies::model::id::{ChainId, Height};
+use sigward_proto::v1::ListHoldsRequest;
+use sigward_proto::v1::hold_service_client::HoldServiceClient;
 use sigward_proto::v1::state_service_client::StateServiceClient;
 use sigward_proto::v1::{
-    AllowStateRequest, ExportStateRequest, ImportStateRequest, InitStateRequest, ShowStateRequest, SignState,
-    SignStateKind, init_state_request::Beginning,
+    AllowStateRequest, ExportStateRequest, ImportStateRequest, InitStateRequest, RebindStateRequest,
+    ShowStateRequest, SignState, SignStateKind, WithdrawAllowRequest, init_state_request::Beginning,
 };
 
 use super::client::{explain, with_services};
@@ -17,6 +19,8 @@ use super::output::Output;
 use crate::app;
 use crate::config;
 use crate::store::sqlite::{Above, Adopted};
+
+mod leave;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -63,14 +67,44 @@ pub(super) enum Command {
         /// Where to write it
         #[arg(long, value_name = "priv_validator_state.json")]
         file: PathBuf,
+        /// Give the key back too, as CometBFT's own signer wants it: only for a key that was imported, and stopped on all its chains
+        #[arg(long, value_name = "priv_validator_key.json")]
+        key_file: Option<PathBuf>,
+        /// With --key-file: stop the key on its other chains too
+        #[arg(long, requires = "key_file")]
+        all_chains: bool,
     },
     /// Let a key sign up to a height that is far above its watermark: the chain really is there
     Allow {
         #[command(flatten)]
         row: Row,
         /// The last height to allow
+        #[arg(
+            long,
+            value_name = "HEIGHT",
+            required_unless_present = "withdraw",
+            conflicts_with = "withdraw"
+        )]
+        until: Option<i64>,
+        /// Take back what was allowed
+        #[arg(long)]
+        withdraw: bool,
+    },
+    /// Go on under the new id of a chain after a hard fork; the old id is closed for ever
+    ///
+    ///   sigward state rebind --key validator --chain my-chain-1 --to my-chain-2
+    ///
+    /// Begins the new id above what was signed for the old one. Then write the new id into the configuration and restart.
+    #[command(verbatim_doc_comment)]
+    Rebind {
+        #[command(flatten)]
+        row: Row,
+        /// The new chain id
+        #[arg(long, value_name = "CHAIN_ID")]
+        to: String,
+        /// Sign only heights greater than this, too
         #[arg(long, value_name = "HEIGHT")]
-        until: i64,
+        above: Option<i64>,
     },
     /// Open a state folder whose store or witness was lost or is behind: closes every height up to HEIGHT for every key
     Adopt {
@@ -100,13 +134,21 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
                     key: key.unwrap_or_default(),
                     chain_id: chain.unwrap_or_default(),
                 };
-                let reply = StateServiceClient::new(channel)
+                let reply = StateServiceClient::new(channel.clone())
                     .show(request)
                     .await
                     .map_err(explain)?;
-                Ok(reply.into_inner().states)
+                let holds = HoldServiceClient::new(channel)
+                    .list_holds(ListHoldsRequest {})
+                    .await
+                    .map_err(explain)?;
+                Ok((reply.into_inner().states, holds.into_inner().holds))
             })?;
+            let (states, holds) = states;
             show_all(&states, output);
+            if !output.is_json() && !holds.is_empty() {
+                super::hold::show(&holds, output);
+            }
             Ok(())
         }
         Command::Init {
@@ -152,8 +194,65 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             show(&state, output);
             Ok(())
         }
-        Command::Export { row, file } => export(row, &file, home, output),
-        Command::Allow { row, until } => {
+        Command::Export {
+            row,
+            file,
+            key_file: None,
+            all_chains: _,
+        } => export(row, &file, home, output),
+        Command::Export {
+            row,
+            file,
+            key_file: Some(key_file),
+            all_chains,
+        } => leave::run(row, &file, &key_file, all_chains, home, output),
+        Command::Rebind { row, to, above } => {
+            let request = RebindStateRequest {
+                key: row.key,
+                chain_id: row.chain,
+                new_chain_id: to,
+                above,
+            };
+            let state = with_services(home, async |channel| {
+                let reply = StateServiceClient::new(channel)
+                    .rebind(request)
+                    .await
+                    .map_err(explain)?;
+                reply.into_inner().state.context("the service returned no state")
+            })?;
+            show(&state, output);
+            if !output.is_json() {
+                output.line(format!(
+                    "Now write id = \"{}\" into the chain's entry of the configuration, and restart; the key's name stays.",
+                    state.chain_id
+                ));
+            }
+            Ok(())
+        }
+        Command::Allow {
+            row,
+            until: None,
+            withdraw: _,
+        } => {
+            let request = WithdrawAllowRequest {
+                key: row.key,
+                chain_id: row.chain,
+            };
+            let state = with_services(home, async |channel| {
+                let reply = StateServiceClient::new(channel)
+                    .withdraw_allow(request)
+                    .await
+                    .map_err(explain)?;
+                reply.into_inner().state.context("the service returned no state")
+            })?;
+            show(&state, output);
+            Ok(())
+        }
+        Command::Allow {
+            row,
+            until: Some(until),
+            ..
+        } => {
             let request = AllowStateRequest {
                 key: row.key,
                 chain_id: row.chain,

@@ -69,6 +69,11 @@ impl NodeAddress {
         }
     }
 
+    /// Reads an address that is not in the configuration yet; why it is none, and what to write instead.
+    pub fn read(text: &str, base: &Path) -> Result<Self, String> {
+        Self::parse(text, base).map_err(|error| format!("{}; {}", error.message, error.advice))
+    }
+
     /// Whether it stays on this machine.
     pub fn reach(&self) -> Reach {
         match self {
@@ -108,7 +113,16 @@ fn unix(path: &str, base: &Path) -> Result<NodeAddress, AddressError> {
     if path.is_empty() || path.contains('\0') {
         return Err(refuse("the socket has no path".to_owned(), EXAMPLE));
     }
-    let path = base.join(path);
+    // `unix://run/a.sock` is a slash short of what was meant far more often than it is relative.
+    let relative = ["./", "../"].iter().any(|dots| path.starts_with(dots));
+    if !path.starts_with('/') && !relative {
+        return Err(refuse(
+            format!("the path {} does not begin with a slash", quote(path)),
+            "write three slashes, `unix:///run/signer.sock`; a path relative to the configuration's folder begins with `./`, \
+             `unix://./signer.sock`",
+        ));
+    }
+    let path = base.join(path.strip_prefix("./").unwrap_or(path));
     if path.as_os_str().len() > MAX_SOCKET_PATH {
         return Err(refuse(
             format!(
@@ -220,7 +234,7 @@ mod tests {
         for (text, shown, reach) in [
             ("unix:///run/a.sock", "unix:///run/a.sock", Reach::ThisMachine),
             (
-                "unix://run/a.sock",
+                "unix://./run/a.sock",
                 "unix:///etc/sigward/run/a.sock",
                 Reach::ThisMachine,
             ),
@@ -278,6 +292,7 @@ mod tests {
             "udp://127.0.0.1:1",
             "noise://a:1",
             "unix://",
+            "unix://run/a.sock",
             "unix:///a\0b",
             &long,
             "tcp://",

@@ -9,7 +9,7 @@ use sigward_policies::model::id::{ChainId, KeyName, NodeName};
 use super::error::{ConfigError, quote};
 use super::raw::{Number, RawChain, RawNode, Text};
 use super::validate::Source;
-use super::{ChainConfig, NodeAddress, NodeConfig, Reach, suggest};
+use super::{ChainConfig, NodeAddress, NodeConfig, Reach, RpcUrl, suggest};
 
 /// The word that accepts an unauthenticated link off loopback.
 const PRIVATE_NETWORK: &str = "private-network";
@@ -125,6 +125,13 @@ fn node(raw: &RawNode, at: &str, source: &Source<'_>) -> Result<NodeConfig, Conf
     let name = valid(&raw.name, at, "name", NodeName::new, source)?;
     let address = NodeAddress::parse(raw.address.as_ref(), source.base)
         .map_err(|error| source.bad(&raw.address, format!("{at}.address"), error.message, error.advice))?;
+    let rpc = match &raw.rpc {
+        None => None,
+        Some(url) => Some(
+            RpcUrl::parse(url.as_ref())
+                .map_err(|wrong| source.bad(url, format!("{at}.rpc"), wrong.message, wrong.advice))?,
+        ),
+    };
     match (&raw.unauthenticated, address.reach()) {
         (Some(word), _) if word.as_ref() != PRIVATE_NETWORK => Err(source.bad(
             word,
@@ -151,7 +158,7 @@ fn node(raw: &RawNode, at: &str, source: &Source<'_>) -> Result<NodeConfig, Conf
                  unauthenticated = \"{PRIVATE_NETWORK}\" in the entry of node {name}"
             ),
         )),
-        _ => Ok(NodeConfig { name, address }),
+        _ => Ok(NodeConfig { name, address, rpc }),
     }
 }
 

@@ -13,6 +13,11 @@ pub const FILE_NAME: &str = "sigward.toml";
 
 /// Reads `sigward.toml` of the folder `home`. Paths in it become absolute, `home` being made so first.
 pub fn load(home: &Path) -> Result<Config, ConfigError> {
+    load_with_text(home).map(|(config, _)| config)
+}
+
+/// The same, with the very text that it was read from: what is put on record is then what was judged.
+pub fn load_with_text(home: &Path) -> Result<(Config, String), ConfigError> {
     let home = std::path::absolute(home).map_err(|error| {
         ConfigError::new(
             ConfigCode::Unreadable,
@@ -23,7 +28,7 @@ pub fn load(home: &Path) -> Result<Config, ConfigError> {
     })?;
     let path = home.join(FILE_NAME);
     read(&path)
-        .and_then(|text| parse(&text, &home))
+        .and_then(|text| Ok((parse(&text, &home)?, text)))
         .map_err(|error| error.in_file(&path))
 }
 

@@ -14,10 +14,12 @@ use sigward_policies::model::id::{ChainId, KeyName, NodeName};
 
 mod address;
 mod chain;
+pub mod diff;
 mod error;
 mod file;
 mod home;
 mod raw;
+mod rpc;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -25,11 +27,15 @@ mod validate;
 
 pub use address::{Host, MAX_SOCKET_PATH, NodeAddress, Reach};
 pub use error::{ConfigCode, ConfigError, Place};
-pub use file::{FILE_NAME, load};
+pub use file::{FILE_NAME, load, load_with_text};
 pub use home::find_home;
+pub use rpc::RpcUrl;
 
 /// Largest configuration that is read, in bytes.
 pub const MAX_CONFIG_BYTES: usize = 1 << 20;
+
+/// Where the admin socket is in the folder of the file, unless the file says otherwise.
+pub const ADMIN_SOCKET: &str = "admin.sock";
 
 /// The default configuration, every field with its comment: `sigward config print-default`, and what `init` writes.
 pub const DEFAULT: &str = include_str!("default.toml");
@@ -64,6 +70,10 @@ pub struct StoreConfig {
     pub witness: PathBuf,
     /// Whether file systems that may forget are accepted.
     pub allow_volatile: bool,
+    /// Less free space than this, in MiB, is not ready. Scaled down on small file systems.
+    pub low_space_mib: u64,
+    /// How much room is kept for an operator to give back, in MiB. Scaled down too.
+    pub reserve_mib: u64,
 }
 
 /// `[seal]`: where the key-encryption key comes from.
@@ -126,6 +136,8 @@ pub struct NodeConfig {
     pub name: NodeName,
     /// Where it listens. Leaves the machine only where the file accepts that the link is unauthenticated.
     pub address: NodeAddress,
+    /// Its JSON-RPC, for those who look at the chain (`doctor`). No signature depends on what it says.
+    pub rpc: Option<RpcUrl>,
 }
 
 /// Reads a configuration. Pure; `base` is what relative paths are relative to. Refuses text above [`MAX_CONFIG_BYTES`].
@@ -151,6 +163,9 @@ impl Config {
             said.push(
                 "keys.allow_unlocked_memory: secrets may reach the swap; for development only".to_owned(),
             );
+        }
+        if self.chains.is_empty() {
+            said.push("no [[chain]]: nothing is signed".to_owned());
         }
         for chain in &self.chains {
             if chain.shared {

@@ -31,6 +31,8 @@ pub(super) struct RawStore {
     pub(super) dir: Option<Text>,
     pub(super) witness: Option<Text>,
     pub(super) allow_volatile: Option<bool>,
+    pub(super) low_space_mib: Option<Number>,
+    pub(super) reserve_mib: Option<Number>,
 }
 
 #[derive(Deserialize, Debug, Default)]
@@ -93,4 +95,5 @@ pub(super) struct RawNode {
     pub(super) name: Text,
     pub(super) address: Text,
     pub(super) unauthenticated: Option<Text>,
+    pub(super) rpc: Option<Text>,
 }

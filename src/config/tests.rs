@@ -79,7 +79,8 @@ fn what_the_printed_default_leaves_out_is_its_default_too() {
     let chain = whole.chains.pop().unwrap();
     assert_eq!(whole, good(""));
     let short = good(
-        "[[chain]]\nid = 'my-chain-1'\nkey = 'validator'\n[[chain.node]]\nname = 'node-0'\naddress = 'unix:///run/my-chain/signer.sock'",
+        "[[chain]]\nid = 'my-chain-1'\nkey = 'validator'\n[[chain.node]]\nname = 'node-0'\naddress = 'unix:///run/my-chain/signer.sock'\n\
+         rpc = 'http://127.0.0.1:26657'",
     );
     assert_eq!(chain, short.chains[0]);
 }
@@ -132,7 +133,7 @@ fn http_is_off_when_its_address_is_empty_and_on_loopback_by_any_name() {
 
 #[test]
 fn settings_that_are_not_safe_everywhere_are_said_aloud() {
-    assert_eq!(good("").warnings(), Vec::<String>::new());
+    assert_eq!(good("").warnings(), ["no [[chain]]: nothing is signed"]);
     let text: String = files("docs/examples")
         .into_iter()
         .filter(|(path, _)| path.ends_with("private-network.toml"))

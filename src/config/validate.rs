@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 use super::error::{ConfigError, quote};
-use super::raw::{RawConfig, RawHttp, RawKeys, RawLog, RawSeal, RawStore, Text};
+use super::raw::{Number, RawConfig, RawHttp, RawKeys, RawLog, RawSeal, RawStore, Text};
 use super::{
-    Config, KeysConfig, LogConfig, LogFormat, MAX_SOCKET_PATH, SealSource, StoreConfig, chain, suggest,
+    ADMIN_SOCKET, Config, KeysConfig, LogConfig, LogFormat, MAX_SOCKET_PATH, SealSource, StoreConfig, chain,
+    suggest,
 };
 
 /// Where health and metrics are served unless the file says otherwise.
@@ -82,7 +83,32 @@ fn store(raw: &RawStore, source: &Source<'_>) -> Result<StoreConfig, ConfigError
         dir,
         witness,
         allow_volatile: raw.allow_volatile.unwrap_or(false),
+        low_space_mib: mebibytes(raw.low_space_mib.as_ref(), "low_space_mib", 1, 256, source)?,
+        reserve_mib: mebibytes(raw.reserve_mib.as_ref(), "reserve_mib", 0, 16, source)?,
     })
+}
+
+/// A size in MiB; up to a TiB, so that no sum of them overflows.
+fn mebibytes(
+    value: Option<&Number>,
+    name: &str,
+    least: u64,
+    default: u64,
+    source: &Source<'_>,
+) -> Result<u64, ConfigError> {
+    const MOST: u64 = 1 << 20;
+    let Some(value) = value else {
+        return Ok(default);
+    };
+    match u64::try_from(*value.as_ref()) {
+        Ok(good) if (least..=MOST).contains(&good) => Ok(good),
+        _ => Err(source.bad(
+            value,
+            format!("store.{name}"),
+            format!("{} is out of range", value.as_ref()),
+            format!("use a number of MiB from {least} to {MOST}; the default is {default}"),
+        )),
+    }
 }
 
 fn seal(raw: Option<&Spanned<RawSeal>>, source: &Source<'_>) -> Result<SealSource, ConfigError> {
@@ -140,7 +166,7 @@ fn keys(raw: &RawKeys, source: &Source<'_>) -> Result<KeysConfig, ConfigError> {
 }
 
 fn admin_socket(raw: Option<&Text>, source: &Source<'_>) -> Result<PathBuf, ConfigError> {
-    let path = source.path(raw, "admin.socket", "admin.sock")?;
+    let path = source.path(raw, "admin.socket", ADMIN_SOCKET)?;
     if path.as_os_str().len() <= MAX_SOCKET_PATH {
         return Ok(path);
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use sigward_hsm::error::ProviderError;
 use sigward_hsm::verify::VerifyError;
 use sigward_policies::decision::{Failure, FailureCode, Refusal, Refused};
-use sigward_policies::double_sign::{Limits, Slot};
+use sigward_policies::double_sign::Slot;
 use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::ChainId;
@@ -23,6 +23,7 @@ use sigward_policies::proof::{
 };
 use tokio::sync::oneshot;
 
+use super::LiveLimits;
 use crate::audit::{self, Asked};
 use crate::authz::Authorizer;
 use crate::clock::Clock;
@@ -30,6 +31,7 @@ use crate::crash::crash_point;
 use crate::guard;
 use crate::keyring::ConsensusKey;
 use crate::store::{self, Batch, Store};
+use crate::telemetry::activity::Activity;
 use crate::telemetry::metrics::{ChainMetrics, Served, SignMetrics, Stage};
 
 /// A node waits 5 s for a reply before it drops the connection (CometBFT `privval/signer_endpoint.go`): answer before that.
@@ -46,7 +48,7 @@ pub struct ChainSigner {
     /// The key's guard row on the chain.
     pub slot: Slot,
     /// The guard's settings for the chain.
-    pub limits: Limits,
+    pub limits: LiveLimits,
     /// The rules in force.
     pub authorizer: Arc<Authorizer>,
     /// The store.
@@ -59,6 +61,8 @@ pub struct ChainSigner {
     pub metrics: Arc<SignMetrics>,
     /// Metrics of the chain.
     pub chain_metrics: Arc<ChainMetrics>,
+    /// What the connection has done lately.
+    pub activity: Activity,
 }
 
 impl fmt::Debug for ChainSigner {
@@ -80,7 +84,7 @@ impl ChainSigner {
     pub fn refuse_at_edge(&self, refusal: Refusal) -> Refused {
         let refused = Refused::Denied(refusal);
         self.metrics.refused(None, &refused);
-        self.chain_metrics.refused(&refused);
+        self.chain_metrics.refused(None, &refused);
         let asked = Asked::act(
             &self.caller,
             "sign.cometbft",
@@ -106,14 +110,20 @@ impl ChainSigner {
         self.metrics.took(operation, Stage::Total, started.elapsed());
         match outcome {
             Ok((reply, repeat)) => {
-                self.metrics
-                    .served(operation, if repeat { Served::Replayed } else { Served::Signed });
-                self.chain_metrics.signed(message.position().height);
+                let served = if repeat { Served::Replayed } else { Served::Signed };
+                self.metrics.served(operation, served);
+                let height = message.position().height;
+                self.chain_metrics
+                    .signed(operation, height, served, self.clock.unix_micros());
+                if !repeat {
+                    self.activity.signed();
+                }
                 Ok(reply)
             }
             Err(refused) => {
                 self.metrics.refused(Some(operation), &refused);
-                self.chain_metrics.refused(&refused);
+                self.chain_metrics
+                    .refused(Some(message.position().height), &refused);
                 self.record(
                     Asked::message(&self.caller, self.public_key(), &self.chain, operation, &message),
                     &refused,
@@ -130,7 +140,7 @@ impl ChainSigner {
 
     async fn way(&self, payload: Consensus) -> Result<(ConsensusReply, bool), Refused> {
         let operation = payload.operation();
-        let rules = self.authorizer.snapshot();
+        let (rules, limits) = (self.authorizer.snapshot(), self.limits.now());
         let received = Received::new(
             RequestId::mint(),
             self.caller.clone(),
@@ -142,7 +152,7 @@ impl ChainSigner {
 
         let judging = Instant::now();
         let permit = rules.judge(&received).into_result()?;
-        let cleared = guard::clear(&self.slot, &received, self.limits, self.clock.unix_seconds())
+        let cleared = guard::clear(&self.slot, &received, limits, self.clock.unix_seconds())
             .await
             .into_result()?;
         let joined = proof::join(received, permit, cleared).map_err(mismatch)?;

@@ -17,7 +17,7 @@ use sigward_policies::model::key::{Key, KeyVersion, Origin, VersionState};
 use sigward_policies::model::parse::{ExtensionSigning, RawBlockId, RawExtension, RawTimestamp, RawVote};
 use sigward_policies::model::payload::Consensus;
 
-use super::ChainSigner;
+use super::{ChainSigner, LiveLimits};
 use crate::audit::Denials;
 use crate::authn;
 use crate::authz::Authorizer;
@@ -26,6 +26,7 @@ use crate::guard::Guard;
 use crate::keyring::ConsensusKey;
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{self, AuditEntry, Batch, Change, Outcome, Sharing, Store};
+use crate::telemetry::activity::Activity;
 use crate::telemetry::metrics::{Build, Metrics, Proto};
 
 /// A store, a mock provider with one key, and a signer for one node of one chain.
@@ -66,6 +67,7 @@ impl Bench {
                 state: VersionState::Active,
                 created_at: SystemClock.unix_seconds(),
                 exported: false,
+                backup: None,
             },
         };
         let begin = Change::Begin {
@@ -96,16 +98,17 @@ impl Bench {
                 signer,
                 verifier: Arc::new(Verifier::new(&public_key).unwrap()),
             },
-            slot: Guard::load(store.rows().unwrap())
+            slot: Guard::load(store.rows().unwrap(), store.holds().unwrap())
                 .slot(&public_key, &chain)
                 .unwrap(),
-            limits: Limits::default(),
+            limits: LiveLimits::new(Limits::default()),
             authorizer: Arc::new(Authorizer::new([grant])),
             store: store.clone(),
             denials: Arc::new(Denials::default()),
             clock: Arc::new(SystemClock),
             metrics: Arc::new(metrics.sign(Proto::Privval)),
             chain_metrics: Arc::new(metrics.chain(&chain)),
+            activity: Activity::default(),
             chain,
         };
         Self {

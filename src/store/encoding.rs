@@ -116,6 +116,11 @@ impl<'a> Decoder<'a> {
         Self(bytes)
     }
 
+    /// Whether nothing follows.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Nothing may follow.
     pub(crate) const fn finish(self) -> Decoded<()> {
         if self.0.is_empty() {

@@ -41,6 +41,28 @@ const VOLATILE: &[(u64, &str)] = &[
     (0x786f_4256, "vboxsf"),
 ];
 
+/// A file system, as the store sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FileSystem {
+    /// What people call it.
+    pub name: String,
+    /// Whether the store lives on it without `allow_volatile`.
+    pub durable: bool,
+}
+
+/// The file system under `path`.
+pub fn file_system(path: &Path) -> std::io::Result<FileSystem> {
+    let found = rustix::fs::statfs(path)?;
+    let magic = magic(i128::from(found.f_type));
+    Ok(match judge(magic) {
+        Ok(()) => FileSystem {
+            name: name_of(DURABLE, magic).unwrap_or_default().to_owned(),
+            durable: true,
+        },
+        Err(name) => FileSystem { name, durable: false },
+    })
+}
+
 /// Makes the folder with mode 0700 if it is not there.
 pub(crate) fn make_folder(dir: &Path) -> Result<(), OpenError> {
     if dir.is_dir() {
@@ -104,16 +126,17 @@ fn magic(f_type: i128) -> u64 {
 
 /// Durable or the name of what is not.
 fn judge(magic: u64) -> Result<(), String> {
-    let name = |list: &[(u64, &'static str)]| {
-        list.iter()
-            .find(|(known, _)| *known == magic)
-            .map(|(_, name)| *name)
-    };
-    match (name(DURABLE), name(VOLATILE)) {
+    match (name_of(DURABLE, magic), name_of(VOLATILE, magic)) {
         (Some(_), _) => Ok(()),
         (None, Some(kind)) => Err(kind.to_owned()),
         (None, None) => Err(format!("an unknown file system (statfs type {magic:#x})")),
     }
+}
+
+fn name_of(list: &[(u64, &'static str)], magic: u64) -> Option<&'static str> {
+    list.iter()
+        .find(|(known, _)| *known == magic)
+        .map(|(_, name)| *name)
 }
 
 #[cfg(test)]

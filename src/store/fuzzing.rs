@@ -1,5 +1,6 @@
 //! What the fuzz targets call: the parsers of bytes that come from the state folder.
 
+use super::holding::{decode_hold, encode_hold};
 use super::record::AuditRecord;
 use super::redo::Redo;
 use super::witness::Entry;
@@ -11,6 +12,11 @@ pub fn witness(bytes: &[u8]) {
     }
     if let Ok(redo) = Redo::decode(bytes) {
         assert_eq!(redo.encode(), bytes);
+        for write in redo.holds {
+            if let Ok(hold) = decode_hold(&write.body) {
+                assert_eq!(encode_hold(&hold), write.body);
+            }
+        }
     }
 }
 

@@ -6,8 +6,11 @@ use std::cmp::Ordering;
 
 use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
 use sigward_policies::double_sign::{GuardRow, Watermark};
+use sigward_policies::holding::Note;
 use sigward_policies::model::key::VersionState;
 
+use super::holding::MAX_HOLD_REASON;
+use super::record::MAX_SUBJECT;
 use super::row::MAX_SIGN_BYTES;
 use super::{Batch, StoredRow};
 
@@ -65,6 +68,18 @@ fn lowers(known: &Watermark, next: &Watermark) -> bool {
         (known, Watermark::Closed { height }) => height.value() < known.height(),
         (Watermark::Closed { height }, Watermark::Signed(next)) => next.position.height <= *height,
     }
+}
+
+/// Refuses a hold that could not be read again.
+pub(super) fn check_hold(note: &Note) -> Result<(), Refused> {
+    if note.reason.len() <= MAX_HOLD_REASON && note.by.len() <= MAX_SUBJECT {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        RefusalCode::InvalidParameters,
+        format!("a reason has at most {MAX_HOLD_REASON} bytes"),
+    )
+    .into())
 }
 
 /// A destroyed key is gone and a compromised one never comes back.

@@ -1,4 +1,4 @@
-//! All guard rows and keys in memory, and what a batch does to them: pure, without a database.
+//! All guard rows, keys and holds in memory, and what a batch does to them: pure, without a database.
 //!
 //! The writer of a store owns the only connection, and the connection owns the database; so this is what its open transaction
 //! would read, and judging here *is* judging there (tests and debug builds compare). It is a copy for as long as commits succeed:
@@ -11,16 +11,21 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sigward_policies::decision::{Refusal, RefusalCode, Refused};
 use sigward_policies::double_sign::{Beginning, GuardRow, merge};
+use sigward_policies::holding::{self, Hold, Holds, Place};
 use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::id::{ChainId, KeyName, StoreId, UnixSeconds};
 use sigward_policies::model::key::{Key, VersionState};
 use sigward_policies::model::payload::Consensus;
 use sigward_policies::proof::ToCommit;
 
-use super::invariant::{check_move, fit_to_write};
+use super::holding::{StoredHold, encode_hold};
+use super::invariant::{check_hold, check_move, fit_to_write};
 use super::redo::Write;
 use super::row::{Checksum, MAX_PROVIDER, TableDigest, encode_guard, encode_key};
 use super::{Change, StoredRow, may_share};
+
+mod holds;
+use holds::Rebind;
 
 /// A row with its place in the table and its evidence.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,10 +58,20 @@ pub(crate) struct Ledger {
     keys: BTreeMap<KeyName, Kept<Key>>,
     names: HashMap<PublicKey, KeyName>,
     rows: HashMap<PublicKey, Vec<Kept<StoredRow>>>,
+    holds: BTreeMap<Place, Kept<StoredHold>>,
     last_ordinal: i64,
     changed_rows: BTreeSet<i64>,
     changed: Vec<(PublicKey, ChainId)>,
     changed_keys: BTreeSet<KeyName>,
+    changed_holds: BTreeSet<Place>,
+}
+
+/// What changed since the last time, table by table.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    pub(crate) keys: Vec<Write>,
+    pub(crate) rows: Vec<Write>,
+    pub(crate) holds: Vec<Write>,
 }
 
 impl Ledger {
@@ -65,6 +80,7 @@ impl Ledger {
         id: StoreId,
         keys: Vec<Kept<Key>>,
         rows: Vec<Kept<StoredRow>>,
+        holds: Vec<Kept<StoredHold>>,
     ) -> Result<Self, String> {
         let mut ledger = Self {
             id,
@@ -72,10 +88,12 @@ impl Ledger {
             keys: BTreeMap::new(),
             names: HashMap::new(),
             rows: HashMap::new(),
+            holds: BTreeMap::new(),
             last_ordinal: 0,
             changed_rows: BTreeSet::new(),
             changed: Vec::new(),
             changed_keys: BTreeSet::new(),
+            changed_holds: BTreeSet::new(),
         };
         for key in keys {
             ledger.note(key.ordinal, key.checksum);
@@ -98,6 +116,13 @@ impl Ledger {
             }
             ledger.rows.entry(*public_key).or_default().push(row);
         }
+        for hold in holds {
+            ledger.note(hold.ordinal, hold.checksum);
+            let place = hold.value.hold.fact.place();
+            if ledger.holds.insert(place.clone(), hold).is_some() {
+                return Err(format!("{place} is there twice"));
+            }
+        }
         Ok(ledger)
     }
 
@@ -113,9 +138,9 @@ impl Ledger {
         &self.digest
     }
 
-    /// How many keys and guard rows there are.
+    /// How many keys, guard rows and holds there are.
     pub(crate) fn len(&self) -> usize {
-        self.keys.len() + self.rows.values().map(Vec::len).sum::<usize>()
+        self.keys.len() + self.holds.len() + self.rows.values().map(Vec::len).sum::<usize>()
     }
 
     /// Every key, by name.
@@ -133,6 +158,21 @@ impl Ledger {
             .collect();
         rows.sort_by(|a, b| (a.public_key.as_bytes(), &a.chain).cmp(&(b.public_key.as_bytes(), &b.chain)));
         rows
+    }
+
+    /// Every hold in force.
+    pub(crate) fn holds(&self) -> Holds {
+        Holds::new(self.in_force().cloned().collect())
+    }
+
+    /// Every hold there ever was, lifted ones included.
+    pub(crate) fn kept_holds(&self) -> Vec<&StoredHold> {
+        self.holds.values().map(|kept| &kept.value).collect()
+    }
+
+    fn in_force(&self) -> impl Iterator<Item = &Hold> {
+        let stored = self.holds.values().map(|kept| &kept.value);
+        stored.filter(|stored| !stored.lifted).map(|stored| &stored.hold)
     }
 
     fn row(&self, key: &PublicKey, chain: &ChainId) -> Option<&Kept<StoredRow>> {
@@ -189,7 +229,12 @@ impl Ledger {
             }
             None => return Err(refuse(unknown_key(key).into())),
         }
-        let row = commit.apply(&known.row).map_err(|no| refuse(no.into()))?;
+        let facts = || self.in_force().map(|hold| &hold.fact);
+        holding::check_caller(facts(), commit.caller()).map_err(|no| refuse(no.into()))?;
+        let conditions = holding::conditions(facts(), key, chain);
+        let row = commit
+            .apply(&known.row, &conditions)
+            .map_err(|no| refuse(no.into()))?;
         let row = StoredRow { row, ..known.clone() };
         fit_to_write(Some(&known.row), &row).map_err(refuse)?;
         Ok(row)
@@ -211,6 +256,14 @@ impl Ledger {
                 draft.keys.push(key);
                 Ok(())
             }
+            Change::MarkBackedUp { public_key, backup } => {
+                let mut key = self.key(draft, &public_key)?;
+                if key.version.backup.is_none_or(|known| known.at <= backup.at) {
+                    key.version.backup = Some(backup);
+                    draft.keys.push(key);
+                }
+                Ok(())
+            }
             Change::Begin {
                 public_key,
                 chain,
@@ -225,8 +278,9 @@ impl Ledger {
                     )
                     .into());
                 }
+                self.check_not_left(draft, &public_key, &chain)?;
                 let rows = self.rows_of(draft, &public_key);
-                may_share(&rows, &chain, sharing)?;
+                may_share(&self.without_left(draft, &rows), &chain, sharing)?;
                 let known = rows.into_iter().find(|row| row.chain == chain);
                 let row = merge(known.as_ref().map(|known| &known.row), beginning, now)?;
                 self.put(
@@ -244,6 +298,27 @@ impl Ledger {
                 chain,
                 until,
             } => self.update(draft, &public_key, &chain, |row| row.allowed(until)),
+            Change::Disallow { public_key, chain } => {
+                self.update(draft, &public_key, &chain, GuardRow::disallowed)
+            }
+            Change::Hold(hold) => self.hold(draft, hold),
+            Change::Lift { place, note } => self.lift(draft, &place, note),
+            Change::Rebind {
+                public_key,
+                from,
+                to,
+                above,
+                note,
+            } => {
+                let rebind = Rebind {
+                    public_key,
+                    from,
+                    to,
+                    above,
+                    note,
+                };
+                self.rebind(draft, rebind, now)
+            }
             Change::CloseTo {
                 public_key,
                 chain,
@@ -365,10 +440,26 @@ impl Ledger {
                 self.changed.push(place);
             }
         }
+        for hold in draft.holds {
+            let place = hold.hold.fact.place();
+            self.changed_holds.insert(place.clone());
+            match self.holds.get_mut(&place) {
+                Some(kept) => kept.value = hold,
+                None => {
+                    self.last_ordinal += 1;
+                    let kept = Kept {
+                        ordinal: self.last_ordinal,
+                        value: hold,
+                        checksum: None,
+                    };
+                    self.holds.insert(place, kept);
+                }
+            }
+        }
     }
 
-    /// Takes out what changed since the last time, keys and rows, and counts it into the digest.
-    pub(crate) fn take_changes(&mut self) -> (Vec<Write>, Vec<Write>) {
+    /// Takes out what changed since the last time, and counts it into the digest.
+    pub(crate) fn take_changes(&mut self) -> Changes {
         let mut keys = Vec::new();
         for name in std::mem::take(&mut self.changed_keys) {
             if let Some(kept) = self.keys.get_mut(&name) {
@@ -387,7 +478,19 @@ impl Ledger {
                 writes.push(kept.write(&mut self.digest, body, checksum));
             }
         }
-        (keys, writes)
+        let mut holds = Vec::new();
+        for place in std::mem::take(&mut self.changed_holds) {
+            if let Some(kept) = self.holds.get_mut(&place) {
+                let body = encode_hold(&kept.value);
+                let checksum = Checksum::of_hold(&self.id, &body);
+                holds.push(kept.write(&mut self.digest, body, checksum));
+            }
+        }
+        Changes {
+            keys,
+            rows: writes,
+            holds,
+        }
     }
 }
 
@@ -411,6 +514,7 @@ impl<T> Kept<T> {
 struct Draft {
     keys: Vec<Key>,
     rows: Vec<StoredRow>,
+    holds: Vec<StoredHold>,
 }
 
 fn no_row(key: &PublicKey, chain: &ChainId) -> Refusal {

@@ -8,28 +8,34 @@
 
 use sigward_policies::decision::{Refusal, Refused};
 use sigward_policies::double_sign::{Beginning, GuardRow};
+use sigward_policies::holding::{Hold, Holds, Note, Place};
 use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::id::{ChainId, Height, StoreId};
-use sigward_policies::model::key::{Key, VersionState};
+use sigward_policies::model::key::{BackupMark, Key, VersionState};
 use sigward_policies::model::payload::Consensus;
-use sigward_policies::proof::{Receipt, ToCommit};
+use sigward_policies::proof::{Receipt, Stopped, ToCommit};
 
 mod encoding;
 mod error;
 mod filesystem;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod holding;
 mod invariant;
 mod ledger;
 mod lock;
 pub mod record;
 mod redo;
+pub mod reserve;
 pub mod row;
+pub mod space;
 pub mod sqlite;
 pub mod witness;
 
 pub use encoding::DecodeError;
 pub use error::{OpenCode, OpenError};
+pub use filesystem::{FileSystem, file_system};
+pub use holding::MAX_HOLD_REASON;
 pub use record::{AuditEntry, AuditHead, AuditRecord, Outcome};
 pub use sqlite::{Options, SqliteStore};
 
@@ -38,13 +44,13 @@ pub use sqlite::{Options, SqliteStore};
 pub struct Batch {
     /// A signature on its way out.
     pub signature: Option<ToCommit<Consensus>>,
-    /// Changes to keys and guard rows.
+    /// Changes to keys, guard rows and holds.
     pub changes: Vec<Change>,
     /// What the audit chain says of it. In a batch with a signature: exactly one.
     pub entries: Vec<AuditEntry>,
 }
 
-/// A change to a key or a guard row.
+/// A change to a key, a guard row or a hold.
 #[derive(Clone, Debug)]
 pub enum Change {
     /// A new key; refuses a name or public key that is known already, destroyed ones included.
@@ -60,6 +66,13 @@ pub enum Change {
     MarkExported {
         /// The key.
         public_key: PublicKey,
+    },
+    /// Notes that a backup holds the key; an older one than is known changes nothing.
+    MarkBackedUp {
+        /// The key.
+        public_key: PublicKey,
+        /// The backup.
+        backup: BackupMark,
     },
     /// Begins a guard row, or joins a state into it (`double_sign::merge`).
     Begin {
@@ -80,6 +93,36 @@ pub enum Change {
         chain: ChainId,
         /// The last height allowed.
         until: Height,
+    },
+    /// Takes back what `Allow` allowed.
+    Disallow {
+        /// The key.
+        public_key: PublicKey,
+        /// The chain.
+        chain: ChainId,
+    },
+    /// Puts a hold in force. One that is in force already stays with its note, unless it is a stop line at another height.
+    Hold(Hold),
+    /// Lifts the hold of a place; refuses where there is none, and to lift a rebinding.
+    Lift {
+        /// What it is about.
+        place: Place,
+        /// Who lifts it, when and why.
+        note: Note,
+    },
+    /// A chain has another id now: stops the row of `from` for ever, and begins one of `to` at the watermark of `from` or at
+    /// `above`, whichever is higher.
+    Rebind {
+        /// The key.
+        public_key: PublicKey,
+        /// The old id.
+        from: ChainId,
+        /// The new id.
+        to: ChainId,
+        /// The last height that may have been signed for the new id already.
+        above: Option<Height>,
+        /// Who, when and why.
+        note: Note,
     },
     /// Closes every height up to `height`, unless the row is beyond it.
     CloseTo {
@@ -155,6 +198,9 @@ pub trait Store: Send + Sync + 'static {
     /// Every key, destroyed ones included, by name.
     fn keys(&self) -> Result<Vec<Key>, Refused>;
 
+    /// Every hold in force.
+    fn holds(&self) -> Result<Holds, Refused>;
+
     /// Every guard row.
     fn rows(&self) -> Result<Vec<StoredRow>, Refused>;
 
@@ -204,6 +250,33 @@ pub async fn commit(store: &dyn Store, batch: Batch) -> Result<Receipts, Refused
         }),
     );
     told.await.unwrap_or_else(|_| Err(stopped()))
+}
+
+/// Proof that `key` signs no more on any chain: it has guard rows, and the store says of each that it is stopped.
+///
+/// Whoever lets a key leave holds its rows meanwhile, so that none of them resumes between the proof and the leaving.
+pub(crate) fn proof_of_stop(store: &dyn Store, key: &PublicKey) -> Result<Stopped, Refused> {
+    use sigward_policies::decision::RefusalCode;
+    let rows = store.rows()?;
+    let mut own = rows.iter().filter(|row| row.public_key == *key).peekable();
+    let has_rows = own.peek().is_some();
+    match own.find(|row| !row.row.stopped) {
+        None if has_rows => {
+            #[allow(clippy::disallowed_methods, reason = "this is the store")]
+            let stopped = Stopped::asserted_by_store(*key);
+            Ok(stopped)
+        }
+        None => Err(Refusal::new(
+            RefusalCode::NoSignState,
+            "the key has no sign state that could be stopped",
+        )
+        .into()),
+        Some(row) => Err(Refusal::new(
+            RefusalCode::KeyInUse,
+            format!("the key still signs on {}", row.chain),
+        )
+        .into()),
+    }
 }
 
 /// The store ended without an answer: the outcome is unknown, and unknown refuses.

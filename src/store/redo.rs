@@ -31,6 +31,8 @@ pub(crate) struct Redo {
     pub(crate) keys: Vec<Write>,
     /// Guard rows.
     pub(crate) rows: Vec<Write>,
+    /// Holds.
+    pub(crate) holds: Vec<Write>,
     /// Audit records with their encodings, in order.
     pub(crate) records: Vec<(AuditRecord, Vec<u8>)>,
 }
@@ -40,16 +42,15 @@ impl Redo {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut to = Encoder::with_capacity(1024);
         for writes in [&self.keys, &self.rows] {
-            to.u32(count(writes.len()));
-            for write in writes {
-                to.i64(write.ordinal);
-                to.flag(write.known);
-                to.sized(&write.body);
-            }
+            encode_writes(&mut to, writes);
         }
         to.u32(count(self.records.len()));
         for (_, encoded) in &self.records {
             to.sized(encoded);
+        }
+        // A commit without holds looks as it did before there were any.
+        if !self.holds.is_empty() {
+            encode_writes(&mut to, &self.holds);
         }
         to.finish()
     }
@@ -64,8 +65,29 @@ impl Redo {
             let encoded = from.sized(MAX_RECORD, "record")?.to_vec();
             records.push((AuditRecord::decode(&encoded)?, encoded));
         }
+        let mut holds = Vec::new();
+        if !from.is_empty() {
+            holds = writes(&mut from)?;
+            if holds.is_empty() {
+                return Err(DecodeError::Value("holds"));
+            }
+        }
         from.finish()?;
-        Ok(Self { keys, rows, records })
+        Ok(Self {
+            keys,
+            rows,
+            holds,
+            records,
+        })
+    }
+}
+
+fn encode_writes(to: &mut Encoder, writes: &[Write]) {
+    to.u32(count(writes.len()));
+    for write in writes {
+        to.i64(write.ordinal);
+        to.flag(write.known);
+        to.sized(&write.body);
     }
 }
 

@@ -9,8 +9,8 @@
 use sha2::{Digest, Sha256};
 use sigward_policies::double_sign::{GuardRow, LastSigned, Watermark};
 use sigward_policies::model::algorithm::{Address, Signature};
-use sigward_policies::model::id::{KeyName, MAX_NAME, StoreId, UnixSeconds};
-use sigward_policies::model::key::{Key, KeyVersion, Origin, VersionState};
+use sigward_policies::model::id::{BundleId, KeyName, MAX_NAME, StoreId, UnixSeconds};
+use sigward_policies::model::key::{BackupMark, Key, KeyVersion, Origin, VersionState};
 use sigward_policies::model::payload::Timestamp;
 
 use super::encoding::{DecodeError, Decoder, Encoder};
@@ -22,8 +22,11 @@ pub const MAX_SIGN_BYTES: usize = 255;
 pub const MAX_PROVIDER: usize = 64;
 /// First byte of every encoded row and key.
 const VERSION: u8 = 1;
+/// First byte of a key that has a backup; a key without one is written as it always was, so that there is one encoding of each.
+const VERSION_WITH_BACKUP: u8 = 2;
 const GUARD_DOMAIN: &[u8] = b"sigward guard row v1";
 const KEY_DOMAIN: &[u8] = b"sigward key row v1";
+const HOLD_DOMAIN: &[u8] = b"sigward hold row v1";
 
 /// The encoding of a guard row.
 pub fn encode_guard(stored: &StoredRow) -> Vec<u8> {
@@ -121,7 +124,10 @@ fn last_signed(from: &mut Decoder<'_>) -> Result<LastSigned, DecodeError> {
 pub fn encode_key(key: &Key) -> Vec<u8> {
     let version = &key.version;
     let mut to = Encoder::with_capacity(256);
-    to.u8(VERSION);
+    to.u8(match version.backup {
+        None => VERSION,
+        Some(_) => VERSION_WITH_BACKUP,
+    });
     to.sized(key.name.as_str().as_bytes());
     to.u32(version.version);
     to.public_key(Some(&version.public_key));
@@ -130,17 +136,23 @@ pub fn encode_key(key: &Key) -> Vec<u8> {
     to.u8(match version.origin {
         Origin::Generated => 1,
         Origin::Imported => 2,
+        Origin::Restored => 3,
     });
     to.sized(version.state.as_str().as_bytes());
     to.i64(version.created_at.0);
     to.flag(version.exported);
+    if let Some(backup) = &version.backup {
+        to.raw(&backup.bundle.0);
+        to.i64(backup.at.0);
+    }
     to.finish()
 }
 
 /// Reads a key.
 pub fn decode_key(bytes: &[u8]) -> Result<Key, DecodeError> {
     let mut from = Decoder::new(bytes);
-    from.version(VERSION)?;
+    let with_backup = bytes.first() == Some(&VERSION_WITH_BACKUP);
+    from.version(if with_backup { VERSION_WITH_BACKUP } else { VERSION })?;
     let name = KeyName::new(from.text(MAX_NAME, "name")?).map_err(|_| DecodeError::Value("name"))?;
     let version = KeyVersion {
         version: from.u32()?,
@@ -150,11 +162,20 @@ pub fn decode_key(bytes: &[u8]) -> Result<Key, DecodeError> {
         origin: match from.u8()? {
             1 => Origin::Generated,
             2 => Origin::Imported,
+            3 => Origin::Restored,
             _ => return Err(DecodeError::Value("origin")),
         },
         state: VersionState::parse(from.text(32, "state")?).ok_or(DecodeError::Value("state"))?,
         created_at: UnixSeconds(from.i64()?),
         exported: from.flag("exported")?,
+        backup: if with_backup {
+            Some(BackupMark {
+                bundle: BundleId(from.array()?),
+                at: UnixSeconds(from.i64()?),
+            })
+        } else {
+            None
+        },
     };
     from.finish()?;
     Ok(Key { name, version })
@@ -173,7 +194,11 @@ impl Checksum {
         Self::of(KEY_DOMAIN, store, encoded)
     }
 
-    /// The domains differ in length from each other by design of their texts, and the id has a fixed size: no two inputs meet.
+    pub(crate) fn of_hold(store: &StoreId, encoded: &[u8]) -> Self {
+        Self::of(HOLD_DOMAIN, store, encoded)
+    }
+
+    /// No domain is the beginning of another, and the id has a fixed size: no two inputs meet.
     fn of(domain: &[u8], store: &StoreId, encoded: &[u8]) -> Self {
         let hash = Sha256::new()
             .chain_update(domain)

@@ -10,6 +10,7 @@ use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
+use tracing_subscriber::reload;
 
 /// How a line looks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,17 +36,32 @@ pub enum LogError {
     /// Something set a subscriber before.
     #[error("the log was begun already")]
     Begun,
+    /// Nobody writes it any more.
+    #[error("the log has ended")]
+    Gone,
+}
+
+/// The levels of the log, which may change while it is written.
+#[derive(Clone, Debug)]
+pub struct Levels(reload::Handle<EnvFilter, Registry>);
+
+impl Levels {
+    /// Writes at `level` from now on.
+    pub fn set(&self, level: &str) -> Result<(), LogError> {
+        self.0.reload(filter(level)?).map_err(|_| LogError::Gone)
+    }
 }
 
 /// Begins the log of this process, on standard error. `level` is in the words of `EnvFilter`. Once a process.
-pub fn begin(style: Style, level: &str) -> Result<(), LogError> {
+pub fn begin(style: Style, level: &str) -> Result<Levels, LogError> {
     let colour = if io::stderr().is_terminal() {
         Colour::Yes
     } else {
         Colour::No
     };
-    let subscriber = subscriber(style, level, colour, io::stderr)?;
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::Begun)
+    let (subscriber, levels) = subscriber(style, level, colour, io::stderr)?;
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::Begun)?;
+    Ok(levels)
 }
 
 /// Whether lines carry ANSI escapes. Never in a file or a pipe.
@@ -60,16 +76,11 @@ fn subscriber<W>(
     level: &str,
     colour: Colour,
     writer: W,
-) -> Result<impl Subscriber + Send + Sync, LogError>
+) -> Result<(impl Subscriber + Send + Sync, Levels), LogError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::builder()
-        .parse(level)
-        .map_err(|source| LogError::Level {
-            level: level.to_owned(),
-            source,
-        })?;
+    let (filter, levels) = reload::Layer::new(filter(level)?);
     let base = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match style {
         Style::Text => Box::new(base.with_ansi(colour == Colour::Yes)),
@@ -80,7 +91,17 @@ where
                 .with_ansi(false),
         ),
     };
-    Ok(tracing_subscriber::registry().with(lines.with_filter(filter.and(filter_fn(ours_or_important)))))
+    let lines = lines.with_filter(filter.and(filter_fn(ours_or_important)));
+    Ok((tracing_subscriber::registry().with(lines), Levels(levels)))
+}
+
+fn filter(level: &str) -> Result<EnvFilter, LogError> {
+    EnvFilter::builder()
+        .parse(level)
+        .map_err(|source| LogError::Level {
+            level: level.to_owned(),
+            source,
+        })
 }
 
 fn ours_or_important(about: &Metadata<'_>) -> bool {
@@ -113,7 +134,7 @@ mod tests {
     fn logged(style: Style, level: &str, colour: Colour) -> String {
         let sink = Sink::default();
         let to = sink.clone();
-        let subscriber = subscriber(style, level, colour, move || to.clone()).unwrap();
+        let (subscriber, _levels) = subscriber(style, level, colour, move || to.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(chain = "c-1", "hello\u{1b}[2J");
             tracing::debug!("ours in detail");
@@ -159,6 +180,29 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn levels_change_while_the_log_is_written() {
+        let sink = Sink::default();
+        let to = sink.clone();
+        let (subscriber, levels) = subscriber(Style::Text, "info", Colour::No, move || to.clone()).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            for level in ["info", "debug", "error"] {
+                levels.set(level).unwrap();
+                tracing::info!("info at {level}");
+                tracing::debug!("debug at {level}");
+                tracing::debug!(target: "h2::codec", "theirs at {level}");
+            }
+        });
+        let bytes = sink.0.lock().unwrap().clone();
+        let text = String::from_utf8(bytes).unwrap();
+        let said: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .map(|(_, said)| said)
+            .collect();
+        assert_eq!(said, ["info at info", "info at debug", "debug at debug"]);
     }
 
     #[test]

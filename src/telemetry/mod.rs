@@ -3,6 +3,7 @@
 //! *Invariants:* nothing here decides anything; no payload, no secret and nothing that a peer chose becomes a label or a log field
 //! by this module's doing; there are no globals but the log's subscriber, which `tracing` demands.
 
+pub mod activity;
 pub mod log;
 pub mod metrics;
 pub mod readiness;

@@ -85,6 +85,11 @@ impl Readiness {
         }
     }
 
+    /// Takes away the check called `name`, whoever owns it: what it spoke of is gone on purpose.
+    pub fn forget(&self, name: &str) {
+        self.lock().by_name.remove(name);
+    }
+
     /// What all checks say now.
     pub fn report(&self) -> Report {
         let checks: Vec<_> = self
@@ -196,6 +201,10 @@ mod tests {
         assert!(readiness.report().ready);
         node.retire();
         assert_eq!(readiness.report().checks.len(), 1);
+        let other = readiness.check("other", Weight::Told, "");
+        readiness.forget("other");
+        drop(other);
+        assert_eq!(readiness.report().checks.len(), 1, "its owner brings it not back");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use source::Source;
 const LAYERS: &[(u8, &[&str])] = &[
     (0, &["clock", "crash", "shutdown"]),
     (1, &["telemetry", "config", "tls"]),
-    (2, &["store", "chain"]),
+    (2, &["store", "chain", "foreign"]),
     (3, &["guard", "audit", "keyring"]),
     (4, &["authn", "authz"]),
     (5, &["sign"]),
@@ -67,7 +67,11 @@ const HOMES: &[(&[&str], &[&str])] = &[
         &[],
     ),
     (&["ark_bn254", "ark_ec", "ark_ff", "ark_serialize"], &[]),
-    (&["rustls", "tokio_rustls"], &["tls", "listener"]),
+    (
+        &["rustls", "tokio_rustls", "rustls_native_certs"],
+        &["tls", "listener"],
+    ),
+    (&["hyper", "http_body_util"], &["chain"]),
     (&["clap", "clap_complete", "indicatif"], &["cli"]),
     (&["prometheus_client", "tracing_subscriber"], &["telemetry"]),
 ];

@@ -10,14 +10,22 @@
     clippy::indexing_slicing
 )]
 
+mod backup;
 mod cli;
 #[cfg(feature = "failpoints")]
 mod crashes;
 mod demo;
+mod disk;
 mod docs;
+mod doctor;
 mod footprint;
+mod hold;
 mod hostile;
 mod layers;
+mod moving;
 mod nodes;
+mod package;
+mod reload;
 mod rollback;
+mod seeing;
 mod support;

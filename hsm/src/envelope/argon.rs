@@ -24,6 +24,13 @@ impl ArgonParams {
         lanes: 4,
     };
 
+    /// 256 MiB, 3 passes, 4 lanes: for a file that leaves the machine, and that whoever finds it may try on for years.
+    pub const BACKUP: Self = Self {
+        memory_kib: 256 * 1024,
+        passes: 3,
+        lanes: 4,
+    };
+
     /// Takes a cost between 8 MiB and 512 MiB of memory, 1 and 16 passes, 1 and 16 lanes; `None` outside of that.
     #[must_use]
     pub fn new(memory_kib: u32, passes: u32, lanes: u32) -> Option<Self> {

@@ -9,7 +9,7 @@
 //!          if 2: 4 memory in KiB, 4 passes, 4 lanes, 16 salt
 //!      +     16  id of the guard store that the key belongs to
 //!      +      1  algorithm: 1 Ed25519, 2 secp256k1
-//!      +      1  origin: 1 generated, 2 imported
+//!      +      1  origin: 1 generated, 2 imported, 3 restored
 //!      +      8  made at, seconds since 1970
 //!      +      1  length of the name, 1 to 64
 //!      +    1–64 name
@@ -215,6 +215,7 @@ impl Sealed {
         out.push(match header.origin {
             Origin::Generated => 1,
             Origin::Imported => 2,
+            Origin::Restored => 3,
         });
         out.extend_from_slice(&header.created_at.0.to_be_bytes());
         let name = header.name.as_str().as_bytes();
@@ -254,6 +255,7 @@ fn header(read: &mut &[u8]) -> Result<Header, FormatError> {
     let origin = match take::<1>(read)? {
         [1] => Origin::Generated,
         [2] => Origin::Imported,
+        [3] => Origin::Restored,
         _ => return Err(FormatError::Malformed("unknown origin")),
     };
     let created_at = UnixSeconds(i64::from_be_bytes(take(read)?));

@@ -18,9 +18,9 @@ use crate::{
 };
 
 /// Longest passphrase in bytes.
-pub(super) const MAX_PASSPHRASE: usize = 256;
+pub(crate) const MAX_PASSPHRASE: usize = 256;
 /// Shortest passphrase in bytes.
-pub(super) const MIN_PASSPHRASE: usize = 12;
+pub(crate) const MIN_PASSPHRASE: usize = 12;
 /// How many different (parameters, salt) of one passphrase are kept; a folder has one, or two after the cost was raised.
 const MAX_DERIVED: usize = 8;
 

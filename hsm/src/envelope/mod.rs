@@ -22,5 +22,6 @@ pub use argon::ArgonParams;
 pub(crate) use argon::SALT;
 pub use format::{FormatError, Header, KekKind, MAX_SEALED, Sealed, Sealing};
 pub use kek::{Kek, KekError};
+pub(crate) use kek::{MAX_PASSPHRASE, MIN_PASSPHRASE};
 pub use seal::{SealError, StoreCheck, open, seal};
 pub use source::KekSource;

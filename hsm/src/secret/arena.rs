@@ -17,8 +17,8 @@ pub(super) const SMALL: usize = 64;
 pub(super) const LARGE: usize = 256;
 /// Bytes of a scratch slot: a whole key file of another signer, while it is read or written.
 pub(super) const SCRATCH: usize = 4096;
-/// How many scratch slots there are: imports are rare and short.
-const SCRATCH_SLOTS: u32 = 2;
+/// How many scratch slots there are: imports are rare and short, a passphrase typed twice takes two.
+const SCRATCH_SLOTS: u32 = 4;
 
 /// What to do when the kernel refuses to protect the memory of secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 //! # Invariants
 //! * A foreign key cannot sign: it becomes one of ours only by [`SoftwareProvider::adopt`], and its caller has put a watermark
 //!   on disk before that.
-//! * An adopted key is `imported` for ever: what it signed elsewhere is not known here, so it can never count as fresh.
+//! * An adopted key is `restored` or `imported` for ever: what it signed elsewhere is not known here, so it can never count as fresh.
 
 use std::sync::PoisonError;
 
@@ -42,6 +42,12 @@ impl ForeignKey {
         self.header.store
     }
 
+    /// Where it will be said to come from.
+    #[must_use]
+    pub const fn origin(&self) -> Origin {
+        self.header.origin.elsewhere()
+    }
+
     /// What people call it.
     #[must_use]
     pub const fn name(&self) -> &KeyName {
@@ -74,7 +80,8 @@ impl SoftwareProvider {
     }
 
     /// Seals a foreign key for this store, in place of its old file; from then on it signs here. The caller has put its
-    /// watermark on disk before. Its origin becomes `imported`: what it signed elsewhere is not known here.
+    /// watermark on disk before. It is
+    /// never again one that was generated here: what it signed elsewhere is not known here.
     ///
     /// # Errors
     /// As for [`crate::provider::KeyStorageProvider::store_key`].
@@ -83,7 +90,7 @@ impl SoftwareProvider {
         let writing = self.lock_for_writing();
         let header = Header {
             store: self.folder.store,
-            origin: Origin::Imported,
+            origin: key.header.origin.elsewhere(),
             ..key.header
         };
         let metadata = self.put(

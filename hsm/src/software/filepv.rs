@@ -165,6 +165,40 @@ pub fn parse(arena: &Arena, json: &[u8]) -> Result<KeyMaterial, FilePvError> {
 /// # Errors
 /// [`FilePvError::File`], `file_exists` among them; [`FilePvError::Memory`].
 pub fn dangerous_write(arena: &Arena, path: &Path, material: &KeyMaterial) -> Result<(), FilePvError> {
+    let text = FileText::of(arena, material)?;
+    private_file::write(path, text.dangerous_bytes(), Existing::Keep)?;
+    Ok(())
+}
+
+/// The text of a key file, in the arena.
+pub struct FileText {
+    text: SecretBytes<MAX_FILE>,
+    len: usize,
+}
+
+impl FileText {
+    /// As CometBFT writes it.
+    pub(crate) fn of(arena: &Arena, material: &KeyMaterial) -> Result<Self, FilePvError> {
+        let (text, len) = render(arena, material)?;
+        Ok(Self { text, len })
+    }
+
+    /// The private key in the clear. For the one reply that carries it, and the one file.
+    #[must_use]
+    pub fn dangerous_bytes(&self) -> &[u8] {
+        self.text.expose().get(..self.len).unwrap_or_default()
+    }
+}
+
+/// Writes a new file of mode 0600 that is on disk when this returns.
+///
+/// # Errors
+/// [`FilePvError::File`], `file_exists` among them.
+pub fn write_text(path: &Path, text: &[u8]) -> Result<(), FilePvError> {
+    Ok(private_file::write(path, text, Existing::Keep)?)
+}
+
+fn render(arena: &Arena, material: &KeyMaterial) -> Result<(SecretBytes<MAX_FILE>, usize), FilePvError> {
     let public_key = material.public_key();
     let (kind, tail) = match public_key.algorithm() {
         Algorithm::Ed25519 => ("Ed25519", public_key.as_bytes()),
@@ -190,8 +224,7 @@ pub fn dangerous_write(arena: &Arena, path: &Path, material: &KeyMaterial) -> Re
         len = put(into, len, b"\"\n  }\n}").ok_or_else(too_long)?;
         Ok::<_, FilePvError>(())
     })?;
-    private_file::write(path, text.expose().get(..len).unwrap_or_default(), Existing::Keep)?;
-    Ok(())
+    Ok((text, len))
 }
 
 /// The public key as CometBFT's JSON has it: `{"type":"tendermint/PubKeyEd25519","value":"…"}`.

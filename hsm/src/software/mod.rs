@@ -2,14 +2,17 @@
 //!
 //! `ed25519`, `secp256k1`: the two algorithms; `key`: one of either; `material`: a secret on its way in; `filepv`: CometBFT's key
 //! file; `self_test`: the only signatures that are made without an order; `folder`: sealed files; `store`: the provider; `adopt`: keys of
-//! another store.
+//! another store; `backup`: keys into and out of a backup; `leave`: the only way out in the clear.
 
 mod adopt;
+mod backup;
 mod ed25519;
 pub mod filepv;
 mod folder;
 mod key;
+mod leave;
 mod material;
+pub mod moving;
 mod secp256k1;
 mod self_test;
 mod store;

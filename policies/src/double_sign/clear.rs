@@ -4,6 +4,7 @@ use super::hold::Held;
 use super::rules::{Limits, Verdict, judge};
 use super::watermark::{GuardRow, LastSigned, Watermark};
 use crate::decision::{Decision, Failure, FailureCode, Refusal, RefusalCode};
+use crate::holding::Conditions;
 use crate::model::algorithm::Signature;
 use crate::model::id::UnixSeconds;
 use crate::model::payload::Consensus;
@@ -41,7 +42,14 @@ pub fn clear(
             "the guard row that is held belongs to another key or chain",
         ));
     }
-    match judge(held.row(), received.payload(), claim.chain(), &limits, now) {
+    match judge(
+        held.row(),
+        held.conditions(),
+        received.payload(),
+        claim.chain(),
+        &limits,
+        now,
+    ) {
         Verdict::Refuse(refusal) => Decision::Deny(refusal),
         Verdict::Sign => Decision::Allow(Cleared {
             claim,
@@ -85,17 +93,18 @@ impl Clone for Clearing {
 }
 
 impl Clearing {
-    /// The rule's last word, over the row that the store has under its transaction: the row to write, or a refusal.
+    /// The rule's last word, over the row and the conditions that the store has under its transaction: the row to write, or a refusal.
     pub(crate) fn apply(
         &self,
         row: &GuardRow,
+        conditions: &Conditions,
         claim: &Claim,
         request: &Consensus,
         fresh: Option<(Vec<u8>, Signature)>,
     ) -> Result<GuardRow, Refusal> {
         let digest = request.extension().map(|extension| *extension.digest());
         match (
-            judge(row, request, claim.chain(), &self.limits, self.now),
+            judge(row, conditions, request, claim.chain(), &self.limits, self.now),
             fresh,
             &self.stored,
         ) {

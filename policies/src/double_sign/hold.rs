@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use super::watermark::GuardRow;
+use crate::holding::Conditions;
 use crate::model::algorithm::PublicKey;
 use crate::model::id::ChainId;
 
@@ -27,6 +28,7 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     row: Arc<GuardRow>,
+    conditions: Arc<Conditions>,
     busy: bool,
     waiting: Vec<Waker>,
 }
@@ -39,6 +41,7 @@ impl Slot {
             chain,
             state: Mutex::new(State {
                 row: Arc::new(row),
+                conditions: Arc::default(),
                 busy: false,
                 waiting: Vec::new(),
             }),
@@ -55,11 +58,12 @@ impl Slot {
             return None;
         }
         state.busy = true;
-        let row = state.row.clone();
+        let (row, conditions) = (state.row.clone(), state.conditions.clone());
         drop(state);
         Some(Held(Arc::new(Hold {
             slot: self.clone(),
             row,
+            conditions,
         })))
     }
 
@@ -76,6 +80,11 @@ impl Slot {
         }
     }
 
+    /// Notes what operators hold back here. Memory only spares a round trip: the store's word is the last one.
+    pub fn restrain(&self, conditions: Conditions) {
+        self.lock().conditions = Arc::new(conditions);
+    }
+
     /// No code panics while it holds this lock; were it to, the row is whole all the same, as it is replaced in one step.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -90,12 +99,18 @@ pub struct Held(Arc<Hold>);
 struct Hold {
     slot: Slot,
     row: Arc<GuardRow>,
+    conditions: Arc<Conditions>,
 }
 
 impl Held {
     /// The row as it was when the hold began.
     pub fn row(&self) -> &GuardRow {
         &self.0.row
+    }
+
+    /// What operators held back when the hold began.
+    pub fn conditions(&self) -> &Conditions {
+        &self.0.conditions
     }
 
     /// Whether this is the row of `key` on `chain`.

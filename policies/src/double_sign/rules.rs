@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 
 use super::watermark::{GuardRow, LastSigned, Watermark};
 use crate::decision::{Refusal, RefusalCode};
+use crate::holding::Conditions;
 use crate::model::id::{ChainId, UnixSeconds};
 use crate::model::payload::{Consensus, ConsensusMessage, Position};
 use crate::model::sign_bytes;
@@ -46,14 +47,19 @@ pub enum Verdict {
     Refuse(Refusal),
 }
 
-/// Judges `request` on `chain` over `row` at `now`. Total: every input has an answer, and no input panics.
+/// Judges `request` on `chain` over `row`, under `conditions`, at `now`. Total: every input has an answer, and no input panics.
+/// What an operator holds back is looked at first: nothing leaves under it, stored signatures included.
 pub fn judge(
     row: &GuardRow,
+    conditions: &Conditions,
     request: &Consensus,
     chain: &ChainId,
     limits: &Limits,
     now: UnixSeconds,
 ) -> Verdict {
+    if let Err(held_back) = conditions.check(request.message().position().height) {
+        return Verdict::Refuse(held_back);
+    }
     if row.stopped {
         return refuse(
             RefusalCode::KeyStopped,

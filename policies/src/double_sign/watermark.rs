@@ -123,6 +123,15 @@ impl GuardRow {
         }
     }
 
+    /// The row after the operator took that back.
+    #[must_use]
+    pub fn disallowed(&self) -> Self {
+        Self {
+            allow_until: None,
+            ..self.clone()
+        }
+    }
+
     /// The row with every height up to `height` closed, unless it is beyond that already.
     #[must_use]
     pub fn closed_to(&self, height: Height, now: UnixSeconds) -> Self {

@@ -94,6 +94,16 @@ impl fmt::Display for StoreId {
     }
 }
 
+/// The identity of one backup bundle, drawn at random when it is made (16 bytes).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct BundleId(pub [u8; 16]);
+
+impl fmt::Display for BundleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
 /// A block height: 1 ≤ height < 2^62. The upper bound leaves room for every sum that the guard makes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Height(i64);

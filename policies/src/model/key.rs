@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::algorithm::{Address, PublicKey};
-use super::id::{KeyName, UnixSeconds};
+use super::id::{BundleId, KeyName, UnixSeconds};
 
 /// Where a key came from. A key that was generated here and never left is the only one that can prove it has never signed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,6 +12,8 @@ pub enum Origin {
     Generated,
     /// Brought in from a file of another signer.
     Imported,
+    /// Made by a sigward, and here from a backup or from another store: its past is not known here, and it never leaves.
+    Restored,
 }
 
 impl Origin {
@@ -20,8 +22,27 @@ impl Origin {
         match self {
             Self::Generated => "generated",
             Self::Imported => "imported",
+            Self::Restored => "restored",
         }
     }
+
+    /// The origin of the same key in another store: what was made by a sigward is never taken for something that came from outside.
+    #[must_use]
+    pub const fn elsewhere(self) -> Self {
+        match self {
+            Self::Generated | Self::Restored => Self::Restored,
+            Self::Imported => Self::Imported,
+        }
+    }
+}
+
+/// The newest backup of a key that was read back and found good.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BackupMark {
+    /// The bundle.
+    pub bundle: BundleId,
+    /// When it was made.
+    pub at: UnixSeconds,
 }
 
 /// The life of a key version. Only `Active` signs.
@@ -103,6 +124,8 @@ pub struct KeyVersion {
     /// Whether its private half, or the right to sign with it, has ever left, or its past was lost. One-way: it never begins as
     /// fresh again.
     pub exported: bool,
+    /// The newest backup that is known to hold it; whether that file still exists, nobody here knows.
+    pub backup: Option<BackupMark>,
 }
 
 /// A named key with its newest version.

@@ -17,11 +17,13 @@ mod claim;
 mod consensus;
 mod order;
 mod release;
+mod stopped;
 
 pub use claim::{Claim, Mismatch, Received, RequestId};
 pub use consensus::{ConsensusMessages, ConsensusReply, ConsensusSignatures};
 pub use order::{Joined, SignOrder, Stored, Unreleased, join};
 pub use release::{Receipt, Released, ToCommit, ToVerify, Verified};
+pub use stopped::Stopped;
 
 use crate::model::algorithm::Signature;
 use crate::model::id::ChainId;

@@ -4,6 +4,7 @@ use super::order::Matter;
 use super::{Claim, Pair, Payload};
 use crate::decision::Refusal;
 use crate::double_sign::GuardRow;
+use crate::holding::Conditions;
 use crate::model::algorithm::{PublicKey, Signature};
 use crate::model::caller::Caller;
 use crate::model::id::UnixSeconds;
@@ -105,15 +106,16 @@ impl ToCommit<Consensus> {
         }
     }
 
-    /// The rule's last word, over the row as it stands in the store's open transaction: the row to write, or why not.
-    pub fn apply(&self, row: &GuardRow) -> Result<GuardRow, Refusal> {
+    /// The rule's last word, over the row and the conditions as they stand in the store's open transaction: the row to write, or
+    /// why not.
+    pub fn apply(&self, row: &GuardRow, conditions: &Conditions) -> Result<GuardRow, Refusal> {
         let fresh = match (&self.matter.messages.message, self.signatures.message) {
             (Some(bytes), Some(signature)) => Some((bytes.to_vec(), signature)),
             _ => None,
         };
         self.matter
             .clearing
-            .apply(row, &self.matter.claim, &self.matter.payload, fresh)
+            .apply(row, conditions, &self.matter.claim, &self.matter.payload, fresh)
     }
 
     /// Tells memory what the store holds, when the store said no.

@@ -19,6 +19,7 @@ use std::task::Waker;
 use sigward_policies::authz::{NodeGrant, Rules};
 use sigward_policies::decision::Refused;
 use sigward_policies::double_sign::{Cleared, GuardRow, Limits, Slot, clear};
+use sigward_policies::holding::Conditions;
 use sigward_policies::model::algorithm::{Address, Algorithm, PublicKey, Signature};
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, Generation, NodeName, UnixSeconds};
@@ -161,6 +162,8 @@ pub struct Signer {
     /// What is on disk.
     pub stored: GuardRow,
     pub slot: Slot,
+    /// What the store knows to be held back.
+    pub conditions: Conditions,
     /// How often the key was used.
     pub uses: u64,
 }
@@ -173,6 +176,7 @@ impl Signer {
             now: NOW,
             slot: Slot::new(key(1), chain(), row.clone()),
             stored: row,
+            conditions: Conditions::default(),
             uses: 0,
         }
     }
@@ -217,7 +221,7 @@ impl Signer {
 
     /// What a store does.
     pub fn commit(&mut self, commit: ToCommit<Consensus>) -> Result<Receipt<Consensus>, Refused> {
-        match commit.apply(&self.stored) {
+        match commit.apply(&self.stored, &self.conditions) {
             Ok(row) => {
                 self.stored = row.clone();
                 Ok(receipt(commit, row))

@@ -7,7 +7,10 @@ use tonic::{Code, Status};
 pub(super) fn status(refused: Refused) -> Status {
     let code = match &refused {
         Refused::Denied(refusal) => match refusal.code {
-            RefusalCode::KeyNotFound | RefusalCode::NoSignState => Code::NotFound,
+            RefusalCode::KeyNotFound
+            | RefusalCode::NoSignState
+            | RefusalCode::NodeNotFound
+            | RefusalCode::HoldNotFound => Code::NotFound,
             RefusalCode::KeyExists | RefusalCode::PublicKeyExists | RefusalCode::AlreadyBound => {
                 Code::AlreadyExists
             }
@@ -16,12 +19,28 @@ pub(super) fn status(refused: Refused) -> Status {
             | RefusalCode::SharingRefused
             | RefusalCode::BeginningRequired
             | RefusalCode::KeyStopped
+            | RefusalCode::ReloadLoosensGuard
+            | RefusalCode::ReloadRemovesAll
+            | RefusalCode::NotServing
+            | RefusalCode::LastNode
+            | RefusalCode::ChainRebound
+            | RefusalCode::Frozen
+            | RefusalCode::StopLine
+            | RefusalCode::NodeDrained
             | RefusalCode::ForeignStore
+            | RefusalCode::NotMovable
+            | RefusalCode::OldSignerRuns
+            | RefusalCode::WatermarkBehindChain
+            | RefusalCode::AnotherSignerIsSigning
+            | RefusalCode::KeyNotExportable
+            | RefusalCode::KeyInUse
+            | RefusalCode::BelowBackup
             | RefusalCode::ForeignStateFile => Code::FailedPrecondition,
             _ => Code::InvalidArgument,
         },
         Refused::Failed(failure) => match failure.code {
             FailureCode::DeadlineExceeded => Code::DeadlineExceeded,
+            FailureCode::DiskFull => Code::ResourceExhausted,
             FailureCode::StoreUnavailable | FailureCode::ProviderUnavailable | FailureCode::ShuttingDown => {
                 Code::Unavailable
             }

@@ -111,7 +111,7 @@ fn beginning(asked: Option<import_key_request::Beginning>) -> Result<ImportBegin
     }
 }
 
-fn to_wire(listed: &ListedKey) -> Key {
+pub(super) fn to_wire(listed: &ListedKey) -> Key {
     let version = &listed.key.version;
     Key {
         name: listed.key.name.to_string(),
@@ -122,6 +122,7 @@ fn to_wire(listed: &ListedKey) -> Key {
         origin: match version.origin {
             Origin::Generated => KeyOrigin::Generated,
             Origin::Imported => KeyOrigin::Imported,
+            Origin::Restored => KeyOrigin::Restored,
         }
         .into(),
         state: match version.state {
@@ -141,5 +142,13 @@ fn to_wire(listed: &ListedKey) -> Key {
         }),
         chains: listed.chains.iter().map(ToString::to_string).collect(),
         exported: version.exported,
+        backed_up_at: version.backup.map(|backup| prost_types::Timestamp {
+            seconds: backup.at.0,
+            nanos: 0,
+        }),
+        backup_bundle_id: version
+            .backup
+            .map(|backup| backup.bundle.0.to_vec())
+            .unwrap_or_default(),
     }
 }

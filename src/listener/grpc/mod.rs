@@ -3,9 +3,15 @@
 //! The socket has mode 0600, and the kernel says whose process is at its other end: that, and nothing else, is the identity.
 
 mod audit;
+mod backup;
 mod errors;
+mod hold;
 mod key;
+mod node;
+mod reload;
 mod serve;
 mod state;
+mod status;
 
 pub use serve::{Services, serve_stream, serve_unix};
+pub use status::Watched;

@@ -8,8 +8,13 @@ use std::time::Duration;
 
 use sigward_policies::model::caller::Caller;
 use sigward_proto::v1::audit_service_server::AuditServiceServer;
+use sigward_proto::v1::backup_service_server::BackupServiceServer;
+use sigward_proto::v1::hold_service_server::HoldServiceServer;
 use sigward_proto::v1::key_service_server::KeyServiceServer;
+use sigward_proto::v1::node_service_server::NodeServiceServer;
+use sigward_proto::v1::reload_service_server::ReloadServiceServer;
 use sigward_proto::v1::state_service_server::StateServiceServer;
+use sigward_proto::v1::status_service_server::StatusServiceServer;
 use tokio::io::DuplexStream;
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
@@ -18,11 +23,15 @@ use tonic::Request;
 use tonic::transport::Server;
 use tonic::transport::server::UdsConnectInfo;
 
+use super::status::Watched;
 use crate::admin::Admin;
+use crate::admin::live::Live;
 use crate::authn;
 
 /// Key and state files are small; nothing else is sent here.
 const MAX_MESSAGE: usize = 256 * 1024;
+/// A backup is larger, and comes with a little more.
+const MAX_BACKUP: usize = sigward_hsm::backup::MAX_BUNDLE + 64 * 1024;
 /// No act takes longer.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// How long calls under way may take once the end has begun.
@@ -34,12 +43,37 @@ const MAX_STREAMS: u32 = 64;
 #[derive(Clone, Debug)]
 pub struct Services {
     pub(super) admin: Arc<Admin>,
+    /// The daemon around it, if there is one.
+    pub(super) live: Option<Arc<dyn Live>>,
+    pub(super) watched: Option<Watched>,
 }
 
 impl Services {
     /// The services over `admin`.
     pub const fn new(admin: Arc<Admin>) -> Self {
-        Self { admin }
+        Self {
+            admin,
+            live: None,
+            watched: None,
+        }
+    }
+
+    /// With what only a daemon can do.
+    #[must_use]
+    pub fn with_live(self, live: Arc<dyn Live>) -> Self {
+        Self {
+            live: Some(live),
+            ..self
+        }
+    }
+
+    /// The same, which can tell of more than the store.
+    #[must_use]
+    pub fn watching(self, watched: Watched) -> Self {
+        Self {
+            watched: Some(watched),
+            ..self
+        }
     }
 
     async fn serve<S, I>(self, incoming: S, stop: CancellationToken) -> Result<(), tonic::transport::Error>
@@ -56,6 +90,11 @@ impl Services {
         health.set_serving::<KeyServiceServer<Self>>().await;
         health.set_serving::<StateServiceServer<Self>>().await;
         health.set_serving::<AuditServiceServer<Self>>().await;
+        health.set_serving::<ReloadServiceServer<Self>>().await;
+        health.set_serving::<NodeServiceServer<Self>>().await;
+        health.set_serving::<HoldServiceServer<Self>>().await;
+        health.set_serving::<StatusServiceServer<Self>>().await;
+        health.set_serving::<BackupServiceServer<Self>>().await;
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(sigward_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -68,6 +107,11 @@ impl Services {
             .add_service(health_service)
             .add_service(KeyServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
             .add_service(StateServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
+            .add_service(NodeServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
+            .add_service(ReloadServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
+            .add_service(HoldServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
+            .add_service(StatusServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
+            .add_service(BackupServiceServer::new(self.clone()).max_decoding_message_size(MAX_BACKUP))
             .add_service(AuditServiceServer::new(self).max_decoding_message_size(MAX_MESSAGE));
         if let Ok(reflection) = reflection {
             server = server.add_service(reflection);

@@ -9,15 +9,16 @@ use sigward_policies::model::sign_bytes;
 use sigward_proto::v1::state_service_server::StateService;
 use sigward_proto::v1::{
     AllowStateRequest, AllowStateResponse, ExportStateRequest, ExportStateResponse, ImportStateRequest,
-    ImportStateResponse, InitStateRequest, InitStateResponse, ShowStateRequest, ShowStateResponse, SignState,
-    SignStateKind, init_state_request,
+    ImportStateResponse, InitStateRequest, InitStateResponse, MoveOutRequest, MoveOutResponse,
+    RebindStateRequest, RebindStateResponse, ShowStateRequest, ShowStateResponse, SignState, SignStateKind,
+    WithdrawAllowRequest, WithdrawAllowResponse, init_state_request,
 };
 use tonic::{Request, Response, Status};
 
 use super::errors::status;
 use super::key::{refuse, sharing};
 use super::serve::{Services, caller};
-use crate::admin::NamedRow;
+use crate::admin::{NamedRow, OtherChains};
 use crate::store::Sharing;
 
 #[tonic::async_trait]
@@ -87,6 +88,27 @@ impl StateService for Services {
         }))
     }
 
+    async fn move_out(&self, request: Request<MoveOutRequest>) -> Result<Response<MoveOutResponse>, Status> {
+        let who = caller(&request);
+        let request = request.into_inner();
+        let (key, chain) = row(&request.key, &request.chain_id)?;
+        let others = if request.all_chains {
+            OtherChains::Stop
+        } else {
+            OtherChains::Refuse
+        };
+        let left = self
+            .admin
+            .move_out(&who, &key, &chain, others)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(MoveOutResponse {
+            priv_validator_key_json: left.key.dangerous_bytes().to_vec(),
+            state_json: left.state,
+            states: left.rows.iter().map(to_wire).collect(),
+        }))
+    }
+
     async fn allow(
         &self,
         request: Request<AllowStateRequest>,
@@ -101,6 +123,38 @@ impl StateService for Services {
             .await
             .map_err(status)?;
         Ok(Response::new(AllowStateResponse {
+            state: Some(to_wire(&row)),
+        }))
+    }
+
+    async fn withdraw_allow(
+        &self,
+        request: Request<WithdrawAllowRequest>,
+    ) -> Result<Response<WithdrawAllowResponse>, Status> {
+        let who = caller(&request);
+        let request = request.into_inner();
+        let (key, chain) = row(&request.key, &request.chain_id)?;
+        let row = self.admin.disallow(&who, &key, &chain).await.map_err(status)?;
+        Ok(Response::new(WithdrawAllowResponse {
+            state: Some(to_wire(&row)),
+        }))
+    }
+
+    async fn rebind(
+        &self,
+        request: Request<RebindStateRequest>,
+    ) -> Result<Response<RebindStateResponse>, Status> {
+        let who = caller(&request);
+        let request = request.into_inner();
+        let (key, from) = row(&request.key, &request.chain_id)?;
+        let to = ChainId::new(&request.new_chain_id).map_err(refuse)?;
+        let above = request.above.map(Height::new).transpose().map_err(refuse)?;
+        let row = self
+            .admin
+            .rebind(&who, &key, &from, &to, above)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(RebindStateResponse {
             state: Some(to_wire(&row)),
         }))
     }

@@ -17,9 +17,9 @@ use super::framing::Messages;
 use super::secret_connection::{ConnectionError, Identity, SecretConnection};
 use super::session::{self, End};
 use super::transport::{Socket, Transport};
-use crate::config::{Host, NodeAddress};
+use crate::config::{Host, NodeAddress, Reach};
 use crate::sign::ChainSigner;
-use crate::telemetry::metrics::NodeMetrics;
+use crate::telemetry::metrics::{LinkKind, NodeMetrics};
 use crate::telemetry::readiness::Check;
 
 /// Connecting and the handshake, together, take no longer. A second signer that dials a busy node sits in its backlog without
@@ -61,6 +61,7 @@ impl fmt::Debug for Link {
 impl Link {
     /// Keeps the connection until `stop`. A fault of ours that panics costs this connection and no other, and not for long.
     pub async fn run(self, stop: CancellationToken) {
+        self.metrics.link(kind(&self.address));
         let link = Arc::new(self);
         while let Err(fault) = tokio::spawn(Arc::clone(&link).keep(stop.clone())).await {
             if !fault.is_panic() {
@@ -71,7 +72,10 @@ impl Link {
                 "a fault of sigward ended this connection; it is dialled again"
             );
             link.check.fail("a fault of sigward ended the connection");
-            tokio::time::sleep(LAST_PAUSE).await;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LAST_PAUSE) => {}
+            }
         }
     }
 
@@ -108,6 +112,7 @@ impl Link {
     async fn session(&self, transport: Transport, stop: &CancellationToken) {
         tracing::info!(chain = %self.signer.chain, node = %self.node, "connected");
         let _connected = self.metrics.connected();
+        let _standing = self.signer.activity.connected(self.signer.clock.unix_seconds());
         self.check.good();
         let mut messages = Messages::new(transport);
         let end = session::serve(&mut messages, &self.signer, stop).await;
@@ -144,6 +149,14 @@ impl Link {
                 "cannot reach the node at {}: {error}; trying again every second", self.address
             );
         }
+    }
+}
+
+fn kind(address: &NodeAddress) -> LinkKind {
+    match (address, address.reach()) {
+        (NodeAddress::Unix(_), _) => LinkKind::Unix,
+        (NodeAddress::Tcp { .. }, Reach::ThisMachine) => LinkKind::Loopback,
+        (NodeAddress::Tcp { .. }, Reach::Network) => LinkKind::Network,
     }
 }
 

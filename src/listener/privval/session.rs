@@ -33,8 +33,8 @@ pub enum End {
     /// The node does not read its replies.
     #[error("the node did not take a reply within {} s", WRITE.as_secs())]
     Stuck,
-    /// sigward is stopping, or the node was taken out of the configuration.
-    #[error("sigward is stopping")]
+    /// sigward is stopping, or the node was taken out of the configuration, or drained.
+    #[error("sigward is stopping, or was told to leave this node")]
     Stopping,
     /// The bytes are no messages, or the socket failed.
     #[error(transparent)]
@@ -72,6 +72,7 @@ where
     };
     let bytes = read.map_err(|_elapsed| End::Silent)??.ok_or(End::Closed)?;
     let request = Request::decode(bytes)?;
+    signer.activity.asked(signer.clock.unix_seconds());
     let reply = answer(signer, request).await;
     tokio::time::timeout(WRITE, messages.write(|out| reply.encode(out)))
         .await

@@ -7,10 +7,12 @@
 
 use std::path::{Path, PathBuf};
 
+use sigward_policies::holding::Hold;
 use sigward_policies::model::id::{ChainId, Height, StoreId};
 
 use super::super::error::{OpenCode, OpenError};
 use super::super::filesystem::{make_folder, sync_folder};
+use super::super::holding::decode_hold;
 use super::super::ledger::Judged;
 use super::super::record::{AuditEntry, AuditRecord, Outcome};
 use super::super::redo::Redo;
@@ -86,7 +88,8 @@ impl SqliteStore {
                 let (books, why) = match books.catch_up(&options.database(), missing.unwrap_or_default()) {
                     Ok(books) => (books, why),
                     Err(unfit) if unfit.code == OpenCode::StoreCorrupt => {
-                        (Books::read(&options.database())?, unfit.code.as_str())
+                        let books = Books::read(&options.database())?.catch_up(&options.database(), &[])?;
+                        (books, unfit.code.as_str())
                     }
                     Err(failed) => return Err(failed),
                 };
@@ -117,18 +120,40 @@ fn found(books: &Books, testified: Option<&Testified>, options: &Options) -> &'s
     }
 }
 
+/// The holds that the witness still holds of this store, as it last had them: whoever goes back before a freeze keeps the freeze.
+fn known_holds(testified: &Testified, books: &Books) -> Vec<Hold> {
+    let mut last = std::collections::BTreeMap::new();
+    for redo in redos(testified, books) {
+        for stored in redo
+            .holds
+            .iter()
+            .filter_map(|write| decode_hold(&write.body).ok())
+        {
+            last.insert(stored.hold.fact.place(), stored);
+        }
+    }
+    last.into_values()
+        .filter(|stored| !stored.lifted && !stored.hold.fact.is_final())
+        .map(|stored| stored.hold)
+        .collect()
+}
+
 /// The guard rows that the witness still holds of this store.
 fn known_rows(testified: &Testified, books: &Books) -> Vec<StoredRow> {
-    let of_store = |entry: &&Entry| entry.testimony.store == books.meta.store;
-    let redos = testified
-        .entries()
-        .iter()
-        .filter(of_store)
-        .filter_map(|entry| Redo::decode(&entry.redo).ok());
-    redos
+    redos(testified, books)
         .flat_map(|redo| redo.rows)
         .filter_map(|write| decode_guard(&write.body).ok())
         .collect()
+}
+
+/// What the witness still holds of this store, oldest first.
+fn redos<'a>(testified: &'a Testified, books: &'a Books) -> impl Iterator<Item = Redo> + 'a {
+    let of_store = |entry: &&Entry| entry.testimony.store == books.meta.store;
+    testified
+        .entries()
+        .iter()
+        .filter(of_store)
+        .filter_map(|entry| Redo::decode(&entry.redo).ok())
 }
 
 fn close_rows(
@@ -152,6 +177,8 @@ fn close_rows(
     changes.extend(books.ledger.keys().into_iter().map(|key| Change::MarkExported {
         public_key: key.version.public_key,
     }));
+    let holds = testified.iter().flat_map(|said| known_holds(said, &books));
+    changes.extend(holds.map(Change::Hold).collect::<Vec<_>>());
     match books.ledger.judge(None, changes, options.clock.unix_seconds()) {
         Judged::Accepted(_) => {}
         Judged::Refused(why, _) => return Err(OpenError::new(OpenCode::AdoptTooLow, why.to_string())),

@@ -3,13 +3,12 @@
 //! *Invariant:* whatever is in here passed every check there is without a witness: structure, encodings, checksums, the digest
 //! over all rows, and the end of the audit chain.
 
-use std::cmp::Ordering;
 use std::path::Path;
 
 use rusqlite::Connection;
 
 use super::super::error::{OpenCode, OpenError};
-use super::super::ledger::Ledger;
+use super::super::ledger::{Changes, Ledger};
 use super::super::record::{AuditHead, AuditRecord};
 use super::super::redo::Redo;
 use super::super::witness::Entry;
@@ -27,6 +26,8 @@ pub(super) struct Books {
     pub(super) connection: Connection,
     pub(super) meta: Meta,
     pub(super) ledger: Ledger,
+    /// The layout of the tables: an older one is brought up by [`Books::catch_up`], before anything is written.
+    layout: i64,
 }
 
 impl Books {
@@ -34,10 +35,11 @@ impl Books {
     pub(super) fn read(path: &Path) -> Result<Self, OpenError> {
         let connection = connection::open(path)?;
         match Self::check(&connection) {
-            Ok((meta, ledger)) => Ok(Self {
+            Ok((layout, meta, ledger)) => Ok(Self {
                 connection,
                 meta,
                 ledger,
+                layout,
             }),
             Err(Unreadable::Sqlite(cause)) => Err(connection::refused(path, cause)),
             Err(Unreadable::Damaged(what)) => Err(OpenError::new(
@@ -47,20 +49,17 @@ impl Books {
             Err(Unreadable::Newer(version)) => Err(OpenError::new(
                 OpenCode::StoreNewer,
                 format!(
-                    "{} has layout {version}; this sigward knows {SCHEMA_VERSION}",
-                    path.display()
+                    "{} has layout {version}; this sigward {} knows layouts up to {SCHEMA_VERSION}: going back to an older sigward is refused",
+                    path.display(),
+                    env!("CARGO_PKG_VERSION")
                 ),
             )),
         }
     }
 
-    fn check(connection: &Connection) -> Result<(Meta, Ledger), Unreadable> {
-        let version = table::read_schema_version(connection)?;
-        match version.cmp(&SCHEMA_VERSION) {
-            Ordering::Equal => {}
-            Ordering::Greater => return Err(Unreadable::Newer(version)),
-            Ordering::Less => return Err(Unreadable::Damaged(format!("layout {version} never existed"))),
-        }
+    fn check(connection: &Connection) -> Result<(i64, Meta, Ledger), Unreadable> {
+        let layout = table::read_schema_version(connection)?;
+        table::check_version(layout)?;
         // A database whose header lost the mark of the log would pass over the log without a word.
         let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
         if mode != "wal" {
@@ -70,9 +69,10 @@ impl Books {
         let meta = table::read_meta(connection)?;
         let keys = table::read_keys(connection, &meta.store)?;
         let rows = table::read_rows(connection, &meta.store)?;
-        let ledger = Ledger::load(meta.store, keys, rows).map_err(Unreadable::Damaged)?;
+        let holds = table::read_holds(connection, &meta.store)?;
+        let ledger = Ledger::load(meta.store, keys, rows, holds).map_err(Unreadable::Damaged)?;
         if ledger.digest().0 != meta.digest {
-            let what = "rows or keys are missing, doubled or older than the rest";
+            let what = "rows, keys or holds are missing, doubled or older than the rest";
             return Err(Unreadable::Damaged(what.to_owned()));
         }
         let last = table::read_last_record(connection)?;
@@ -81,12 +81,12 @@ impl Books {
             let what = "the audit chain does not end where it should";
             return Err(Unreadable::Damaged(what.to_owned()));
         }
-        Ok((meta, ledger))
+        Ok((layout, meta, ledger))
     }
 
     /// Takes out of the ledger what `records` go with, as commit `sequence`.
     pub(super) fn draw(&mut self, sequence: u64, records: Vec<(AuditRecord, Vec<u8>)>) -> (Meta, Redo) {
-        let (keys, rows) = self.ledger.take_changes();
+        let Changes { keys, rows, holds } = self.ledger.take_changes();
         let audit = records
             .last()
             .map_or(self.meta.audit, |(record, _)| record.head());
@@ -96,7 +96,13 @@ impl Books {
             audit,
             digest: self.ledger.digest().0,
         };
-        (meta, Redo { keys, rows, records })
+        let redo = Redo {
+            keys,
+            rows,
+            holds,
+            records,
+        };
+        (meta, redo)
     }
 
     /// Writes a commit into the tables, in a transaction of its own, and takes note of it.
@@ -115,11 +121,13 @@ impl Books {
         self.connection.prepare_cached(statement)?.execute([]).map(|_| ())
     }
 
-    /// Writes the commits that the witness holds and the tables lack, all or none, and syncs the tables. What comes out must be
-    /// what the witness says.
+    /// Brings the tables to the present layout and writes the commits that the witness holds and they lack, all or none, and syncs
+    /// them. What comes out must be what the witness says.
     pub(super) fn catch_up(mut self, path: &Path, missing: &[Entry]) -> Result<Self, OpenError> {
-        let Some(last) = missing.last() else {
-            return Ok(self);
+        let expected = match missing.last() {
+            Some(last) => last.testimony,
+            None if self.layout == SCHEMA_VERSION => return Ok(self),
+            None => self.meta.testimony(),
         };
         let corrupt =
             |what: String| OpenError::new(OpenCode::StoreCorrupt, format!("{}: {what}", path.display()));
@@ -129,6 +137,7 @@ impl Books {
         };
         self.run("BEGIN IMMEDIATE")
             .map_err(|cause| connection::refused(path, cause))?;
+        table::migrate(&self.connection).map_err(failed)?;
         for entry in missing {
             let redo = Redo::decode(&entry.redo).map_err(|cause| {
                 corrupt(format!(
@@ -138,8 +147,8 @@ impl Books {
             })?;
             apply(&self.connection, &Meta::of(&entry.testimony), &redo).map_err(failed)?;
         }
-        let (meta, ledger) = Self::check(&self.connection).map_err(failed)?;
-        if meta.testimony() != last.testimony {
+        let (_, meta, ledger) = Self::check(&self.connection).map_err(failed)?;
+        if meta.testimony() != expected {
             return Err(corrupt(
                 "what the witness adds does not come out as it says".to_owned(),
             ));
@@ -149,6 +158,14 @@ impl Books {
             .map_err(|cause| connection::refused(path, cause))?;
         crash_point!("store_caught_up");
         checkpoint(&self.connection).map_err(|cause| connection::refused(path, cause))?;
+        if self.layout != SCHEMA_VERSION {
+            tracing::info!(
+                from = self.layout,
+                to = SCHEMA_VERSION,
+                "the store has a new layout"
+            );
+        }
+        self.layout = SCHEMA_VERSION;
         self.meta = meta;
         self.ledger = ledger;
         Ok(self)
@@ -158,10 +175,12 @@ impl Books {
     pub(super) fn compare_with_tables(&self) -> Result<(), Unreadable> {
         let keys = table::read_keys(&self.connection, &self.meta.store)?;
         let rows = table::read_rows(&self.connection, &self.meta.store)?;
-        let tables = Ledger::load(self.meta.store, keys, rows).map_err(Unreadable::Damaged)?;
+        let holds = table::read_holds(&self.connection, &self.meta.store)?;
+        let tables = Ledger::load(self.meta.store, keys, rows, holds).map_err(Unreadable::Damaged)?;
         let same = tables.digest() == self.ledger.digest()
             && tables.keys() == self.ledger.keys()
-            && tables.guard_rows() == self.ledger.guard_rows();
+            && tables.guard_rows() == self.ledger.guard_rows()
+            && tables.kept_holds() == self.ledger.kept_holds();
         if same {
             Ok(())
         } else {
@@ -177,6 +196,9 @@ fn apply(connection: &Connection, meta: &Meta, redo: &Redo) -> Result<(), Unread
     }
     for row in &redo.rows {
         table::write_row(connection, &meta.store, row)?;
+    }
+    for hold in &redo.holds {
+        table::write_hold(connection, &meta.store, hold)?;
     }
     for (record, encoded) in &redo.records {
         table::append_record(connection, record, encoded)?;

@@ -20,6 +20,7 @@ mod books;
 mod connection;
 mod create;
 mod open;
+mod room;
 mod shared;
 mod table;
 mod writer;
@@ -28,17 +29,20 @@ mod writer;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use sigward_policies::decision::Refused;
+use sigward_policies::holding::Holds;
 use sigward_policies::model::id::StoreId;
 use sigward_policies::model::key::Key;
 
 pub use adopt::{Above, Adopted};
 
+use super::space::SpaceLimits;
 use super::{AuditRecord, Batch, Done, Health, Store, StoredRow};
 use crate::clock::Clock;
+use crate::telemetry::StoreMetrics;
 use shared::Shared;
 use writer::{Waiter, Writer};
 
@@ -56,6 +60,8 @@ pub struct Options {
     pub allow_volatile: bool,
     /// Bytes of each of the two segments of a new witness: a multiple of 64 KiB. When one is full, the tables are synced.
     pub witness_segment: u64,
+    /// From which free space on signatures are refused.
+    pub space: SpaceLimits,
     /// Stamps rows that begin or are closed.
     pub clock: Arc<dyn Clock>,
 }
@@ -80,11 +86,13 @@ impl Options {
             witness,
             allow_volatile: false,
             witness_segment: WITNESS_SEGMENT,
+            space: SpaceLimits::default(),
             clock,
         }
     }
 
-    fn database(&self) -> PathBuf {
+    /// The database, to be measured and never opened.
+    pub fn database(&self) -> PathBuf {
         self.dir.join("guard.db")
     }
 
@@ -107,6 +115,7 @@ impl Options {
 pub struct SqliteStore {
     id: StoreId,
     health: Arc<Mutex<Health>>,
+    metrics: Arc<OnceLock<StoreMetrics>>,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -114,7 +123,7 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Starts the writer thread over an open store.
     fn start(writer: Writer) -> std::io::Result<Arc<Self>> {
-        let (id, health) = (writer.id(), writer.shared_health());
+        let (id, health, metrics) = (writer.id(), writer.shared_health(), writer.shared_metrics());
         let shared = Arc::new(Shared::new(writer));
         let own = shared.clone();
         let thread = std::thread::Builder::new()
@@ -123,9 +132,15 @@ impl SqliteStore {
         Ok(Arc::new(Self {
             id,
             health,
+            metrics,
             shared,
             thread: Mutex::new(Some(thread)),
         }))
+    }
+
+    /// Has every commit told to `metrics`; the first word counts.
+    pub fn observe(&self, metrics: StoreMetrics) {
+        let _told_before = self.metrics.set(metrics);
     }
 
     /// Commits what waits, folds the log into the database, and frees the folder. What is asked later fails. Idempotent.
@@ -157,6 +172,10 @@ impl Store for SqliteStore {
 
     fn keys(&self) -> Result<Vec<Key>, Refused> {
         self.ask(|writer| Ok(writer.ledger().keys()))
+    }
+
+    fn holds(&self) -> Result<Holds, Refused> {
+        self.ask(|writer| Ok(writer.ledger().holds()))
     }
 
     fn rows(&self) -> Result<Vec<StoredRow>, Refused> {

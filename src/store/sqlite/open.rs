@@ -32,7 +32,7 @@ impl SqliteStore {
                 .affirm(newest)
                 .map_err(|cause| OpenError::io("write the witness", &options.witness, cause))?;
         }
-        Self::start(Writer::new(books, witness, lock, options.clock.clone()))
+        Self::start(Writer::new(books, witness, lock, options))
             .map_err(|cause| OpenError::io("start the writer thread of", &options.dir, cause))
     }
 }

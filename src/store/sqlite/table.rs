@@ -13,6 +13,7 @@ use sigward_policies::model::key::Key;
 
 use super::super::StoredRow;
 use super::super::encoding::Encoder;
+use super::super::holding::{StoredHold, decode_hold};
 use super::super::ledger::Kept;
 use super::super::record::{AuditHead, AuditRecord};
 use super::super::redo::Write;
@@ -20,7 +21,9 @@ use super::super::row::{Checksum, decode_guard, decode_key};
 use super::super::witness::Testimony;
 
 /// The layout that this sigward writes.
-pub(super) const SCHEMA_VERSION: i64 = 1;
+pub(super) const SCHEMA_VERSION: i64 = 2;
+/// The first layout: without holds.
+const FIRST_VERSION: i64 = 1;
 /// `PRAGMA application_id`: "sgwd".
 const APPLICATION_ID: i64 = 0x7367_7764;
 
@@ -54,6 +57,15 @@ CREATE TABLE audit (
     sequence INTEGER PRIMARY KEY,
     record BLOB NOT NULL,
     hash BLOB NOT NULL
+) STRICT;
+";
+
+/// What the second layout adds. A hold's place is in its body; the ledger refuses two holds of one place.
+const HOLDS: &str = "
+CREATE TABLE hold (
+    ordinal INTEGER PRIMARY KEY,
+    body BLOB NOT NULL,
+    checksum BLOB NOT NULL
 ) STRICT;
 ";
 
@@ -120,6 +132,7 @@ impl Meta {
 /// Makes the tables.
 pub(super) fn create(connection: &Connection, meta: &Meta) -> rusqlite::Result<()> {
     connection.execute_batch(SCHEMA)?;
+    connection.execute_batch(HOLDS)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     connection.execute(
         "INSERT INTO schema_version (version) VALUES (?1)",
@@ -147,6 +160,26 @@ pub(super) fn read_schema_version(connection: &Connection) -> Result<i64, Unread
         return damaged("not a database of sigward");
     }
     Ok(connection.query_row("SELECT version FROM schema_version", [], |row| row.get(0))?)
+}
+
+/// Refuses a layout that this sigward does not know.
+pub(super) fn check_version(version: i64) -> Result<(), Unreadable> {
+    match version {
+        FIRST_VERSION..=SCHEMA_VERSION => Ok(()),
+        newer if newer > SCHEMA_VERSION => Err(Unreadable::Newer(newer)),
+        other => damaged(format!("layout {other} never existed")),
+    }
+}
+
+/// Brings older tables to the present layout, inside an open transaction. Changes no row, so that commit, digest and witness stay
+/// as they are.
+pub(super) fn migrate(connection: &Connection) -> Result<(), Unreadable> {
+    if read_schema_version(connection)? == SCHEMA_VERSION {
+        return Ok(());
+    }
+    connection.execute_batch(HOLDS)?;
+    let written = connection.execute("UPDATE schema_version SET version = ?1", [SCHEMA_VERSION])?;
+    Ok(exactly_one(written)?)
 }
 
 /// SQLite's own check of its pages and cells. It sees structure, not content.
@@ -252,6 +285,49 @@ pub(super) fn read_rows(
         });
     }
     Ok(kept)
+}
+
+/// Reads and checks every hold, lifted ones included. The first layout has none.
+pub(super) fn read_holds(
+    connection: &Connection,
+    store: &StoreId,
+) -> Result<Vec<Kept<StoredHold>>, Unreadable> {
+    if read_schema_version(connection)? == FIRST_VERSION {
+        return Ok(Vec::new());
+    }
+    let mut statement = connection.prepare("SELECT ordinal, body, checksum FROM hold ORDER BY ordinal")?;
+    let mut rows = statement.query([])?;
+    let mut kept = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (ordinal, body): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        let checksum = Checksum::of_hold(store, &body);
+        let value =
+            decode_hold(&body).map_err(|cause| Unreadable::Damaged(format!("hold {ordinal}: {cause}")))?;
+        if row.get::<_, [u8; 32]>(2)? != checksum.0 {
+            return damaged(format!("the checksum of hold {ordinal} does not hold"));
+        }
+        kept.push(Kept {
+            ordinal,
+            value,
+            checksum: Some(checksum),
+        });
+    }
+    Ok(kept)
+}
+
+/// Writes a hold, new or changed.
+pub(super) fn write_hold(connection: &Connection, store: &StoreId, write: &Write) -> Result<(), Unreadable> {
+    let checksum = Checksum::of_hold(store, &write.body).0;
+    let statement = if write.known {
+        "UPDATE hold SET body = ?2, checksum = ?3 WHERE ordinal = ?1"
+    } else {
+        "INSERT INTO hold (ordinal, body, checksum) VALUES (?1, ?2, ?3)"
+    };
+    let written =
+        connection
+            .prepare_cached(statement)?
+            .execute(params![write.ordinal, write.body, checksum])?;
+    Ok(exactly_one(written)?)
 }
 
 /// Writes a key, new or changed.

@@ -11,6 +11,8 @@
 mod acts;
 mod cost;
 mod failure;
+mod holding;
+mod layouts;
 mod rollback;
 mod rule;
 
@@ -92,6 +94,7 @@ pub(super) fn key(n: u32) -> Key {
             state: VersionState::Active,
             created_at: NOW,
             exported: false,
+            backup: None,
         },
     }
 }

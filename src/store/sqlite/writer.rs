@@ -5,7 +5,8 @@
 //! failed may have dropped its pages, and a second one may lie): nothing is retried, and everything later fails.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
 
 use sigward_policies::decision::{Failure, FailureCode, Refused};
 use sigward_policies::double_sign::GuardRow;
@@ -21,15 +22,19 @@ use super::super::witness::Witness;
 use super::super::{Batch, Done, Health, Receipts, stopped};
 use super::books::Books;
 use super::create::checkpoint;
+use super::room::{Look, Watch};
 use super::table::{self, Unreadable};
-use super::unpoisoned;
+use super::{Options, unpoisoned};
 use crate::clock::Clock;
 use crate::crash::crash_point;
+use crate::telemetry::StoreMetrics;
 
 /// Most batches in one commit: bounds how long the first of them waits for the last.
 const MAX_GROUP: usize = 512;
 /// A batch with a signature writes less than this into the witness; the segment has room for the whole group.
 const BATCH_LEN: u64 = 4096;
+/// Commits after which the log is folded early where space is dear: it then holds about a megabyte.
+const FOLD_EARLY: u32 = 64;
 /// Most audit records in one answer.
 const MAX_PAGE: usize = 1000;
 
@@ -107,13 +112,18 @@ pub(super) struct Writer {
     books: Books,
     witness: Witness,
     health: Arc<Mutex<Health>>,
+    /// Told of every commit, once somebody wants to know.
+    metrics: Arc<OnceLock<StoreMetrics>>,
     failed: Option<String>,
     clock: Arc<dyn Clock>,
+    watch: Watch,
+    /// Commits since the log was folded.
+    unfolded: u32,
     _lock: Lock,
 }
 
 impl Writer {
-    pub(super) fn new(books: Books, witness: Witness, lock: Lock, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(books: Books, witness: Witness, lock: Lock, options: &Options) -> Self {
         let health = Health {
             failed: None,
             commit: books.meta.sequence,
@@ -123,8 +133,12 @@ impl Writer {
             books,
             witness,
             health: Arc::new(Mutex::new(health)),
+            metrics: Arc::default(),
             failed: None,
-            clock,
+            clock: options.clock.clone(),
+            watch: Watch::new(options),
+            // What an earlier process left in it is not known.
+            unfolded: FOLD_EARLY,
             _lock: lock,
         }
     }
@@ -135,6 +149,10 @@ impl Writer {
 
     pub(super) fn shared_health(&self) -> Arc<Mutex<Health>> {
         self.health.clone()
+    }
+
+    pub(super) fn shared_metrics(&self) -> Arc<OnceLock<StoreMetrics>> {
+        self.metrics.clone()
     }
 
     pub(super) const fn ledger(&self) -> &Ledger {
@@ -200,12 +218,14 @@ impl Writer {
     /// One durable commit for all of `batches`, in the witness; none if all of them were refused, as then nothing rests on it.
     fn make_durable(&mut self, batches: Vec<Batch>) -> Result<Vec<Settled>, Broken> {
         crash_point!("store_before_begin");
+        let (began, count) = (Instant::now(), batches.len());
         let now = self.clock.unix_seconds();
+        let look = self.watch.look(batches.len());
         let mut head = self.books.meta.audit;
         let mut records = Vec::with_capacity(batches.len());
         let settled = batches
             .into_iter()
-            .map(|batch| self.judge(batch, now, &mut head, &mut records))
+            .map(|batch| self.judge(batch, look, now, &mut head, &mut records))
             .collect();
         // Every signature and every change has its record (`check_shape`): no record, nothing to write.
         if records.is_empty() {
@@ -217,9 +237,12 @@ impl Writer {
         let encoded = redo.encode();
         if !self.witness.has_room(encoded.len()) {
             // What stands in the other segment is in the tables; once these are synced it may go.
-            checkpoint(&self.books.connection).map_err(while_("syncing the tables"))?;
+            self.fold()?;
             crash_point!("store_checkpointed");
             self.witness.switch();
+        } else if look.asks_to_fold() && self.unfolded >= FOLD_EARLY {
+            // The log grows by some pages a commit, and folded pages are used again.
+            self.fold()?;
         }
         // The tables are written, though not synced, before anybody hears: whoever kills this process leaves both.
         self.witness
@@ -228,22 +251,34 @@ impl Writer {
         self.books
             .write(meta, &redo)
             .map_err(while_("writing the tables"))?;
+        self.unfolded = self.unfolded.saturating_add(1);
         crash_point!("store_tables_written");
         self.witness.sync().map_err(while_("syncing the witness"))?;
         let mut health = unpoisoned(&self.health);
         health.commit = meta.sequence;
         health.audit_records = meta.audit.sequence;
+        drop(health);
+        if let Some(metrics) = self.metrics.get() {
+            metrics.committed(meta.sequence, meta.audit.sequence, count, began.elapsed());
+        }
         Ok(settled)
+    }
+
+    fn fold(&mut self) -> Result<(), Broken> {
+        checkpoint(&self.books.connection).map_err(while_("syncing the tables"))?;
+        self.unfolded = 0;
+        Ok(())
     }
 
     fn judge(
         &mut self,
         batch: Batch,
+        look: Look,
         now: UnixSeconds,
         head: &mut AuditHead,
         records: &mut Vec<(AuditRecord, Vec<u8>)>,
     ) -> Settled {
-        if let Err(refused) = check_shape(&batch) {
+        if let Err(refused) = check_shape(&batch).and_then(|()| look.allows(&batch)) {
             return Settled::Refused(refused, None);
         }
         match self.books.ledger.judge(batch.signature, batch.changes, now) {

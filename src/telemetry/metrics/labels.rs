@@ -36,8 +36,26 @@ pub(super) struct NodeLabels {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(super) struct LinkLabels {
+    pub(super) chain: String,
+    pub(super) node: String,
+    pub(super) link: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(super) struct MissedLabels {
+    pub(super) chain: String,
+    pub(super) cause: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 pub(super) struct StateLabels {
     pub(super) state: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(super) struct ScopeLabels {
+    pub(super) scope: &'static str,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]

@@ -7,29 +7,41 @@
 //! *Invariant:* a metric never fails a request and never decides one.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
-use sigward_policies::model::id::{ChainId, NodeName};
+use sigward_policies::holding::{Fact, Holds, Scope};
+use sigward_policies::model::id::{ChainId, NodeName, UnixSeconds};
 use sigward_policies::model::key::VersionState;
 
+use super::readiness::Readiness;
 use crate::clock::Clock;
 
 mod chain;
+mod disk;
 mod labels;
+mod latency;
+mod node;
+mod picture;
 mod process;
+mod ready;
 mod sign;
 mod store;
 #[cfg(test)]
 mod tests;
 
-use chain::{ChainFamilies, NodeFamilies};
-pub use chain::{ChainMetrics, Connected, NodeMetrics};
-use labels::{ReloadLabels, StateLabels};
+use chain::ChainFamilies;
+pub use chain::{ChainMetrics, ChainSeen};
+pub use disk::{Disk, StateFiles};
+use labels::{ReloadLabels, ScopeLabels, StateLabels};
+pub use latency::Quantiles;
+use node::NodeFamilies;
+pub use node::{Connected, LinkKind, NodeMetrics, NodeSeen};
+pub use picture::{LAST_HEIGHTS, Marks};
 use sign::SignFamilies;
 pub use sign::{Proto, Served, SignMetrics, Stage};
 pub use store::StoreMetrics;
@@ -76,8 +88,14 @@ pub struct Metrics {
     node: NodeFamilies,
     store: StoreMetrics,
     unauthenticated: Gauge,
+    frozen: Family<ScopeLabels, Gauge>,
     keys: Family<StateLabels, Gauge>,
     reloads: Family<ReloadLabels, Counter>,
+    config_good: Gauge,
+    state: Arc<OnceLock<StateFiles>>,
+    readiness: Arc<OnceLock<Readiness>>,
+    build: Build,
+    began: UnixSeconds,
 }
 
 impl Metrics {
@@ -85,6 +103,11 @@ impl Metrics {
     pub fn new(build: Build, clock: &dyn Clock) -> Arc<Self> {
         let mut registry = Registry::with_prefix("sigward");
         let unauthenticated = Gauge::default();
+        let frozen = Family::<ScopeLabels, Gauge>::default();
+        registry.register("frozen", "Freezes in force, by what they cover", frozen.clone());
+        for scope in ["all", "chain", "key"] {
+            drop(frozen.get_or_create(&ScopeLabels { scope }));
+        }
         let keys = Family::<StateLabels, Gauge>::default();
         let reloads = Family::<ReloadLabels, Counter>::default();
         registry.register(
@@ -92,30 +115,49 @@ impl Metrics {
             "Configured TCP links off loopback, whose far end proves nothing",
             unauthenticated.clone(),
         );
-        registry.register("keys", "Key versions by state", keys.clone());
+        registry.register("keys", "Key versions by state, as of the start", keys.clone());
         registry.register(
             "reload",
             "Reloads of the configuration by result",
             reloads.clone(),
+        );
+        let config_good = Gauge::default();
+        config_good.set(1);
+        registry.register(
+            "config_last_reload_successful",
+            "1 unless the last reload was refused: the file is then not what runs",
+            config_good.clone(),
         );
         registry.register(
             "build",
             "What is running",
             Info::new(vec![("version", build.version), ("commit", build.commit)]),
         );
-        process::register(&mut registry, clock.unix_seconds());
+        let began = clock.unix_seconds();
+        process::register(&mut registry, began);
+        let disk = disk::DiskCollector::default();
+        registry.register_collector(Box::new(disk.clone()));
+        let ready = ready::ReadyCollector::default();
+        registry.register_collector(Box::new(ready.clone()));
         for result in [Reload::Applied, Reload::Refused] {
             drop(reloads.get_or_create(&ReloadLabels::of(result)));
         }
+        let store = StoreMetrics::register(&mut registry);
         Arc::new(Self {
             sign: SignFamilies::register(&mut registry),
-            chain: ChainFamilies::register(&mut registry),
+            chain: ChainFamilies::register(&mut registry, store.conflicts.clone()),
             node: NodeFamilies::register(&mut registry),
-            store: StoreMetrics::register(&mut registry),
+            store,
             registry,
             unauthenticated,
+            frozen,
             keys,
             reloads,
+            config_good,
+            state: disk.0,
+            readiness: ready.0,
+            build,
+            began,
         })
     }
 
@@ -139,14 +181,71 @@ impl Metrics {
         self.store.clone()
     }
 
+    /// Says which files to measure; the first word counts.
+    pub fn watch_state(&self, files: StateFiles) {
+        let _told_before = self.state.set(files);
+    }
+
+    /// Says whose checks tell whether sigward is ready; the first word counts.
+    pub fn watch_readiness(&self, readiness: &Readiness) {
+        let _told_before = self.readiness.set(readiness.clone());
+    }
+
+    /// What is running, and since when.
+    pub const fn running(&self) -> (Build, UnixSeconds) {
+        (self.build, self.began)
+    }
+
+    /// What is known of `chain`.
+    pub fn chain_seen(&self, chain: &ChainId) -> ChainSeen {
+        self.chain.seen(chain)
+    }
+
+    /// What is known of the nodes of `chain`, by name.
+    pub fn nodes_seen(&self, chain: &ChainId) -> Vec<NodeSeen> {
+        self.node.seen(chain)
+    }
+
+    /// How long signatures take, from received to released, and how long commits, since the start.
+    pub fn latency(&self) -> (Quantiles, Quantiles) {
+        (self.sign.total.read(), self.store.latency.read())
+    }
+
+    /// The state on its disk. May wait for it: off the runtime's workers.
+    pub fn disk(&self) -> Disk {
+        self.state.get().map(StateFiles::measure).unwrap_or_default()
+    }
+
     /// Takes a node that is no longer configured out of what is told.
     pub fn forget_node(&self, chain: &ChainId, node: &NodeName) {
         self.node.forget(chain, node);
     }
 
+    /// Takes a chain that is no longer configured out of what is told. Its connections have ended, or they would bring it back.
+    pub fn forget_chain(&self, chain: &ChainId) {
+        self.chain.forget(chain);
+    }
+
     /// Says how many configured links leave the machine without authentication.
     pub fn set_unauthenticated_links(&self, links: usize) {
         self.unauthenticated.set(i64::try_from(links).unwrap_or(i64::MAX));
+    }
+
+    /// Says what is frozen.
+    pub fn set_frozen(&self, holds: &Holds) {
+        let count = |is: fn(&Scope) -> bool| {
+            let frozen = holds
+                .iter()
+                .filter(|hold| matches!(&hold.fact, Fact::Freeze(scope) if is(scope)));
+            i64::try_from(frozen.count()).unwrap_or(i64::MAX)
+        };
+        for (scope, count) in [
+            ("all", count(|scope| matches!(scope, Scope::All))),
+            ("chain", count(|scope| matches!(scope, Scope::Chain(_)))),
+            ("key", count(|scope| matches!(scope, Scope::Key(_)))),
+        ] {
+            self.frozen.get_or_create(&ScopeLabels { scope }).set(count);
+        }
     }
 
     /// Says in which states all key versions are.
@@ -165,6 +264,7 @@ impl Metrics {
     /// Counts a reload.
     pub fn reloaded(&self, result: Reload) {
         self.reloads.get_or_create(&ReloadLabels::of(result)).inc();
+        self.config_good.set(i64::from(result == Reload::Applied));
     }
 
     /// Everything as OpenMetrics text ([`CONTENT_TYPE`]). Takes milliseconds with many chains: off the runtime's workers.

@@ -1,4 +1,4 @@
-//! The process: when it began, and the memory it holds, read when somebody asks.
+//! The process: when it began, and the memory and file descriptors it holds, read when somebody asks.
 
 use std::fmt;
 
@@ -17,27 +17,44 @@ pub(super) fn register(registry: &mut Registry, began: UnixSeconds) {
         Unit::Seconds,
         start,
     );
-    registry.register_collector(Box::new(Memory));
+    registry.register_collector(Box::new(Process));
 }
 
-/// Resident memory, from `/proc/self/statm` (proc(5)); left out where that cannot be read.
+/// What `/proc/self` says (proc(5)); left out where that cannot be read.
 #[derive(Debug)]
-struct Memory;
+struct Process;
 
-impl Collector for Memory {
+impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let Some(bytes) = resident_bytes() else {
-            return Ok(());
-        };
-        let gauge = ConstGauge::new(bytes);
-        let metric = encoder.encode_descriptor(
-            "resident_memory",
-            "Memory of this process that is in RAM.",
-            Some(&Unit::Bytes),
-            gauge.metric_type(),
-        )?;
-        gauge.encode(metric)
+        let bytes = Some(Unit::Bytes);
+        for (name, help, unit, value) in [
+            (
+                "resident_memory",
+                "Memory of this process that is in RAM.",
+                &bytes,
+                resident_bytes(),
+            ),
+            ("open_fds", "Open file descriptors.", &None, open_fds()),
+            ("max_fds", "File descriptors that may be open.", &None, max_fds()),
+        ] {
+            let Some(value) = value else { continue };
+            let gauge = ConstGauge::new(value);
+            let metric = encoder.encode_descriptor(name, help, unit.as_ref(), gauge.metric_type())?;
+            gauge.encode(metric)?;
+        }
+        Ok(())
     }
+}
+
+/// Links, nodes and clients hold one each; the one that reads the folder is not counted.
+fn open_fds() -> Option<i64> {
+    let entries = std::fs::read_dir("/proc/self/fd").ok()?.count();
+    i64::try_from(entries.saturating_sub(1)).ok()
+}
+
+fn max_fds() -> Option<i64> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    i64::try_from(limit.current?).ok()
 }
 
 fn resident_bytes() -> Option<i64> {

@@ -10,6 +10,7 @@ use sigward_policies::decision::{RefusalCode, Refused};
 use sigward_policies::model::operation::Operation;
 
 use super::labels::{RequestLabels, StageLabels};
+use super::latency::Latency;
 
 /// Upper bounds in seconds, 50 µs to 1 s. The next above 10 ms is where an operator should look (celestia-core #3035).
 pub(super) const SECONDS: [f64; 17] = [
@@ -110,6 +111,7 @@ type Seconds = Family<StageLabels, Histogram, fn() -> Histogram>;
 
 #[derive(Debug)]
 pub(super) struct SignFamilies {
+    pub(super) total: Latency,
     requests: Family<RequestLabels, Counter>,
     seconds: Seconds,
 }
@@ -129,12 +131,17 @@ impl SignFamilies {
             Unit::Seconds,
             seconds.clone(),
         );
-        Self { requests, seconds }
+        Self {
+            total: Latency::default(),
+            requests,
+            seconds,
+        }
     }
 
     pub(super) fn handles(&self, proto: Proto) -> SignMetrics {
         SignMetrics {
             proto,
+            total: self.total.clone(),
             requests: self.requests.clone(),
             proposal: self.operation(proto, Operation::SignProposal),
             prevote: self.operation(proto, Operation::SignPrevote),
@@ -175,6 +182,7 @@ impl SignFamilies {
 #[derive(Clone, Debug)]
 pub struct SignMetrics {
     proto: Proto,
+    total: Latency,
     requests: Family<RequestLabels, Counter>,
     proposal: OperationHandles,
     prevote: OperationHandles,
@@ -197,6 +205,9 @@ struct OperationHandles {
 impl SignMetrics {
     /// Notes how long a stage took.
     pub fn took(&self, operation: Operation, stage: Stage, time: Duration) {
+        if stage == Stage::Total {
+            self.total.observe(time);
+        }
         let handles = self.of(operation);
         let histogram = match stage {
             Stage::Authn => &handles.authn,

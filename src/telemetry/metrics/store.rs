@@ -7,6 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::latency::Latency;
 use super::sign::SECONDS;
 
 /// Upper bounds of batches in one commit.
@@ -20,7 +21,8 @@ pub struct StoreMetrics {
     audit: Gauge,
     batches: Histogram,
     seconds: Histogram,
-    conflicts: Counter,
+    pub(super) conflicts: Counter,
+    pub(super) latency: Latency,
 }
 
 impl StoreMetrics {
@@ -32,6 +34,7 @@ impl StoreMetrics {
             batches: Histogram::new(BATCHES),
             seconds: Histogram::new(SECONDS),
             conflicts: Counter::default(),
+            latency: Latency::default(),
         };
         registry.register(
             "store_healthy",
@@ -65,6 +68,7 @@ impl StoreMetrics {
         self.batches
             .observe(f64::from(u32::try_from(batches).unwrap_or(u32::MAX)));
         self.seconds.observe(time.as_secs_f64());
+        self.latency.observe(time);
     }
 
     /// Tells where the store stands, as at its opening.
@@ -81,10 +85,5 @@ impl StoreMetrics {
     /// Notes that it refuses until a restart.
     pub fn failed(&self) {
         self.healthy.set(0);
-    }
-
-    /// Counts a request for a position that holds another message.
-    pub fn conflict(&self) {
-        self.conflicts.inc();
     }
 }

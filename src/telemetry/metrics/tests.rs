@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
-use sigward_policies::model::id::Height;
+use sigward_policies::double_sign::{GuardRow, Watermark};
+use sigward_policies::model::id::{Height, UnixSeconds};
 use sigward_policies::model::operation::Operation;
 
 use super::*;
@@ -78,17 +79,41 @@ fn a_chain_tells_its_height_and_what_it_skipped_in_any_order() {
     let metrics = metrics();
     let of = metrics.chain(&chain());
     let at = |height| Height::new(height).unwrap();
-    of.signed(at(1_000));
+    let signed = |height| {
+        metrics.chain(&chain()).signed(
+            Operation::SignPrevote,
+            at(height),
+            Served::Signed,
+            1_700_000_000_250_000,
+        );
+    };
+    signed(1_000);
     let text = metrics.encode().unwrap();
     has(&text, r#"sigward_skipped_heights_total{chain="c-\"1\\"} 0"#);
     for height in [1_000, 1_001, 1_000, 1_005, 1_003] {
-        metrics.chain(&chain()).signed(at(height));
+        signed(height);
     }
-    of.begins_at(at(7));
-    of.refused(&Refusal::new(RefusalCode::HeightJump, "x").into());
+    let watermark = Watermark::Closed { height: at(7) };
+    of.begins_at(&GuardRow::begin(watermark, UnixSeconds(1)));
+    of.refused(None, &Refusal::new(RefusalCode::HeightJump, "x").into());
     let text = metrics.encode().unwrap();
     has(&text, r#"sigward_last_signed_height{chain="c-\"1\\"} 1005"#);
     has(&text, r#"sigward_skipped_heights_total{chain="c-\"1\\"} 3"#);
+    has(
+        &text,
+        r#"sigward_missed_heights_total{chain="c-\"1\\",cause="unfinished"} 2"#,
+    );
+    has(
+        &text,
+        r#"sigward_missed_heights_total{chain="c-\"1\\",cause="refused"} 0"#,
+    );
+    has(
+        &text,
+        r#"sigward_last_signature_timestamp_seconds{chain="c-\"1\\"} 1700000000.25"#,
+    );
+    let seen = metrics.chain_seen(&chain());
+    assert_eq!(seen.heights.len(), 6);
+    assert_eq!(seen.refusals.get("height_jump"), Some(&1));
     has(
         &text,
         r#"sigward_refusals_total{chain="c-\"1\\",reason="height_jump"} 1"#,
@@ -118,7 +143,31 @@ fn a_node_is_connected_as_long_as_its_connection_lives() {
     told(0, 0);
     let _second = node.connected();
     told(1, 1);
+    node.link(LinkKind::Loopback);
+    node.link(LinkKind::Unix);
+    let of = metrics.chain(&chain()).asked_by(&node);
+    let height = Height::new(5).unwrap();
+    of.signed(Operation::SignPrevote, height, Served::Signed, 1);
+    of.signed(Operation::SignPrevote, height, Served::Replayed, 1);
+    let text = metrics.encode().unwrap();
+    has(
+        &text,
+        r#"sigward_positions_total{chain="c-\"1\\",node="node-0"} 1"#,
+    );
+    has(
+        &text,
+        r#"sigward_node_link{chain="c-\"1\\",node="node-0",link="unix"} 1"#,
+    );
+    assert!(!text.contains("loopback\"}"), "{text}");
+    let seen = metrics.nodes_seen(&chain());
+    let seen = seen.first().unwrap();
+    assert_eq!(
+        (seen.link, seen.positions, seen.reconnects),
+        (Some(LinkKind::Unix), 1, 1)
+    );
+    assert!(seen.connected_since.is_some());
     metrics.forget_node(&chain(), &name);
+    assert!(metrics.nodes_seen(&chain()).is_empty());
     assert!(!metrics.encode().unwrap().contains("node-0"));
 }
 
@@ -128,7 +177,8 @@ fn the_store_the_keys_and_the_process_are_told() {
     let store = metrics.store();
     store.healthy();
     store.committed(7, 9, 3, Duration::from_micros(60));
-    store.conflict();
+    let conflict = Refusal::new(RefusalCode::DoubleSignConflict, "x").into();
+    metrics.chain(&chain()).refused(None, &conflict);
     metrics.set_unauthenticated_links(2);
     metrics.set_keys([
         VersionState::Active,
@@ -204,7 +254,8 @@ fn the_way_of_a_signature_costs_microseconds_at_most() {
             );
         }
         sign.served(Operation::SignPrecommit, Served::Signed);
-        of.signed(Height::new(i64::from(height)).unwrap());
+        let height = Height::new(i64::from(height)).unwrap();
+        of.signed(Operation::SignPrecommit, height, Served::Signed, 1);
     }
     let each = begun.elapsed() / rounds;
     println!("metrics of one signature: {each:?}");

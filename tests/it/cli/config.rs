@@ -45,7 +45,7 @@ fn the_printed_default_is_what_init_writes_and_means_what_it_says() {
     std::fs::create_dir(signer.home()).unwrap();
     let file = signer.home().join("sigward.toml");
     std::fs::write(&file, &printed).unwrap();
-    let checked = signer.json(&["config", "check", "--json"]);
+    let checked = signer.json(&["config", "check", "--file-only", "--json"]);
     assert_eq!(keys_of(&checked), ["chains", "config", "nodes", "valid"]);
     assert_eq!(checked["valid"], true);
     assert_eq!(checked["chains"], 0);
@@ -58,7 +58,7 @@ fn the_printed_default_is_what_init_writes_and_means_what_it_says() {
         })
         .collect();
     std::fs::write(&file, whole.join("\n")).unwrap();
-    let checked = signer.json(&["config", "check", "--json"]);
+    let checked = signer.json(&["config", "check", "--file-only", "--json"]);
     assert_eq!(
         (&checked["chains"], &checked["nodes"]),
         (&1.into(), &1.into()),
@@ -75,7 +75,7 @@ fn every_example_is_a_configuration() {
     std::fs::create_dir(signer.home()).unwrap();
     for file in toml_files("docs/examples") {
         std::fs::copy(&file, signer.home().join("sigward.toml")).unwrap();
-        let said = signer.run(&["config", "check"]);
+        let said = signer.run(&["config", "check", "--file-only"]);
         assert!(said.contains("is valid"), "{}: {said}", file.display());
     }
 }

@@ -32,6 +32,8 @@ fn a_known_key_is_shown_in_every_form_that_a_chain_may_want() {
         [
             "address",
             "algorithm",
+            "backed_up_at",
+            "backup_bundle_id",
             "chains",
             "consensus_pubkey",
             "exported",

@@ -31,6 +31,8 @@ fn health_and_reflection_tell_of_every_service() {
             "sigward.v1.KeyService",
             "sigward.v1.StateService",
             "sigward.v1.AuditService",
+            "sigward.v1.StatusService",
+            "sigward.v1.BackupService",
         ] {
             let request = HealthCheckRequest {
                 service: service.to_owned(),
@@ -65,6 +67,8 @@ fn health_and_reflection_tell_of_every_service() {
             "sigward.v1.KeyService",
             "sigward.v1.StateService",
             "sigward.v1.AuditService",
+            "sigward.v1.StatusService",
+            "sigward.v1.BackupService",
             "grpc.health.v1.Health",
         ] {
             assert!(names.contains(&service), "{service} in {names:?}");

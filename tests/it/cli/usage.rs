@@ -108,6 +108,7 @@ fn wrong_usage_ends_with_two_and_help_with_zero() {
         "state",
         "audit",
         "config",
+        "doctor",
         "demo",
         "completions",
     ] {

@@ -6,7 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 
-use super::{acts, init, points};
+use super::{acts, backup, init, moving, points};
 
 /// Arms `point` in `command`; the first `skip` times it is passed.
 pub(super) fn armed(mut command: Command, point: &str, skip: usize) -> Command {
@@ -48,8 +48,10 @@ fn every_crash_point_of_the_source_is_crashed_at() {
     assert!(named.len() >= 20, "the source is read: {named:?}");
     let mut tested: Vec<&str> = [
         init::POINTS,
+        moving::POINTS,
         acts::ADOPT_POINTS,
         acts::KEY_POINTS,
+        backup::POINTS,
         points::SEGMENT_POINTS,
         points::START_POINTS,
     ]

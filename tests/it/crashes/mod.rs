@@ -2,7 +2,9 @@
 //! asked for again, and every act that was cut off is finished by repeating it.
 
 mod acts;
+mod backup;
 mod dying;
 mod init;
 mod load;
+mod moving;
 mod points;

@@ -1,9 +1,21 @@
-//! The documentation is run: every shell block of the pages that promise it works as it stands, every other one says why it is
-//! not run, and no link leads nowhere.
+//! The documentation is run. Every block of a shell script in every page runs as it stands, in the order of the page, against real
+//! nodes where the page needs them, and prints what the page says; pieces of configuration are read by their readers; what cannot
+//! be run here says why; and no link leads nowhere.
+//!
+//! - [`blocks`] reads pages, [`kinds`] lets no block escape, [`links`] follows links;
+//! - [`settings`] checks `toml`, `json` and units;
+//! - [`stage`] has the machines of a page ([`machine`]) and knows what things are called there ([`names`]); [`play`] plays pages on
+//!   them, [`expect`] compares what they print.
 
 mod blocks;
+mod expect;
+mod kinds;
 mod links;
-mod run;
+mod machine;
+mod names;
+mod play;
+mod settings;
+mod stage;
 
 use std::path::{Path, PathBuf};
 

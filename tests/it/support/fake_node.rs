@@ -102,6 +102,8 @@ pub(crate) struct FakeNode {
 
 impl FakeNode {
     pub(crate) fn listen(socket: &Path, chain: &str) -> Self {
+        // The one before it, if there was one, is gone; its file is not.
+        let _none = std::fs::remove_file(socket);
         let listener = UnixListener::bind(socket).unwrap();
         listener.set_nonblocking(true).unwrap();
         Self {

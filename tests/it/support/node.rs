@@ -117,6 +117,11 @@ impl Node {
         &self.laddr
     }
 
+    /// Where its JSON-RPC is.
+    pub(crate) fn rpc_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.rpc_port)
+    }
+
     /// A path below the node's home (`config/…`, `data/…`).
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.dir.join(name)
@@ -243,13 +248,17 @@ impl Node {
     }
 }
 
-/// Where a peer's program is; panics with the way to get it.
-pub(crate) fn peer(version: Version, name: &str) -> PathBuf {
-    let peers = std::env::var_os("SIGWARD_PEERS").map_or_else(
+/// Where the peers are installed.
+pub(crate) fn peers() -> PathBuf {
+    std::env::var_os("SIGWARD_PEERS").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers"),
         PathBuf::from,
-    );
-    let path = peers.join(version.tag()).join(name);
+    )
+}
+
+/// Where a peer's program is; panics with the way to get it.
+pub(crate) fn peer(version: Version, name: &str) -> PathBuf {
+    let path = peers().join(version.tag()).join(name);
     assert!(
         path.is_file(),
         "{} is missing: install the peers with `make peers`",

@@ -255,6 +255,11 @@ impl Signer {
         self.process.as_ref().expect("sigward runs").signal(Signal::STOP);
     }
 
+    /// SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        self.process.as_ref().expect("sigward runs").signal(Signal::HUP);
+    }
+
     /// SIGCONT.
     pub(crate) fn thaw(&self) {
         self.process.as_ref().expect("sigward runs").signal(Signal::CONT);

@@ -132,7 +132,7 @@ fn a_key_of_another_store_is_foreign_until_it_is_adopted() {
     let adopted = here.adopt(&operator(), foreign).unwrap();
     assert_eq!(
         adopted.origin,
-        Origin::Imported,
+        Origin::Restored,
         "what it signed elsewhere is not known here"
     );
     assert!(here.faults().is_empty());

@@ -7,6 +7,7 @@ use super::super::connection;
 use super::*;
 use crate::store::OpenCode;
 use crate::store::lock::Lock;
+use crate::store::space::SpaceLimits;
 use crate::store::witness::Witness;
 
 /// The store is failed, says why and what to do, and nothing goes any more.
@@ -88,6 +89,8 @@ fn a_full_disk_fails_everything_until_a_restart() {
         return;
     }
     home.options.dir = disk.join("state");
+    // What is refused before anything is written is another matter.
+    home.options.space = SpaceLimits { low: 0, reserve: 0 };
     home.options.witness = home.options.dir.join("guard.witness");
     let on = chain("one");
     SqliteStore::create(&home.options).unwrap();
@@ -113,7 +116,7 @@ fn a_witness_that_cannot_be_written_releases_nothing_and_the_position_stays_free
     let lock = Lock::take(&home.options.lock()).unwrap();
     let books = Books::read(&home.options.database()).unwrap();
     let witness = Witness::broken(File::open(&home.options.witness).unwrap());
-    let store = SqliteStore::start(Writer::new(books, witness, lock, home.options.clock.clone())).unwrap();
+    let store = SqliteStore::start(Writer::new(books, witness, lock, &home.options)).unwrap();
     assert_eq!(
         code(sign(&*store, 1, &on, &message(5, 0, 2, 1, 10))),
         "store_unavailable"
@@ -203,7 +206,7 @@ fn a_newer_layout_and_a_missing_folder_are_refused_and_create_overwrites_nothing
         OpenCode::StoreExists
     );
     let raw = connection::open(&home.options.database()).unwrap();
-    raw.execute("UPDATE schema_version SET version = 2", []).unwrap();
+    raw.execute("UPDATE schema_version SET version = 9", []).unwrap();
     super::super::create::checkpoint(&raw).unwrap();
     drop(raw);
     assert_eq!(

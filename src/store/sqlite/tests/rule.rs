@@ -53,7 +53,14 @@ fn every_history(alphabet: &[Consensus], length: usize) {
         let answers = wave(&*store, batches.collect());
         let mut repeats = Vec::new();
         for (n, answer) in answers.into_iter().enumerate() {
-            match judge(&model[n], letter(n), &on, &Limits::default(), NOW) {
+            match judge(
+                &model[n],
+                &Default::default(),
+                letter(n),
+                &on,
+                &Limits::default(),
+                NOW,
+            ) {
                 Verdict::Sign => {
                     assert!(answer.unwrap().signature.is_some());
                     model[n] = model_signed(&model[n], &on, letter(n));

@@ -1,0 +1,127 @@
+//! Moving out with the key: an imported key is stopped on every chain, durably, and only then are its bytes given out.
+//!
+//! The rows are held from the first stop to the leaving: nothing signs, and no row resumes, in between.
+
+use sigward_hsm::provider::AuthContext;
+use sigward_hsm::software::filepv::FileText;
+use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
+use sigward_policies::model::caller::Caller;
+use sigward_policies::model::id::{ChainId, KeyName};
+use sigward_policies::model::key::Origin;
+
+use super::act::Act;
+use super::keys::provider_refused;
+use super::{Admin, NamedRow, state_file};
+use crate::crash::crash_point;
+use crate::guard;
+use crate::store::{self, Batch, Change};
+
+/// What becomes of the other chains that the key signs on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OtherChains {
+    /// There must be none.
+    Refuse,
+    /// The key is stopped there too.
+    Stop,
+}
+
+/// A key that has left.
+pub struct LeftKey {
+    /// CometBFT's key file.
+    pub key: FileText,
+    /// CometBFT's state file of the chain asked for.
+    pub state: Vec<u8>,
+    /// Every row of the key; all are stopped.
+    pub rows: Vec<NamedRow>,
+}
+
+impl std::fmt::Debug for LeftKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LeftKey")
+            .field("rows", &self.rows)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Admin {
+    /// Stops an imported key for good and gives it back, with its state on `chain`. Asking again gives the same again.
+    pub async fn move_out(
+        &self,
+        who: &Caller,
+        name: &KeyName,
+        chain: &ChainId,
+        others: OtherChains,
+    ) -> Result<LeftKey, Refused> {
+        let key = self.key(name).await?;
+        if key.version.origin != Origin::Imported {
+            let message = format!(
+                "{name} was made by a sigward ({}), and such a key never leaves in the clear; `sigward state export` without --key-file, or `sigward keys backup` and `sigward keys restore` on the other side",
+                key.version.origin.as_str()
+            );
+            return Err(Refusal::new(RefusalCode::KeyNotExportable, message).into());
+        }
+        self.row(&key, chain).await?;
+        let public_key = key.version.public_key;
+        let mut chains: Vec<_> = self.states(Some(name), None).await?;
+        chains.sort_by(|a, b| a.row.chain.cmp(&b.row.chain));
+        let live = |row: &&NamedRow| !row.row.row.stopped && row.row.chain != *chain;
+        if let (OtherChains::Refuse, Some(other)) = (others, chains.iter().find(live)) {
+            let message = format!(
+                "{name} signs on {} too, and would be lost to it; --all-chains stops it everywhere",
+                other.row.chain
+            );
+            return Err(Refusal::new(RefusalCode::KeyInUse, message).into());
+        }
+        // In order of chain ids, so that two of these never wait for each other.
+        let mut held = Vec::with_capacity(chains.len());
+        for row in &chains {
+            if let Some(slot) = self.guard.slot(&public_key, &row.row.chain) {
+                held.push(guard::hold(&slot).await);
+            }
+        }
+        let mut changes: Vec<_> = chains
+            .iter()
+            .map(|row| Change::Stop {
+                public_key,
+                chain: row.row.chain.clone(),
+            })
+            .collect();
+        changes.push(Change::MarkExported { public_key });
+        let entry = self.entry(
+            who,
+            Act::KeyExport,
+            &public_key,
+            Some(chain),
+            "stopped on every chain",
+        );
+        let (store, guard) = (self.store.clone(), self.guard.clone());
+        let stopped = chains.iter().map(|row| row.row.chain.clone()).collect::<Vec<_>>();
+        // The rest happens even if the caller is dropped: a row in memory that is older than the store's would be wrong.
+        let held = tokio::spawn(async move {
+            store::commit(store.as_ref(), Batch::act(changes, entry)).await?;
+            for chain in &stopped {
+                guard.refresh(&store, &public_key, chain).await?;
+            }
+            Ok::<_, Refused>(held)
+        })
+        .await
+        .map_err(|_| Failure::new(FailureCode::StoreUnavailable, "stopping the key was interrupted"))??;
+        crash_point!("admin_leave_stopped");
+        let proof = self
+            .read(move |store| store::proof_of_stop(store, &public_key))
+            .await?;
+        let auth = AuthContext::new(who.clone());
+        let provider = self.provider.clone();
+        let text = tokio::task::spawn_blocking(move || provider.reveal(&auth, proof))
+            .await
+            .map_err(|_| Failure::new(FailureCode::ProviderUnavailable, "the provider was interrupted"))?
+            .map_err(provider_refused)?;
+        drop(held);
+        let state = state_file::write(&self.row(&key, chain).await?.row.row)?;
+        Ok(LeftKey {
+            key: text,
+            state,
+            rows: self.states(Some(name), None).await?,
+        })
+    }
+}

@@ -1,0 +1,106 @@
+//! One link: made from a served chain and a node, started, and waited for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sigward_policies::decision::Refused;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use super::chains::{Chain, no_row};
+use crate::app::links::LinkSpec;
+use crate::authn;
+use crate::clock::SystemClock;
+use crate::keyring::ConsensusKey;
+use crate::listener::privval::Link;
+use crate::sign::ChainSigner;
+use crate::telemetry::activity::Activity;
+use crate::telemetry::readiness::Weight;
+
+/// A link that was told to stop first finishes the request that it is at: at most the deadline of a signature (4 s) and of a node
+/// that takes its reply slowly (3 s).
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A link that runs.
+#[derive(Debug)]
+pub(super) struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+    pub(super) activity: Activity,
+}
+
+/// Starts the link of `spec`.
+pub(super) fn start(
+    shared: &Shared,
+    spec: &LinkSpec,
+    chain: &Chain,
+    key: &ConsensusKey,
+) -> Result<Running, Refused> {
+    let slot = shared
+        .parts
+        .guard
+        .slot(&spec.key, &spec.chain)
+        .ok_or_else(|| no_row(&key.key.name, &spec.chain))?;
+    let node_metrics = shared.metrics.node(&spec.chain, &spec.node);
+    let chain_metrics = shared.metrics.chain(&spec.chain).asked_by(&node_metrics);
+    chain_metrics.begins_at(&slot.row());
+    let activity = Activity::default();
+    let signer = ChainSigner {
+        caller: authn::dialled_node(&spec.chain, &spec.node),
+        chain: spec.chain.clone(),
+        key: key.clone(),
+        slot,
+        limits: chain.limits.clone(),
+        authorizer: shared.authorizer.clone(),
+        store: shared.parts.store.clone(),
+        denials: shared.denials.clone(),
+        clock: Arc::new(SystemClock),
+        metrics: shared.sign_metrics.clone(),
+        chain_metrics: Arc::new(chain_metrics),
+        activity: activity.clone(),
+    };
+    let link = Link {
+        node: spec.node.clone(),
+        address: spec.address.clone(),
+        signer,
+        identity: shared.identity.clone(),
+        metrics: node_metrics,
+        check: shared.readiness.check(
+            check_name(spec),
+            Weight::Told,
+            "see that the node runs and that its priv_validator_laddr is the address in the configuration",
+        ),
+    };
+    let stop = shared.shutdown.child_token();
+    let task = tokio::spawn(link.run(stop.clone()));
+    Ok(Running { stop, task, activity })
+}
+
+/// Tells links to stop and waits until they have.
+pub(super) async fn end(links: Vec<(LinkSpec, Running)>) {
+    links.iter().for_each(|(_, running)| running.stop.cancel());
+    let all = async {
+        for (spec, running) in links {
+            if running.task.await.is_err() {
+                tracing::error!(alarm = true, chain = %spec.chain, node = %spec.node, "a fault of sigward ended a connection");
+            }
+        }
+    };
+    if tokio::time::timeout(PATIENCE, all).await.is_err() {
+        tracing::error!(
+            alarm = true,
+            "a connection that was told to end does not; going on without it"
+        );
+    }
+}
+
+/// Takes a node that is no longer dialled out of what is told.
+pub(super) fn forget(shared: &Shared, spec: &LinkSpec) {
+    shared.readiness.forget(&check_name(spec));
+    shared.metrics.forget_node(&spec.chain, &spec.node);
+}
+
+fn check_name(spec: &LinkSpec) -> String {
+    format!("node/{}/{}", spec.chain, spec.node)
+}

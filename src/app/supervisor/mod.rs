@@ -1,0 +1,189 @@
+//! The supervisor: holds the configuration in force and the links that run by it, and takes over another one.
+//!
+//! Acts are one at a time, each on a task of its own, so that a caller who goes away leaves nothing half done. An act that panics is
+//! met by the next one: links are compared with what is wanted, never with what was meant to be.
+//!
+//! *Invariants:* a configuration that is refused changes nothing; one that is taken is on record before it takes effect; no
+//! connection ends that it does not concern; while sigward runs the guard's settings of a chain only become stricter.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sigward_hsm::identity::NodeIdentity;
+use sigward_policies::decision::{Failure, FailureCode, Refused};
+use sigward_policies::holding::Holds;
+use sigward_policies::model::caller::Caller;
+use sigward_policies::model::id::{ChainId, Generation};
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::links::Links;
+use super::parts::Parts;
+use crate::admin::live::{Answer, Live, ReloadError, ReloadMode, Reloaded, SeenNode};
+use crate::audit::Denials;
+use crate::authz::Authorizer;
+use crate::config::Config;
+use crate::config::diff::Departed;
+use crate::shutdown::Shutdown;
+use crate::telemetry::log::Levels;
+use crate::telemetry::metrics::{Metrics, Reload, SignMetrics};
+use crate::telemetry::readiness::{Check, Readiness};
+
+mod chains;
+mod connect;
+mod reload;
+
+use chains::Chain;
+use connect::Running;
+
+/// What everything that runs shares.
+pub(super) struct Shared {
+    pub(super) parts: Parts,
+    pub(super) denials: Arc<Denials>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) sign_metrics: Arc<SignMetrics>,
+    pub(super) readiness: Readiness,
+    pub(super) identity: Arc<NodeIdentity>,
+    pub(super) authorizer: Arc<Authorizer>,
+    pub(super) shutdown: Shutdown,
+    pub(super) levels: Levels,
+    /// The folder of the configuration.
+    pub(super) home: PathBuf,
+}
+
+pub(super) struct Supervisor {
+    shared: Shared,
+    /// Fails while the file is not what runs.
+    check: Check,
+    state: Mutex<State>,
+}
+
+struct State {
+    config: Config,
+    chains: BTreeMap<ChainId, Chain>,
+    links: Links<Running>,
+    departed: Departed,
+    generation: Generation,
+    /// What the store holds back; drained nodes are among it.
+    holds: Holds,
+}
+
+impl std::fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Supervisor").finish_non_exhaustive()
+    }
+}
+
+impl Supervisor {
+    /// Serves the chains of `config`. A chain that cannot be served is an alarm, and costs the others nothing.
+    pub(super) async fn start(shared: Shared, config: &Config, check: Check) -> Arc<Self> {
+        let nothing = Config {
+            chains: Vec::new(),
+            ..config.clone()
+        };
+        let mut state = State {
+            config: nothing,
+            chains: BTreeMap::new(),
+            links: Links::default(),
+            departed: Departed::new(),
+            generation: Generation(0),
+            holds: Holds::default(),
+        };
+        state.take_over(&shared, config).await;
+        check.good();
+        Arc::new(Self {
+            shared,
+            check,
+            state: Mutex::new(state),
+        })
+    }
+
+    /// How many links run.
+    pub(super) async fn links(&self) -> usize {
+        self.state.lock().await.links.iter().count()
+    }
+
+    /// Waits until the links, which the shutdown ended, are gone. Nothing is reloaded from then on.
+    pub(super) async fn end(&self) {
+        let mut state = self.state.lock().await;
+        let plan = state.links.part([]);
+        connect::end(plan.ended).await;
+    }
+
+    pub(super) fn parts(&self) -> &Parts {
+        &self.shared.parts
+    }
+
+    /// Nothing begins once the end has begun.
+    async fn hold(&self) -> Result<MutexGuard<'_, State>, Refused> {
+        let state = self.state.lock().await;
+        if self.shared.shutdown.has_begun() {
+            return Err(Failure::new(FailureCode::ShuttingDown, "sigward is stopping").into());
+        }
+        Ok(state)
+    }
+
+    async fn reload_now(&self, who: &Caller, mode: ReloadMode) -> Result<Reloaded, ReloadError> {
+        let mut state = self.hold().await?;
+        let outcome = state.reload(&self.shared, who, mode).await;
+        if mode == ReloadMode::DryRun {
+            return outcome;
+        }
+        match &outcome {
+            Ok(reloaded) => {
+                self.check.good();
+                self.shared.metrics.reloaded(Reload::Applied);
+                tracing::info!(
+                    by = %who, generation = reloaded.generation.0, differences = reloaded.diff.entries().len(), "reloaded"
+                );
+            }
+            Err(error) => {
+                self.check.fail(error.to_string());
+                self.shared.metrics.reloaded(Reload::Refused);
+                tracing::error!(
+                    alarm = true, by = %who, code = error.code(),
+                    "the configuration was not reloaded; the one that ran runs on: {error}"
+                );
+            }
+        }
+        outcome
+    }
+}
+
+impl Live for Supervisor {
+    fn reload(self: Arc<Self>, who: Caller, mode: ReloadMode) -> Answer<Result<Reloaded, ReloadError>> {
+        let doing = tokio::spawn(async move { self.reload_now(&who, mode).await });
+        Box::pin(async move { doing.await.unwrap_or_else(|_| Err(fault().into())) })
+    }
+
+    fn after(self: Arc<Self>, change: Answer<Result<(), Refused>>) -> Answer<Result<(), Refused>> {
+        let doing = tokio::spawn(async move {
+            let mut state = self.hold().await?;
+            change.await?;
+            state.settle(&self.shared).await;
+            Ok(())
+        });
+        Box::pin(async move { doing.await.unwrap_or_else(|_| Err(fault())) })
+    }
+
+    fn seen(self: Arc<Self>) -> Answer<Vec<SeenNode>> {
+        Box::pin(async move {
+            let state = self.state.lock().await;
+            let seen = state.links.iter().map(|(spec, running)| SeenNode {
+                chain: spec.chain.clone(),
+                node: spec.node.clone(),
+                seen: running.activity.seen(),
+            });
+            seen.collect()
+        })
+    }
+}
+
+/// A fault of ours ended the act half-way; the next one puts it right.
+fn fault() -> Refused {
+    Failure::new(
+        FailureCode::ShuttingDown,
+        "a fault of sigward, or its end, cut this short; the log says more",
+    )
+    .into()
+}

@@ -1,0 +1,145 @@
+//! A reload: read, judge, put on record, take over. Whatever is refused is refused before anything has changed.
+
+use sha2::{Digest as _, Sha256};
+use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
+use sigward_policies::model::caller::Caller;
+
+use super::{Shared, State, chains};
+use crate::admin::live::{ReloadError, ReloadMode, Reloaded};
+use crate::app::parts;
+use crate::config::diff::{Diff, Entry};
+use crate::config::{self, ChainConfig, Config};
+
+impl State {
+    /// Takes over what the file says now, or only says what that would do.
+    pub(super) async fn reload(
+        &mut self,
+        shared: &Shared,
+        who: &Caller,
+        mode: ReloadMode,
+    ) -> Result<Reloaded, ReloadError> {
+        let (new, text) = read(shared).await?;
+        let sha256: [u8; 32] = Sha256::digest(&text).into();
+        let diff = Diff::since_start(&self.config, &self.departed, &new);
+        if mode == ReloadMode::Apply {
+            diff.entries()
+                .iter()
+                .for_each(|entry| tracing::info!("reload: {entry}"));
+        }
+        nothing_is_loosened(&diff).map_err(Refused::from)?;
+        something_is_left(&self.config, &new).map_err(Refused::from)?;
+        let mut warnings = self.can_be_served(shared, &new).await?;
+        warnings.extend(diff.waiting_for_restart().map(|entry| format!("{entry}")));
+        warnings.extend(new.warnings());
+        if mode == ReloadMode::Apply {
+            if diff.entries().len() > diff.waiting_for_restart().count() {
+                shared
+                    .parts
+                    .admin
+                    .record_reload(who, sha256, &diff.summary())
+                    .await?;
+            }
+            let unserved = self.take_over(shared, &new).await;
+            let known: Vec<_> = unserved
+                .into_iter()
+                .filter(|said| !warnings.contains(said))
+                .collect();
+            warnings.extend(known);
+            self.level(shared, &new);
+            warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        }
+        Ok(Reloaded {
+            diff,
+            mode,
+            generation: self.generation,
+            sha256,
+            warnings,
+        })
+    }
+
+    /// A chain that would lose its key by this is a mistake, and refuses all of it; so is a new chain whose key nobody knows. A new
+    /// chain that waits for a word of the operator is told of, and costs the others nothing.
+    async fn can_be_served(&self, shared: &Shared, new: &Config) -> Result<Vec<String>, Refused> {
+        let mut warnings = Vec::new();
+        for chain in &new.chains {
+            let before = self.config.chains.iter().find(|before| before.id == chain.id);
+            if before.is_some_and(|before| (&before.key, before.shared) == (&chain.key, chain.shared)) {
+                continue;
+            }
+            let Err(refused) = can_be_served(shared, chain).await else {
+                continue;
+            };
+            let unknown =
+                matches!(&refused, Refused::Denied(refusal) if refusal.code == RefusalCode::KeyNotFound);
+            if before.is_some() || unknown || matches!(refused, Refused::Failed(_)) {
+                return Err(in_chain(chain, refused));
+            }
+            warnings.push(format!("chain {} is not served: {refused}", chain.id));
+        }
+        Ok(warnings)
+    }
+
+    fn level(&mut self, shared: &Shared, new: &Config) {
+        if self.config.log.level == new.log.level {
+            return;
+        }
+        match shared.levels.set(&new.log.level) {
+            Ok(()) => self.config.log.level.clone_from(&new.log.level),
+            Err(error) => tracing::error!(alarm = true, "the log keeps its levels: {error}"),
+        }
+    }
+}
+
+async fn read(shared: &Shared) -> Result<(Config, String), ReloadError> {
+    let home = shared.home.clone();
+    match tokio::task::spawn_blocking(move || config::load_with_text(&home)).await {
+        Ok(read) => Ok(read?),
+        Err(_interrupted) => {
+            let failure = Failure::new(
+                FailureCode::ShuttingDown,
+                "reading the configuration was interrupted",
+            );
+            Err(ReloadError::Refused(failure.into()))
+        }
+    }
+}
+
+fn nothing_is_loosened(diff: &Diff) -> Result<(), Refusal> {
+    let loosened: Vec<_> = diff.loosened().map(Entry::to_string).collect();
+    if loosened.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        RefusalCode::ReloadLoosensGuard,
+        format!(
+            "a running guard only becomes stricter; nothing was changed. Put it back, or restart sigward to take it: {}",
+            loosened.join("; ")
+        ),
+    ))
+}
+
+/// A file is empty for a moment while an editor writes it: read then, it would end every signature.
+fn something_is_left(old: &Config, new: &Config) -> Result<(), Refusal> {
+    if old.chains.is_empty() || !new.chains.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        RefusalCode::ReloadRemovesAll,
+        "the file names no chain, and some run: a file that is being written looks like that, so nothing was changed. To sign nothing, stop sigward",
+    ))
+}
+
+async fn can_be_served(shared: &Shared, chain: &ChainConfig) -> Result<(), Refused> {
+    shared.parts.admin.may_bind(&parts::configured(chain)).await?;
+    chains::usable(shared, &chain.key).await.map(|_key| ())
+}
+
+fn in_chain(chain: &ChainConfig, refused: Refused) -> Refused {
+    match refused {
+        Refused::Denied(refusal) => {
+            let message = format!("chain {}: {}", chain.id, refusal.message);
+            Refusal::new(refusal.code, message).into()
+        }
+        failed @ Refused::Failed(_) => failed,
+    }
+}

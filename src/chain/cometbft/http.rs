@@ -1,0 +1,92 @@
+//! One GET over a connection of its own: no redirects, no cookies, no compression, a bound on what is read.
+
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+use super::MAX_ANSWER;
+use super::error::{RpcCode, RpcError, printable};
+use super::url::Url;
+use crate::tls;
+
+/// The body of an answer. JSON-RPC errors come with a status of 500 from most versions, and are answers too.
+pub(super) async fn get(url: &Url, path_and_query: &str) -> Result<Vec<u8>, RpcError> {
+    let stream = TcpStream::connect((&*url.host, url.port))
+        .await
+        .map_err(unreachable)?;
+    let _best_effort = stream.set_nodelay(true);
+    if url.tls {
+        let stream = tls::connect(&url.host, stream)
+            .await
+            .map_err(|error| RpcError::new(RpcCode::Tls, error.to_string()))?;
+        ask(url, path_and_query, stream).await
+    } else {
+        ask(url, path_and_query, stream).await
+    }
+}
+
+async fn ask<S>(url: &Url, path_and_query: &str, stream: S) -> Result<Vec<u8>, RpcError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(64 * 1024)
+        .handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
+        .await
+        .map_err(unreachable)?;
+    let request = Request::get(format!("{}{path_and_query}", url.path))
+        .header("host", url.host_header())
+        .header("accept", "application/json")
+        .header("user-agent", concat!("sigward/", env!("CARGO_PKG_VERSION")))
+        .body(Empty::new())
+        .map_err(|error| RpcError::new(RpcCode::InvalidUrl, error.to_string()))?;
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(unreachable)?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_ANSWER)
+            .collect()
+            .await
+            .map_err(|error| match error.downcast::<hyper::Error>() {
+                Ok(broken) => unreachable(*broken),
+                Err(_) => RpcError::new(
+                    RpcCode::TooLarge,
+                    format!("the answer has more than {MAX_ANSWER} bytes"),
+                ),
+            })?
+            .to_bytes();
+        let is_json = body.first() == Some(&b'{');
+        if status.as_u16() != 200 && !(status.is_server_error() && is_json) {
+            let said = printable(&String::from_utf8_lossy(&body), 100);
+            return Err(RpcError::new(
+                RpcCode::HttpStatus,
+                format!("HTTP status {}: {said}", status.as_u16()),
+            ));
+        }
+        Ok(body.to_vec())
+    };
+    // Driven here and not by a task of its own: when this future is dropped, so is the connection.
+    tokio::pin!(exchange);
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        answer = &mut exchange => answer,
+        ended = &mut connection => match ended {
+            Ok(()) => exchange.await,
+            Err(error) => Err(unreachable(error)),
+        },
+    }
+}
+
+fn unreachable(error: impl std::error::Error) -> RpcError {
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        said.push_str(": ");
+        said.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    RpcError::new(RpcCode::Unreachable, printable(&said, 300))
+}

@@ -1,0 +1,156 @@
+//! `sigward.v1.HoldService`.
+
+use sigward_policies::decision::{Refusal, RefusalCode};
+use sigward_policies::holding::{Fact, Line, Scope};
+use sigward_policies::model::id::{ChainId, Height, KeyName};
+use sigward_proto::v1::hold_service_server::HoldService;
+use sigward_proto::v1::{
+    ClearStopLineRequest, ClearStopLineResponse, FreezeRequest, FreezeResponse, FreezeScope as AskedScope,
+    Hold, HoldKind, ListHoldsRequest, ListHoldsResponse, SetStopLineRequest, SetStopLineResponse,
+    UnfreezeRequest, UnfreezeResponse, freeze_scope,
+};
+use tonic::{Request, Response, Status};
+
+use super::errors::status;
+use super::key::refuse;
+use super::serve::{Services, caller};
+use crate::admin::{FreezeScope, NamedHold, StopScope};
+
+#[tonic::async_trait]
+impl HoldService for Services {
+    async fn freeze(&self, request: Request<FreezeRequest>) -> Result<Response<FreezeResponse>, Status> {
+        let who = caller(&request);
+        let request = request.into_inner();
+        let scope = scope(request.scope).map_err(refuse)?;
+        self.admin
+            .freeze(&who, &scope, &request.reason)
+            .await
+            .map_err(status)?;
+        let holds = self.in_force().await?;
+        Ok(Response::new(FreezeResponse { holds }))
+    }
+
+    async fn unfreeze(
+        &self,
+        request: Request<UnfreezeRequest>,
+    ) -> Result<Response<UnfreezeResponse>, Status> {
+        let who = caller(&request);
+        let request = request.into_inner();
+        let scope = scope(request.scope).map_err(refuse)?;
+        self.admin
+            .unfreeze(&who, &scope, &request.reason)
+            .await
+            .map_err(status)?;
+        let holds = self.in_force().await?;
+        Ok(Response::new(UnfreezeResponse { holds }))
+    }
+
+    async fn set_stop_line(
+        &self,
+        request: Request<SetStopLineRequest>,
+    ) -> Result<Response<SetStopLineResponse>, Status> {
+        let who = caller(&request);
+        let request = request.into_inner();
+        let line = line(&request.chain_id, &request.key).map_err(refuse)?;
+        let height = Height::new(request.height).map_err(refuse)?;
+        self.admin
+            .set_stop_line(&who, &line, height, &request.reason)
+            .await
+            .map_err(status)?;
+        let holds = self.in_force().await?;
+        Ok(Response::new(SetStopLineResponse { holds }))
+    }
+
+    async fn clear_stop_line(
+        &self,
+        request: Request<ClearStopLineRequest>,
+    ) -> Result<Response<ClearStopLineResponse>, Status> {
+        let who = caller(&request);
+        let request = request.into_inner();
+        let line = line(&request.chain_id, &request.key).map_err(refuse)?;
+        self.admin
+            .clear_stop_line(&who, &line, &request.reason)
+            .await
+            .map_err(status)?;
+        let holds = self.in_force().await?;
+        Ok(Response::new(ClearStopLineResponse { holds }))
+    }
+
+    async fn list_holds(
+        &self,
+        _request: Request<ListHoldsRequest>,
+    ) -> Result<Response<ListHoldsResponse>, Status> {
+        let holds = self.in_force().await?;
+        Ok(Response::new(ListHoldsResponse { holds }))
+    }
+}
+
+impl Services {
+    async fn in_force(&self) -> Result<Vec<Hold>, Status> {
+        let holds = self.admin.named_holds().await.map_err(status)?;
+        Ok(holds.into_iter().map(to_wire).collect())
+    }
+}
+
+fn scope(asked: Option<AskedScope>) -> Result<FreezeScope, Refusal> {
+    use freeze_scope::Scope as Asked;
+    match asked.and_then(|asked| asked.scope) {
+        Some(Asked::All(true)) => Ok(FreezeScope::All),
+        Some(Asked::ChainId(chain)) => Ok(FreezeScope::Chain(ChainId::new(&chain)?)),
+        Some(Asked::Key(key)) => Ok(FreezeScope::Key(KeyName::new(&key)?)),
+        Some(Asked::All(false)) | None => Err(Refusal::new(
+            RefusalCode::InvalidParameters,
+            "say what: all, a chain or a key",
+        )),
+    }
+}
+
+fn line(chain: &str, key: &str) -> Result<StopScope, Refusal> {
+    Ok(StopScope {
+        chain: ChainId::new(chain)?,
+        key: if key.is_empty() {
+            None
+        } else {
+            Some(KeyName::new(key)?)
+        },
+    })
+}
+
+fn to_wire(named: NamedHold) -> Hold {
+    let NamedHold { key, hold } = named;
+    let mut wire = Hold {
+        key: key.map(|key| key.to_string()).unwrap_or_default(),
+        reason: hold.note.reason,
+        by: hold.note.by,
+        at: Some(prost_types::Timestamp {
+            seconds: hold.note.at.0,
+            nanos: 0,
+        }),
+        ..Hold::default()
+    };
+    let kind = match hold.fact {
+        Fact::Freeze(scope) => {
+            if let Scope::Chain(chain) = scope {
+                wire.chain_id = chain.to_string();
+            }
+            HoldKind::Freeze
+        }
+        Fact::StopLine(Line::Chain(chain) | Line::Row(_, chain), height) => {
+            wire.chain_id = chain.to_string();
+            wire.height = height.value();
+            HoldKind::StopLine
+        }
+        Fact::Drained(chain, node) => {
+            wire.chain_id = chain.to_string();
+            wire.node = node.to_string();
+            HoldKind::Drained
+        }
+        Fact::Rebound(_, from, to) => {
+            wire.chain_id = from.to_string();
+            wire.new_chain_id = to.to_string();
+            HoldKind::Rebound
+        }
+    };
+    wire.set_kind(kind);
+    wire
+}

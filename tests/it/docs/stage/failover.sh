@@ -1,0 +1,26 @@
+# A network that goes on without us; our node; its signer, which has just died; a standby; and a safe with the key.
+# on: old
+tunnel node node-a
+served my-chain-1 node-a unix:///run/sigward/node-a.sock
+sigward keys show validator --json >"$MACHINES/key.json"
+cp /var/lib/sigward/seal.key /var/lib/sigward/keys/*.sealed "$MACHINES/"
+systemctl start sigward
+ready_soon
+# on: network
+network_of my-chain-1 "$MACHINES/key.json"
+# on: node
+node /var/lib/cometbft 127.0.0.1:26657 127.0.0.1:26656
+listen_for_signer /var/lib/cometbft unix:///run/cometbft/signer.sock
+join_network /var/lib/cometbft
+cometbft_unit
+systemctl start cometbft
+reach "$rpc" 5
+# on: old
+sleep 1
+sigward state show | grep my-chain-1
+systemctl kill -s KILL sigward
+# on: standby
+mkdir -p /mnt/safe
+mv "$MACHINES/seal.key" "$MACHINES"/*.sealed /mnt/safe/
+tunnel node node-a
+unit sigward sigward --home /var/lib/sigward serve

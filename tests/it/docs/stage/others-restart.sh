@@ -1,0 +1,3 @@
+# The others start their nodes again.
+# on: network
+systemctl start cometbft

@@ -1,0 +1,3 @@
+# A validator whose key sigward made, on one machine, with five blocks behind it.
+# on: signer
+signed_validator

@@ -1,0 +1,8 @@
+//! Reloads: a changed configuration is taken over while every connection that it does not concern signs on, or refused whole.
+
+mod limits;
+mod load;
+mod nodes;
+mod refused;
+mod stage;
+mod storm;
