@@ -85,10 +85,7 @@ impl Record {
             name: self.name.to_string(),
             algorithm: self.public_key.algorithm().as_str().to_owned(),
             public_key: hex::encode(self.public_key.as_bytes()),
-            origin: match self.origin {
-                Origin::Generated => "generated".to_owned(),
-                Origin::Imported => "imported".to_owned(),
-            },
+            origin: self.origin.as_str().to_owned(),
             created_at: self.created_at.0,
             token_serial: self.serial.clone(),
             cka_id: hex::encode(self.id.as_bytes()),
@@ -125,6 +122,7 @@ impl Record {
             origin: match written.origin.as_str() {
                 "generated" => Origin::Generated,
                 "imported" => Origin::Imported,
+                "restored" => Origin::Restored,
                 other => return Err(damaged(format!("origin {other:?} is unknown"))),
             },
             created_at: UnixSeconds(written.created_at),
