@@ -32,6 +32,8 @@ pub(super) enum Act {
     Unfreeze,
     StopLineSet,
     StopLineClear,
+    SealMove,
+    SealRewrap,
 }
 
 impl Act {
@@ -58,6 +60,8 @@ impl Act {
             Self::Unfreeze => "unfreeze",
             Self::StopLineSet => "stop_line.set",
             Self::StopLineClear => "stop_line.clear",
+            Self::SealMove => "seal.move",
+            Self::SealRewrap => "seal.rewrap",
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod live;
 mod moving;
 pub mod node;
 mod restore;
+mod seal;
 mod state;
 pub mod state_file;
 
@@ -31,6 +32,7 @@ pub use keys::{ImportBeginning, ListedKey};
 pub use leave::{LeftKey, OtherChains};
 pub use moving::{Incoming, IncomingChain};
 pub use restore::Heights;
+pub use seal::SealAct;
 pub use state::NamedRow;
 
 use crate::audit::{self, Verification};

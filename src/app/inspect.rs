@@ -1,5 +1,6 @@
 //! Looking without serving: what `serve` would find in memory, seal, identity and sealed keys. Takes no lock, opens no store and
-//! writes nothing, so it may run beside a daemon.
+//! writes nothing, so it may run beside a daemon. (A token that seals is logged in to, as `serve` does; a PIN that it refuses is
+//! remembered.)
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,8 @@ use sigward_hsm::envelope::{self, Kek, MAX_SEALED, Sealed, Sealing, StoreCheck};
 use sigward_hsm::identity::NodeIdentity;
 use sigward_hsm::secret::{Arena, ArenaSize, Unlocked};
 
-use super::parts::{self, MAX_KEYS};
+use super::parts::MAX_KEYS;
+use super::seal;
 use crate::config::Config;
 
 /// How many keys the locked arena has room for.
@@ -74,9 +76,7 @@ pub fn inspect(config: &Config, sealed: &[PathBuf]) -> Inspection {
             };
         }
     };
-    let kek = parts::kek_source(&config.seal)
-        .read(&arena)
-        .map_err(|error| trouble(error.code(), &error, error.remedy()));
+    let kek = seal::read(config, &arena).map_err(|error| trouble(error.code(), &error, error.remedy()));
     let mut derivations = 0;
     let sealed = sealed
         .iter()

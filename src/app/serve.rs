@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use super::holds::Holds;
 use super::notify;
 use super::parts;
+use super::seal::Late;
 use super::space::SpaceCheck;
 use super::supervisor::{Shared, Supervisor};
 use crate::admin::live::{Live, ReloadMode};
@@ -95,6 +96,7 @@ async fn run(home: &Path, config: &Config, levels: Levels, shutdown: &Shutdown) 
         Weight::Required,
         "sigward.toml is not what runs: correct it and `sigward reload`, or restart",
     );
+    let late = Late::new(&parts, config, &readiness);
     let holds = Holds::new(&parts, &metrics, &readiness)?;
     let shared = Shared {
         denials: ledger.denials.clone(),
@@ -120,6 +122,9 @@ async fn run(home: &Path, config: &Config, levels: Levels, shutdown: &Shutdown) 
         &mut tasks,
     )
     .await?;
+    if let Some(late) = late {
+        tasks.spawn(late.watch(supervisor.clone(), shutdown.clone()));
+    }
     tasks.spawn(holds.watch(shutdown.clone()));
     tasks.spawn(hear(hangups, supervisor.clone(), shutdown.clone()));
     ledger.tick();

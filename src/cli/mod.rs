@@ -18,6 +18,7 @@ mod man;
 mod node;
 mod output;
 mod reload;
+mod seal;
 mod serve;
 mod state;
 mod status;
@@ -79,6 +80,9 @@ enum Command {
     /// Make, bring in and list keys
     #[command(subcommand)]
     Keys(keys::Command),
+    /// See what opens the sealed keys; go from a file or a passphrase to a token, and back
+    #[command(subcommand)]
+    Seal(seal::Command),
     /// Look at and move sign states: the watermarks that no signature goes below
     #[command(subcommand)]
     State(state::Command),
@@ -167,6 +171,7 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
         Command::Serve => serve::run(&home()?, cut),
         Command::Import(args) => import::run(args, &home()?, output),
         Command::Keys(command) => keys::run(command, &home()?, output),
+        Command::Seal(command) => seal::run(command, &home()?, output),
         Command::State(command) => state::run(command, &home()?, output),
         Command::Freeze(args) => hold::freeze(args, &home()?, output),
         Command::Unfreeze(args) => hold::unfreeze(args, &home()?, output),

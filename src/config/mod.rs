@@ -21,6 +21,7 @@ mod home;
 mod provider;
 mod raw;
 mod rpc;
+mod seal;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub use file::{FILE_NAME, load, load_with_text};
 pub use home::find_home;
 pub use provider::{Pkcs11Config, PinFrom, ProviderConfig, ProviderId, SOFTWARE, TokenName};
 pub use rpc::RpcUrl;
+pub use seal::{SEAL_LABEL, TokenSealConfig, with_seal};
 
 /// Largest configuration that is read, in bytes.
 pub const MAX_CONFIG_BYTES: usize = 1 << 20;
@@ -89,6 +91,8 @@ pub enum SealSource {
     PassphraseFile(PathBuf),
     /// A systemd credential, by name: a file in `$CREDENTIALS_DIRECTORY` (systemd.exec(5)).
     Credential(String),
+    /// A key in a token, which wraps the key-encryption key.
+    Pkcs11(TokenSealConfig),
 }
 
 /// `[keys]`.

@@ -43,6 +43,15 @@ pub(super) struct RawSeal {
     pub(super) key_file: Option<Text>,
     pub(super) passphrase_file: Option<Text>,
     pub(super) credential: Option<Text>,
+    pub(super) pkcs11: Option<Spanned<RawTokenSeal>>,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTokenSeal {
+    pub(super) provider: Text,
+    pub(super) key_label: Option<Text>,
+    pub(super) file: Option<Text>,
 }
 
 #[derive(Deserialize, Debug, Default)]

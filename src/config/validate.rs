@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 use super::error::{ConfigError, quote};
-use super::raw::{Number, RawConfig, RawHttp, RawKeys, RawLog, RawSeal, RawStore, Text};
+use super::raw::{Number, RawConfig, RawHttp, RawKeys, RawLog, RawStore, Text};
 use super::{
     ADMIN_SOCKET, Config, KeysConfig, LogConfig, LogFormat, MAX_SOCKET_PATH, PinFrom, SealSource, StoreConfig, chain,
-    provider, suggest,
+    provider, seal, suggest,
 };
 
 /// Where health and metrics are served unless the file says otherwise.
@@ -70,9 +70,10 @@ impl Source<'_> {
 
 pub(super) fn config(raw: RawConfig, source: &Source<'_>) -> Result<Config, ConfigError> {
     let admin = raw.admin.unwrap_or_default().socket;
+    let providers = provider::providers(&raw.provider, source)?;
     let config = Config {
         store: store(&raw.store.unwrap_or_default(), source)?,
-        seal: seal(raw.seal.as_ref(), source)?,
+        seal: seal::source(raw.seal.as_ref(), &providers, source)?,
         keys: keys(&raw.keys.unwrap_or_default(), source)?,
         identity: source.path(
             raw.identity.unwrap_or_default().file.as_ref(),
@@ -82,7 +83,7 @@ pub(super) fn config(raw: RawConfig, source: &Source<'_>) -> Result<Config, Conf
         admin_socket: admin_socket(admin.as_ref(), source)?,
         http: http(&raw.http.unwrap_or_default(), source)?,
         log: log(&raw.log.unwrap_or_default(), source)?,
-        providers: provider::providers(&raw.provider, source)?,
+        providers,
         chains: chain::chains(&raw.chain, source)?,
     };
     paths_are_distinct(&config)?;
@@ -124,40 +125,6 @@ fn mebibytes(
             format!("{} is out of range", value.as_ref()),
             format!("use a number of MiB from {least} to {MOST}; the default is {default}"),
         )),
-    }
-}
-
-fn seal(raw: Option<&Spanned<RawSeal>>, source: &Source<'_>) -> Result<SealSource, ConfigError> {
-    let default = "seal.key";
-    let Some(table) = raw else {
-        return Ok(SealSource::KeyFile(source.base.join(default)));
-    };
-    let advice = "name exactly one of key_file, passphrase_file and credential";
-    let raw = table.as_ref();
-    match (&raw.key_file, &raw.passphrase_file, &raw.credential) {
-        (file @ Some(_), None, None) => source
-            .path(file.as_ref(), "seal.key_file", default)
-            .map(SealSource::KeyFile),
-        (None, file @ Some(_), None) => source
-            .path(file.as_ref(), "seal.passphrase_file", "passphrase")
-            .map(SealSource::PassphraseFile),
-        (None, None, Some(name)) => source
-            .credential(name, "seal.credential", "sigward-seal")
-            .map(SealSource::Credential),
-        (None, None, None) => Err(source.bad(
-            table,
-            "seal",
-            "the table names nothing that opens the keys",
-            advice,
-        )),
-        (_, second @ Some(_), _) | (_, _, second) => {
-            let place = second.as_ref().map_or(table.span(), Spanned::span);
-            Err(
-                ConfigError::invalid("the table names more than one thing that opens the keys", advice)
-                    .at(source.text, &place)
-                    .key("seal"),
-            )
-        }
     }
 }
 
@@ -268,6 +235,7 @@ fn paths_are_distinct(config: &Config) -> Result<(), ConfigError> {
     let seal = match &config.seal {
         SealSource::KeyFile(path) => Some(("seal.key_file", path)),
         SealSource::PassphraseFile(path) => Some(("seal.passphrase_file", path)),
+        SealSource::Pkcs11(token) => Some(("seal.pkcs11.file", &token.file)),
         SealSource::Credential(_) => None,
     };
     let mut seen: Vec<(&str, &PathBuf)> = Vec::new();

@@ -164,6 +164,7 @@ impl Kek {
     }
 
     /// The 32 bytes of a raw key; none of a passphrase.
+    #[cfg(test)]
     pub(crate) fn raw_key(&self) -> Option<Arc<SecretBytes<32>>> {
         match &self.secret {
             Secret::Raw(key) => Some(Arc::clone(key)),

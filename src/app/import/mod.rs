@@ -6,7 +6,6 @@
 
 mod sections;
 mod stage;
-mod swap;
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +18,7 @@ use sigward_policies::double_sign::Beginning;
 use sigward_policies::model::algorithm::{Address, PublicKey};
 use sigward_policies::model::id::{ChainId, Height, KeyName};
 
-use super::{Durability, parts};
+use super::{Durability, parts, swap};
 use crate::admin::{Incoming, IncomingChain, state_file};
 use crate::authn;
 use crate::config::{self, Config};
@@ -299,7 +298,8 @@ impl Import {
             let (home, old, new) = (self.home.clone(), self.old_text.clone(), self.new_text.clone());
             self.commit(&config).await?;
             crate::crash::crash_point!("import_committed");
-            return swap::replace(&home.join(config::FILE_NAME), &old, &new);
+            let then = "the keys are here, and the same command again adds their chains";
+            return swap::replace(&home.join(config::FILE_NAME), &old, &new, then);
         }
         let stage = stage::Stage::new(&self.home, self.durability)?;
         let config = config::load(stage.folder())?;

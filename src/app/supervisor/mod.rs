@@ -103,6 +103,14 @@ impl Supervisor {
         self.state.lock().await.links.iter().count()
     }
 
+    /// Serves the chains that waited for their keys. The others are not touched.
+    pub(super) async fn serve_again(&self) {
+        if let Ok(mut state) = self.hold().await {
+            let config = state.config.clone();
+            state.take_over(&self.shared, &config).await;
+        }
+    }
+
     /// Waits until the links, which the shutdown ended, are gone. Nothing is reloaded from then on.
     pub(super) async fn end(&self) {
         let mut state = self.state.lock().await;

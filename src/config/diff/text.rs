@@ -101,6 +101,13 @@ impl fmt::Display for SealSource {
             Self::KeyFile(file) => write!(f, "key_file {}", path(file)),
             Self::PassphraseFile(file) => write!(f, "passphrase_file {}", path(file)),
             Self::Credential(name) => write!(f, "credential {}", quote(name)),
+            Self::Pkcs11(token) => write!(
+                f,
+                "pkcs11 {}, key {}, file {}",
+                token.provider,
+                quote(&token.key_label),
+                path(&token.file)
+            ),
         }
     }
 }
