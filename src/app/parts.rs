@@ -7,9 +7,10 @@ use anyhow::Context as _;
 use sigward_hsm::envelope::LateKek;
 use sigward_hsm::secret::{Arena, ArenaSize, Unlocked};
 use sigward_hsm::software::SoftwareProvider;
+use tokio::sync::Notify;
 
-use super::seal;
-use crate::admin::{Admin, Chains, ConfiguredChain};
+use super::{seal, tokens};
+use crate::admin::{Admin, Chains, ConfiguredChain, Providers, Token};
 use crate::clock::SystemClock;
 use crate::config::{ChainConfig, Config, StoreConfig};
 use crate::guard::Guard;
@@ -36,8 +37,8 @@ pub(super) struct Parts {
     pub(super) arena: Arena,
     /// What the sealed keys open with; away while its token is.
     pub(super) kek: Arc<LateKek>,
-    /// The provider of sealed keys.
-    pub(super) software: Arc<SoftwareProvider>,
+    /// Told when a token opens or is found otherwise than before.
+    pub(super) tokens_changed: Arc<Notify>,
 }
 
 /// The arena for secrets, locked unless the configuration allows otherwise.
@@ -112,14 +113,18 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
             )
         })
         .context("cannot open the key folder")?;
-    let software = Arc::new(provider);
     let guard = Arc::new(Guard::load(store.rows()?, store.holds()?));
     let keyring = Arc::new(Keyring::default());
+    let tokens_changed = Arc::new(Notify::new());
+    let tokens = config.providers.iter().map(|provider| {
+        let settings = tokens::token_config(&config.keys.dir, provider);
+        Token::new(provider.id.clone(), settings, arena.clone(), tokens_changed.clone())
+    });
     let admin = Arc::new(Admin {
         store: store.clone(),
         guard: guard.clone(),
         keyring: keyring.clone(),
-        provider: software.clone(),
+        providers: Providers::new(Arc::new(provider), tokens),
         arena: arena.clone(),
         chains: Chains::new(config.chains.iter().map(configured)),
         clock: Arc::new(SystemClock),
@@ -131,7 +136,7 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
         admin,
         arena,
         kek,
-        software,
+        tokens_changed,
     })
 }
 

@@ -11,7 +11,7 @@ use sigward_hsm::provider::HsmProvider as _;
 use sigward_hsm::secret::Arena;
 use sigward_hsm::software::SoftwareProvider;
 
-use super::{read, settle};
+use super::{read_however_long, settle};
 use crate::app::parts::Parts;
 use crate::app::supervisor::Supervisor;
 use crate::config::{Config, SealSource};
@@ -40,7 +40,7 @@ impl Late {
             kek: parts.kek.clone(),
             config: config.clone(),
             arena: parts.arena.clone(),
-            software: parts.software.clone(),
+            software: parts.admin.providers.software.clone(),
             check: readiness.check(
                 "seal",
                 Weight::Required,
@@ -73,7 +73,7 @@ impl Late {
                     self.check.fail(why);
                 }
                 Some(_) => {}
-                None => self.open(&supervisor).await,
+                None => self.open(supervisor.clone()).await,
             }
         }
         shutdown.begun().await;
@@ -83,7 +83,7 @@ impl Late {
     async fn look(&self) {
         let (config, arena, kek) = (self.config.clone(), self.arena.clone(), self.kek.clone());
         let looked = tokio::task::spawn_blocking(move || {
-            match read(&config, &arena) {
+            match read_however_long(&config, &arena) {
                 Ok(here) => {
                     // Before a key opens: a move that was cut off may stand between the files and this key.
                     match settle(&config.keys.dir, &here) {
@@ -99,7 +99,7 @@ impl Late {
         }
     }
 
-    async fn open(&self, supervisor: &Supervisor) {
+    async fn open(&self, supervisor: Arc<Supervisor>) {
         let software = self.software.clone();
         let opened = tokio::task::spawn_blocking(move || software.initialize()).await;
         let outcome = match opened {
@@ -109,7 +109,7 @@ impl Late {
         };
         match outcome {
             Ok(()) => {
-                supervisor.serve_again().await;
+                supervisor.serve_more().await;
                 self.check.good();
                 tracing::info!("the seal is back: its keys are open");
             }

@@ -11,20 +11,25 @@ mod moving;
 mod show;
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use sigward_hsm::envelope::{ArgonParams, Kek, KekError, KekSource, LateKek};
 use sigward_hsm::error::ProviderError;
-use sigward_hsm::pkcs11::{PinSource, TokenConfig, TokenSeal, TokenSelector};
+use sigward_hsm::pkcs11::TokenSeal;
 use sigward_hsm::provider::KeyEncryptionProvider;
 use sigward_hsm::secret::Arena;
 use sigward_hsm::software::{Reseal, Settled};
 
-use crate::config::{Config, PinFrom, ProviderId, SealSource, TokenName, TokenSealConfig};
+use super::tokens;
+use crate::config::{Config, ProviderId, SealSource, TokenSealConfig};
 
 pub(super) use late::Late;
 pub use moving::{MoveTo, Moved, Rewrapped, move_seal, rewrap};
 pub use show::{Shown, TokenShown, show};
+
+/// How long a token may take to log us in and to unwrap.
+const IN_TIME: Duration = Duration::from_secs(15);
 
 /// Why no key-encryption key was read.
 #[derive(Debug, thiserror::Error)]
@@ -83,25 +88,52 @@ impl SealError {
     }
 }
 
-/// Reads the key-encryption key.
+/// Reads the key-encryption key. A token that hangs is away.
 pub(super) fn read(config: &Config, arena: &Arena) -> Result<Kek, SealError> {
     read_as(config, &config.seal, arena)
+}
+
+/// The same, however long a token takes: for whoever has a thread to spare, and will not ask again before the answer.
+fn read_however_long(config: &Config, arena: &Arena) -> Result<Kek, SealError> {
+    match &config.seal {
+        SealSource::Pkcs11(token) => unwrap(config, token, arena),
+        SealSource::KeyFile(_) | SealSource::PassphraseFile(_) | SealSource::Credential(_) => read(config, arena),
+    }
 }
 
 /// Reads the key-encryption key of `seal`, which need not be the one that the configuration names.
 fn read_as(config: &Config, seal: &SealSource, arena: &Arena) -> Result<Kek, SealError> {
     Ok(match seal {
-        SealSource::Pkcs11(token) => open_token(config, &token.provider, arena)?.unwrap(&token.file)?,
+        SealSource::Pkcs11(token) => return unwrap_in_time(config, token, arena),
         SealSource::KeyFile(path) => KekSource::KeyFile(path.clone()).read(arena)?,
         SealSource::PassphraseFile(path) => {
             let (path, params) = (path.clone(), ArgonParams::RECOMMENDED);
             KekSource::PassphraseFile { path, params }.read(arena)?
         }
         SealSource::Credential(name) => {
-            let (name, directory) = (name.clone(), credentials());
+            let (name, directory) = (name.clone(), tokens::credentials());
             KekSource::Credential { name, directory }.read(arena)?
         }
     })
+}
+
+fn unwrap(config: &Config, token: &TokenSealConfig, arena: &Arena) -> Result<Kek, SealError> {
+    Ok(open_token(config, &token.provider, arena)?.unwrap(&token.file)?)
+}
+
+/// On a thread of its own: a start that a hanging token holds up is one that nobody can look into.
+fn unwrap_in_time(config: &Config, token: &TokenSealConfig, arena: &Arena) -> Result<Kek, SealError> {
+    let (tell, told) = std::sync::mpsc::sync_channel(1);
+    let (config, token, arena) = (config.clone(), token.clone(), arena.clone());
+    let unavailable = |reason: String| ProviderError::Unavailable { reason };
+    std::thread::Builder::new()
+        .name("seal".to_owned())
+        .spawn(move || {
+            let _given_up = tell.send(unwrap(&config, &token, &arena));
+        })
+        .map_err(|error| unavailable(error.to_string()))?;
+    told.recv_timeout(IN_TIME)
+        .unwrap_or_else(|_| Err(unavailable(format!("the token gave no answer within {IN_TIME:?}")).into()))
 }
 
 /// Makes what `seal` names where it can be made and is not there: a key file, a wrapped key. What is there is used.
@@ -152,36 +184,9 @@ pub(super) fn settle(keys: &Path, kek: &dyn KeyEncryptionProvider) -> anyhow::Re
 }
 
 fn open_token(config: &Config, provider: &ProviderId, arena: &Arena) -> Result<TokenSeal, SealError> {
-    Ok(TokenSeal::open(&token_config(config, provider)?, arena)?)
-}
-
-/// The token of a provider, as `hsm` wants to know it.
-fn token_config(config: &Config, provider: &ProviderId) -> Result<TokenConfig, SealError> {
-    let found = config.providers.iter().find(|known| known.id == *provider);
-    let pkcs11 = &found.ok_or_else(|| SealError::NoProvider(provider.clone()))?.pkcs11;
-    Ok(TokenConfig {
-        module: pkcs11.module.clone(),
-        token: match &pkcs11.token {
-            TokenName::Label(label) => TokenSelector::Label(label.clone()),
-            TokenName::Serial(serial) => TokenSelector::Serial(serial.clone()),
-            TokenName::Slot(slot) => TokenSelector::Slot(*slot),
-        },
-        pin: match &pkcs11.pin {
-            PinFrom::File(path) => PinSource::File(path.clone()),
-            PinFrom::Descriptor(number) => PinSource::Descriptor(*number),
-            PinFrom::Credential(name) => PinSource::Credential {
-                name: name.clone(),
-                directory: credentials(),
-            },
-        },
-        sessions: pkcs11.sessions,
-        deadline: pkcs11.deadline,
-        folder: config.keys.dir.join(provider.as_str()),
-    })
-}
-
-fn credentials() -> Option<std::path::PathBuf> {
-    std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into)
+    let known = config.providers.iter().find(|known| known.id == *provider);
+    let known = known.ok_or_else(|| SealError::NoProvider(provider.clone()))?;
+    Ok(TokenSeal::open(&tokens::token_config(&config.keys.dir, known), arena)?)
 }
 
 fn told(error: ProviderError) -> anyhow::Error {

@@ -103,14 +103,6 @@ impl Supervisor {
         self.state.lock().await.links.iter().count()
     }
 
-    /// Serves the chains that waited for their keys. The others are not touched.
-    pub(super) async fn serve_again(&self) {
-        if let Ok(mut state) = self.hold().await {
-            let config = state.config.clone();
-            state.take_over(&self.shared, &config).await;
-        }
-    }
-
     /// Waits until the links, which the shutdown ended, are gone. Nothing is reloaded from then on.
     pub(super) async fn end(&self) {
         let mut state = self.state.lock().await;
@@ -120,6 +112,13 @@ impl Supervisor {
 
     pub(super) fn parts(&self) -> &Parts {
         &self.shared.parts
+    }
+
+    /// Looks again at chains that are not served: their token may have come.
+    pub(super) async fn serve_more(self: Arc<Self>) {
+        if let Ok(mut state) = self.hold().await {
+            state.serve_more(&self.shared).await;
+        }
     }
 
     /// Nothing begins once the end has begun.
