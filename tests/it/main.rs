@@ -27,5 +27,6 @@ mod nodes;
 mod package;
 mod reload;
 mod rollback;
+mod seal;
 mod seeing;
 mod support;

@@ -70,7 +70,7 @@ pub async fn move_seal(home: &Path, to: &MoveTo) -> anyhow::Result<Moved> {
     if let SealSource::Pkcs11(token) = &to {
         anyhow::ensure!(
             config.providers.iter().any(|provider| provider.id == token.provider),
-            "provider_unknown: there is no [[provider]] {} in {}\ndescribe the token there first; `sigward config print-default` shows how",
+            "provider_not_found: there is no [[provider]] {} in {}\ndescribe the token there first; `sigward config print-default` shows how",
             token.provider,
             home.join(config::FILE_NAME).display()
         );

@@ -8,3 +8,4 @@ mod init;
 mod load;
 mod moving;
 mod points;
+mod seal;

@@ -23,6 +23,8 @@ pub(crate) struct Signer {
     log: PathBuf,
     http_port: u16,
     process: Option<Process>,
+    /// Of every command's environment.
+    variables: Vec<(String, PathBuf)>,
 }
 
 impl Signer {
@@ -38,7 +40,14 @@ impl Signer {
             log: home.path(&format!("{name}.log")),
             http_port: free_port(),
             process: None,
+            variables: Vec::new(),
         }
+    }
+
+    /// Every command from now on has this variable.
+    pub(crate) fn with_variable(mut self, name: &str, value: &Path) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// `sigward init` below `home`.
@@ -50,14 +59,19 @@ impl Signer {
 
     /// `sigward init`, and a port that is free.
     pub(crate) fn make(&self) {
-        let made = self.attempt(&["init"]);
+        self.make_with(&[]);
+    }
+
+    /// The same, with more arguments for `init`.
+    pub(crate) fn make_with(&self, more: &[&str]) {
+        let made = self.attempt(&[&["init"], more].concat());
         if String::from_utf8_lossy(&made.stderr).contains("store_volatile") {
             // The build's disk is a container's layer or in memory: what these tests prove does not depend on a power cut.
             eprintln!(
                 "ATTENTION: {} may forget; running with --allow-volatile",
                 self.home.display()
             );
-            self.run(&["init", "--allow-volatile"]);
+            self.run(&[&["init", "--allow-volatile"], more].concat());
         } else {
             assert!(
                 made.status.success(),
@@ -160,6 +174,7 @@ impl Signer {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sigward"));
         command.args(arguments).arg("--home").arg(&self.home);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 
