@@ -38,12 +38,8 @@ fn a_disk_whose_root_is_a_token_signs_with_it_and_opens_nothing_without() {
     let thiefs = Token::new(&scene.home, "thief");
     let stolen = thiefs.found_by(Signer::named(&scene.home, "stolen"));
     copy(scene.signer.home(), stolen.home());
-    let mut scene = Scene {
-        signer: stolen,
-        ..scene
-    }
-    .forget();
-    scene.signer.configure(|_| {});
+    scene.signer = stolen;
+    let mut scene = scene.forget();
     assert!(!scene.start_and_wait(IDLE).unwrap(), "nothing is signed: the node is not even dialled");
     scene.signer.kill();
     let checked = scene.signer.attempt(&["config", "check"]);
