@@ -135,18 +135,22 @@ pub fn with_seal(text: &str, base: &Path, seal: &SealSource) -> Result<String, C
     let before = parse(text, base)?;
     let raw: RawConfig = toml::from_str(text).map_err(|error| ConfigError::from_toml(text, error))?;
     let line = line(seal, base);
-    let new = match raw.seal.as_ref().map(Spanned::as_ref) {
-        None => Some(format!("{}\n\n[seal]\n{line}\n", text.trim_end())),
-        Some(raw) => setting(text, raw).map(|at| {
-            let (head, tail) = (text.get(..at.start), text.get(at.end..));
-            format!("{}{line}{}", head.unwrap_or_default(), tail.unwrap_or_default())
-        }),
+    let ways = match raw.seal.as_ref().map(Spanned::as_ref) {
+        None => vec![format!("{}\n\n[seal]\n{line}\n", text.trim_end())],
+        Some(raw) => {
+            let in_place = setting(text, raw).map(|at| {
+                let (head, tail) = (text.get(..at.start), text.get(at.end..));
+                format!("{}{line}{}", head.unwrap_or_default(), tail.unwrap_or_default())
+            });
+            in_place.into_iter().chain(without_table(text, &line)).collect()
+        }
     };
     let wanted = super::Config {
         seal: seal.clone(),
         ..before
     };
-    new.filter(|new| parse(new, base).is_ok_and(|read| read == wanted))
+    ways.into_iter()
+        .find(|new| parse(new, base).is_ok_and(|read| read == wanted))
         .ok_or_else(|| {
             ConfigError::invalid(
                 "[seal] is written in a way that sigward does not edit",
@@ -154,6 +158,35 @@ pub fn with_seal(text: &str, base: &Path, seal: &SealSource) -> Result<String, C
             )
             .key("seal")
         })
+}
+
+/// The text without its table `[seal.pkcs11]`, comments apart: with `line` in a table `[seal]` in its place, or in the one there is.
+fn without_table(text: &str, line: &str) -> Vec<String> {
+    let header = |text: &str, name: &str| {
+        let inside = text.trim().strip_prefix('[').and_then(|rest| rest.split(']').next());
+        inside.is_some_and(|inside| inside.split_whitespace().collect::<String>() == name)
+    };
+    let (mut alone, mut below) = (String::new(), String::new());
+    let mut inside = false;
+    for old in text.lines() {
+        if header(old, "seal.pkcs11") {
+            inside = true;
+            alone.push_str(&format!("[seal]\n{line}\n"));
+            continue;
+        }
+        inside &= !old.trim_start().starts_with('[');
+        if inside && !old.trim().is_empty() && !old.trim_start().starts_with('#') {
+            continue;
+        }
+        for new in [&mut alone, &mut below] {
+            new.push_str(old);
+            new.push('\n');
+        }
+        if header(old, "seal") {
+            below.push_str(&format!("{line}\n"));
+        }
+    }
+    vec![alone, below]
 }
 
 /// Where the one setting of `[seal]` stands, from its name to the end of its value.

@@ -22,7 +22,7 @@ mod store;
 pub use adopt::ForeignKey;
 pub use key::OpenKeyError;
 pub use material::KeyMaterial;
-pub use reseal::{Reseal, Settled};
+pub use reseal::{Reseal, Settled, TWIN};
 pub use store::{KeyFault, SoftwareProvider};
 
 pub(crate) use ed25519::Ed25519Key;

@@ -21,7 +21,8 @@ use crate::{
 };
 
 const SEALED: &str = ".sealed";
-const TWIN: &str = ".sealed-next";
+/// What the name of a twin ends with, after the dot.
+pub const TWIN: &str = "sealed-next";
 
 /// What becomes of the twins of a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,7 +160,7 @@ impl Reseal {
             let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else {
                 continue;
             };
-            if let Some(key) = name.strip_suffix(TWIN) {
+            if let Some(key) = name.strip_suffix(TWIN).and_then(|name| name.strip_suffix('.')) {
                 pairs.entry(key.to_owned()).or_default().twin = Some(self.folder.join(name));
             } else if let Some(key) = name.strip_suffix(SEALED) {
                 pairs.entry(key.to_owned()).or_default().file = Some(self.folder.join(name));
@@ -184,11 +185,11 @@ fn remove(twin: &Path) -> Result<(), ProviderError> {
 }
 
 fn twin_of(file: &Path) -> PathBuf {
-    file.with_extension(&TWIN[1..])
+    file.with_extension(TWIN)
 }
 
 fn file_of(twin: &Path) -> PathBuf {
-    twin.with_extension(&SEALED[1..])
+    twin.with_extension("sealed")
 }
 
 #[cfg(test)]

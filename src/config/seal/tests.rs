@@ -76,6 +76,8 @@ fn the_seal_is_rewritten_and_nothing_else_is() {
         format!("seal.credential = \"c\"\n{PROVIDER}"),
         format!("seal = {{ passphrase_file = 'key_file' }}\n{PROVIDER}"),
         format!("{PROVIDER}[seal]\npkcs11 = {{ provider = 'hsm-a' }}"),
+        format!("[ seal . pkcs11 ]\nprovider = 'hsm-a'\n# why\nfile = 'w'\n{PROVIDER}"),
+        format!("{PROVIDER}[seal] # here\n[seal.pkcs11]\nprovider = 'hsm-a'\n"),
     ];
     for text in &texts {
         for seal in &seals {
@@ -90,7 +92,7 @@ fn the_seal_is_rewritten_and_nothing_else_is() {
 
 #[test]
 fn a_table_that_cannot_be_edited_says_what_to_write() {
-    let text = format!("[seal.pkcs11]\nprovider = 'hsm-a'\n{PROVIDER}");
+    let text = format!("[seal]\n\"key_file\" = 'k'\n{PROVIDER}");
     let refused = with_seal(&text, Path::new(BASE), &SealSource::Credential("c".to_owned())).unwrap_err();
     assert!(refused.to_string().contains("credential = \"c\""), "{refused}");
 }
