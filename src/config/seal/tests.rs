@@ -45,7 +45,7 @@ fn a_token_is_named_by_its_provider() {
 #[test]
 fn what_names_no_token_or_two_seals_is_refused() {
     for (seal, says) in [
-        ("seal.pkcs11 = { provider = 'hsm-b' }", "did you mean"),
+        ("seal.pkcs11 = { provider = 'hsm-b' }", "known here: hsm-a"),
         ("seal.pkcs11 = { }", "provider"),
         ("seal.pkcs11 = { provider = 'hsm-a', label = 'x' }", "unknown field"),
         ("seal.pkcs11 = { provider = 'hsm-a', key_label = '' }", "is no label"),
