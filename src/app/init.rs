@@ -102,7 +102,9 @@ fn with_token(text: &str, token: &RootToken, home: &Path) -> anyhow::Result<Stri
     let pin = match (&token.pin_file, &token.pin_credential) {
         (Some(file), _) => format!("pin_file = {}", quoted(&file.to_string_lossy())),
         (None, Some(name)) => format!("pin_credential = {}", quoted(name)),
-        (None, None) => anyhow::bail!("say where the token's PIN is: --pin-file FILE or --pin-credential NAME"),
+        (None, None) => {
+            anyhow::bail!("say where the token's PIN is: --pin-file FILE or --pin-credential NAME")
+        }
     };
     let text = format!(
         "{}\n\n# The token that seals the keys.\n[[provider]]\nid = {}\n[provider.pkcs11]\nmodule = {}\ntoken_label = {}\n{pin}\n",
@@ -113,7 +115,11 @@ fn with_token(text: &str, token: &RootToken, home: &Path) -> anyhow::Result<Stri
     );
     let provider = config::parse(&text, home)?.providers.into_iter().next();
     let provider = provider.context("the provider is not in the configuration")?.id;
-    Ok(config::with_seal(&text, home, &seal::of_token(&provider, &token.key_label, home))?)
+    Ok(config::with_seal(
+        &text,
+        home,
+        &seal::of_token(&provider, &token.key_label, home),
+    )?)
 }
 
 /// A store that is there already is taken only as an `init` leaves it that was cut off before it wrote the configuration:

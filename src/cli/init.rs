@@ -29,7 +29,12 @@ struct Token {
     #[arg(long, value_name = "LABEL", requires = "seal_pkcs11")]
     token_label: Option<String>,
     /// A file with its user PIN, mode 0600
-    #[arg(long, value_name = "FILE", requires = "seal_pkcs11", conflicts_with = "pin_credential")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "seal_pkcs11",
+        conflicts_with = "pin_credential"
+    )]
     pin_file: Option<PathBuf>,
     /// A systemd credential with its user PIN
     #[arg(long, value_name = "NAME", requires = "seal_pkcs11")]

@@ -112,8 +112,9 @@ fn target(to: &[String], key_label: String) -> anyhow::Result<MoveTo> {
         "passphrase-file" => MoveTo::PassphraseFile(path(place)?),
         "credential" => MoveTo::Credential(place.clone()),
         "pkcs11" => MoveTo::Token {
-            provider: ProviderId::new(place)
-                .ok_or_else(|| RefusedByRule(format!("invalid_name: {place:?} is the id of no [[provider]]")))?,
+            provider: ProviderId::new(place).ok_or_else(|| {
+                RefusedByRule(format!("invalid_name: {place:?} is the id of no [[provider]]"))
+            })?,
             key_label,
         },
         other => {
@@ -214,7 +215,10 @@ fn text(shown: &Shown) -> String {
         }
         match &token.in_token {
             None => {}
-            Some(Ok(ids)) => say("in the token", &format!("{}: {}", count(ids.len(), "key"), ids.join(", "))),
+            Some(Ok(ids)) => say(
+                "in the token",
+                &format!("{}: {}", count(ids.len(), "key"), ids.join(", ")),
+            ),
             Some(Err(why)) => say("in the token", why),
         }
     }
@@ -222,7 +226,10 @@ fn text(shown: &Shown) -> String {
     if shown.half_way > 0 {
         say(
             "half-way",
-            &format!("{} of a move that was cut off; the next start settles them", count(shown.half_way, "key")),
+            &format!(
+                "{} of a move that was cut off; the next start settles them",
+                count(shown.half_way, "key")
+            ),
         );
     }
     lines.join("\n")

@@ -79,8 +79,13 @@ pub(super) fn source(
             advice,
         )),
         _ => {
-            let spans = [key_file, passphrase_file, credential].into_iter().flatten().map(Spanned::span);
-            let last = spans.chain(pkcs11.iter().map(Spanned::span)).max_by_key(|span| span.start);
+            let spans = [key_file, passphrase_file, credential]
+                .into_iter()
+                .flatten()
+                .map(Spanned::span);
+            let last = spans
+                .chain(pkcs11.iter().map(Spanned::span))
+                .max_by_key(|span| span.start);
             Err(
                 ConfigError::invalid("the table names more than one thing that opens the keys", advice)
                     .at(source.text, &last.unwrap_or_else(|| table.span()))
@@ -154,7 +159,9 @@ pub fn with_seal(text: &str, base: &Path, seal: &SealSource) -> Result<String, C
         .ok_or_else(|| {
             ConfigError::invalid(
                 "[seal] is written in a way that sigward does not edit",
-                format!("write the table as two lines, `[seal]` and what it says now; it is to become: {line}"),
+                format!(
+                    "write the table as two lines, `[seal]` and what it says now; it is to become: {line}"
+                ),
             )
             .key("seal")
         })
@@ -163,7 +170,10 @@ pub fn with_seal(text: &str, base: &Path, seal: &SealSource) -> Result<String, C
 /// The text without its table `[seal.pkcs11]`, comments apart: with `line` in a table `[seal]` in its place, or in the one there is.
 fn without_table(text: &str, line: &str) -> Vec<String> {
     let header = |text: &str, name: &str| {
-        let inside = text.trim().strip_prefix('[').and_then(|rest| rest.split(']').next());
+        let inside = text
+            .trim()
+            .strip_prefix('[')
+            .and_then(|rest| rest.split(']').next());
         inside.is_some_and(|inside| inside.split_whitespace().collect::<String>() == name)
     };
     let (mut alone, mut below) = (String::new(), String::new());
@@ -216,7 +226,11 @@ fn line(seal: &SealSource, base: &Path) -> String {
         SealSource::Credential(name) => format!("credential = {}", text(name)),
         SealSource::Pkcs11(token) => {
             let own = base.join(default_file(&token.provider)) != token.file;
-            let file = if own { format!(", file = {}", path(&token.file)) } else { String::new() };
+            let file = if own {
+                format!(", file = {}", path(&token.file))
+            } else {
+                String::new()
+            };
             format!(
                 "pkcs11 = {{ provider = {}, key_label = {}{file} }}",
                 text(token.provider.as_str()),

@@ -63,7 +63,9 @@ pub(super) fn unwrap_rounds(
 ) -> Result<Vec<std::time::Duration>, TokenError> {
     let key = make_wrapping_key(session, method, &[Attribute::Token(false)])?;
     let (nonce, wrapped) = wrap(session, method, key, &[7; 32])?;
-    super::probe::timed(rounds, || unwrap(session, method, key, &nonce, &wrapped).map(drop))
+    super::probe::timed(rounds, || {
+        unwrap(session, method, key, &nonce, &wrapped).map(drop)
+    })
 }
 
 pub(super) fn make_wrapping_key(
@@ -111,12 +113,19 @@ pub(super) fn make_wrapping_key(
 }
 
 pub(super) fn find_wrapping_key(session: &Session, id: &[u8]) -> Result<ObjectHandle, TokenError> {
-    let template = [Attribute::Class(ObjectClass::SECRET_KEY), Attribute::Id(id.to_vec())];
+    let template = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::Id(id.to_vec()),
+    ];
     match session.find_objects(&template)?.as_slice() {
         [one] => Ok(*one),
         found => Err(TokenError::new(
             Kind::Failed,
-            format!("the token shows {} wrapping keys with the id {}", found.len(), hex::encode(id)),
+            format!(
+                "the token shows {} wrapping keys with the id {}",
+                found.len(),
+                hex::encode(id)
+            ),
             "bring the token's backup back; without the wrapping key only a backup of the keys (`sigward keys restore`) helps",
         )),
     }
@@ -160,10 +169,18 @@ pub(super) fn unwrap(
     if method == Method::Gcm {
         let mut iv = nonce.to_vec();
         if iv.is_empty() {
-            return Err(TokenError::new(Kind::Failed, "the wrapped key has no nonce", "restore its file"));
+            return Err(TokenError::new(
+                Kind::Failed,
+                "the wrapped key has no nonce",
+                "restore its file",
+            ));
         }
         let params = GcmParams::new(&mut iv, DOMAIN, TAG_BITS.into())?;
-        return Ok(Zeroizing::new(session.decrypt(&Mechanism::AesGcm(params), key, wrapped)?));
+        return Ok(Zeroizing::new(session.decrypt(
+            &Mechanism::AesGcm(params),
+            key,
+            wrapped,
+        )?));
     }
     let object = session.unwrap_key(
         &mechanism(method),

@@ -50,7 +50,10 @@ impl Late {
         match late.kek.why_away() {
             None => late.check.good(),
             Some(why) => {
-                tracing::error!(alarm = true, "the seal is away, so no sealed key signs until it is back: {why}");
+                tracing::error!(
+                    alarm = true,
+                    "the seal is away, so no sealed key signs until it is back: {why}"
+                );
                 late.check.fail(why);
             }
         }
@@ -95,7 +98,10 @@ impl Late {
             }
         });
         if looked.await.is_err() {
-            tracing::error!(alarm = true, "looking for the seal was interrupted; it is tried again");
+            tracing::error!(
+                alarm = true,
+                "looking for the seal was interrupted; it is tried again"
+            );
         }
     }
 
@@ -103,7 +109,12 @@ impl Late {
         let software = self.software.clone();
         let opened = tokio::task::spawn_blocking(move || software.initialize()).await;
         let outcome = match opened {
-            Ok(Ok(())) => supervisor.parts().admin.open_keys().await.map_err(|refused| refused.to_string()),
+            Ok(Ok(())) => supervisor
+                .parts()
+                .admin
+                .open_keys()
+                .await
+                .map_err(|refused| refused.to_string()),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("opening the keys was interrupted".to_owned()),
         };
@@ -114,7 +125,10 @@ impl Late {
                 tracing::info!("the seal is back: its keys are open");
             }
             Err(why) => {
-                tracing::error!(alarm = true, "the seal is back, and its keys could not be opened: {why}; restart sigward");
+                tracing::error!(
+                    alarm = true,
+                    "the seal is back, and its keys could not be opened: {why}; restart sigward"
+                );
                 self.check.fail(why);
             }
         }

@@ -83,7 +83,10 @@ impl SealError {
             }
             cause = error.source();
         }
-        let remedy = self.remedy().map(|remedy| format!("\n{remedy}")).unwrap_or_default();
+        let remedy = self
+            .remedy()
+            .map(|remedy| format!("\n{remedy}"))
+            .unwrap_or_default();
         format!("{}: {said}{remedy}", self.code())
     }
 }
@@ -97,7 +100,9 @@ pub(super) fn read(config: &Config, arena: &Arena) -> Result<Kek, SealError> {
 fn read_however_long(config: &Config, arena: &Arena) -> Result<Kek, SealError> {
     match &config.seal {
         SealSource::Pkcs11(token) => unwrap(config, token, arena),
-        SealSource::KeyFile(_) | SealSource::PassphraseFile(_) | SealSource::Credential(_) => read(config, arena),
+        SealSource::KeyFile(_) | SealSource::PassphraseFile(_) | SealSource::Credential(_) => {
+            read(config, arena)
+        }
     }
 }
 
@@ -175,7 +180,8 @@ pub(super) fn settle(keys: &Path, kek: &dyn KeyEncryptionProvider) -> anyhow::Re
         Settled::Forward(keys) => tracing::info!(keys, "a move of the seal that was cut off is finished"),
         Settled::Back(keys) => tracing::info!(keys, "a move of the seal that was cut off is taken back"),
         Settled::Undecided(keys) => tracing::error!(
-            alarm = true, keys,
+            alarm = true,
+            keys,
             "a move of the seal was cut off, and not every key opens with the seal that the configuration names: nothing is touched; \
              put [seal] back to what it said before the move, or to what it was moved to"
         ),
@@ -186,7 +192,10 @@ pub(super) fn settle(keys: &Path, kek: &dyn KeyEncryptionProvider) -> anyhow::Re
 fn open_token(config: &Config, provider: &ProviderId, arena: &Arena) -> Result<TokenSeal, SealError> {
     let known = config.providers.iter().find(|known| known.id == *provider);
     let known = known.ok_or_else(|| SealError::NoProvider(provider.clone()))?;
-    Ok(TokenSeal::open(&tokens::token_config(&config.keys.dir, known), arena)?)
+    Ok(TokenSeal::open(
+        &tokens::token_config(&config.keys.dir, known),
+        arena,
+    )?)
 }
 
 fn told(error: ProviderError) -> anyhow::Error {

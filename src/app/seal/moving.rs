@@ -69,7 +69,10 @@ pub async fn move_seal(home: &Path, to: &MoveTo) -> anyhow::Result<Moved> {
     let to = target(to, &home);
     if let SealSource::Pkcs11(token) = &to {
         anyhow::ensure!(
-            config.providers.iter().any(|provider| provider.id == token.provider),
+            config
+                .providers
+                .iter()
+                .any(|provider| provider.id == token.provider),
             "provider_not_found: there is no [[provider]] {} in {}\ndescribe the token there first; `sigward config print-default` shows how",
             token.provider,
             home.join(config::FILE_NAME).display()
@@ -105,17 +108,29 @@ pub async fn move_seal(home: &Path, to: &MoveTo) -> anyhow::Result<Moved> {
         }
     };
     let detail = format!("from {} to {}, keys {keys}", kind(&config.seal), kind(&to));
-    parts.admin.record_seal(&authn::this_process(), SealAct::Move, &detail).await?;
+    parts
+        .admin
+        .record_seal(&authn::this_process(), SealAct::Move, &detail)
+        .await?;
     crash_point!("seal_move_recorded");
     let file = home.join(config::FILE_NAME);
-    swap::replace(&file, &text, &new_text, "nothing was moved: the same command again begins anew")?;
+    swap::replace(
+        &file,
+        &text,
+        &new_text,
+        "nothing was moved: the same command again begins anew",
+    )?;
     crash_point!("seal_move_switched");
 
     // From here on the configuration names the new seal: a failure is finished by the next start.
     let kek = read_as(&config, &to, &parts.arena).map_err(|error| anyhow::anyhow!(error.told()))?;
-    let settled = reseal.settle_each(&kek, || { crash_point!("seal_move_settling"); });
+    let settled = reseal.settle_each(&kek, || {
+        crash_point!("seal_move_settling");
+    });
     parts.store.close();
-    let settled = settled.map_err(told).context("the seal has moved; the next start finishes what is left to do")?;
+    let settled = settled
+        .map_err(told)
+        .context("the seal has moved; the next start finishes what is left to do")?;
     anyhow::ensure!(
         matches!(settled, Settled::Forward(_) | Settled::Nothing),
         "the configuration names the new seal, and not every key opens with it; put [seal] back to what it said: nothing was removed"
@@ -187,12 +202,16 @@ pub async fn rewrap(home: &Path) -> anyhow::Result<Rewrapped> {
         );
     };
     let parts = parts::open(&config)?;
-    let seal = open_token(&config, &token.provider, &parts.arena).map_err(|error| anyhow::anyhow!(error.told()))?;
+    let seal =
+        open_token(&config, &token.provider, &parts.arena).map_err(|error| anyhow::anyhow!(error.told()))?;
     let rewrap = seal.rewrap(&token.file, &token.key_label).map_err(told)?;
     crash_point!("seal_rewrap_made");
     let (now, former) = (rewrap.now().wrapping_key(), rewrap.former().wrapping_key());
     let detail = format!("wrapping key {now} instead of {former}");
-    parts.admin.record_seal(&authn::this_process(), SealAct::Rewrap, &detail).await?;
+    parts
+        .admin
+        .record_seal(&authn::this_process(), SealAct::Rewrap, &detail)
+        .await?;
     rewrap.write().map_err(told)?;
     crash_point!("seal_rewrap_written");
     let former_remains = rewrap.destroy_former().err().map(|error| error.to_string());

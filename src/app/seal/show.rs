@@ -55,7 +55,10 @@ pub fn show(config: &Config, ask_token: bool) -> anyhow::Result<Shown> {
         SealSource::Credential(name) => shown.credential = Some(name.clone()),
         SealSource::Pkcs11(token) => {
             let wrapped = WrappedKek::read(&token.file).map(|wrapped| {
-                let (serial, id) = (wrapped.token_serial().to_owned(), wrapped.wrapping_key().to_owned());
+                let (serial, id) = (
+                    wrapped.token_serial().to_owned(),
+                    wrapped.wrapping_key().to_owned(),
+                );
                 (serial, id, wrapped.mechanism())
             });
             shown.file = Some(token.file.clone());
@@ -76,5 +79,6 @@ fn in_token(config: &Config) -> Result<Vec<String>, String> {
     };
     let arena = Arena::new(ArenaSize::for_keys(8), Unlocked::Allow).map_err(|error| error.to_string())?;
     let seal = open_token(config, &token.provider, &arena).map_err(|error| error.told())?;
-    seal.keys_called(&token.key_label).map_err(|error| error.to_string())
+    seal.keys_called(&token.key_label)
+        .map_err(|error| error.to_string())
 }

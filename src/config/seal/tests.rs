@@ -31,12 +31,18 @@ fn token(label: &str, file: &str) -> SealSource {
 #[test]
 fn a_token_is_named_by_its_provider() {
     for (seal, read_as) in [
-        ("seal.pkcs11 = { provider = 'hsm-a' }", token("sigward-seal", "seal-hsm-a.wrapped")),
+        (
+            "seal.pkcs11 = { provider = 'hsm-a' }",
+            token("sigward-seal", "seal-hsm-a.wrapped"),
+        ),
         (
             "[seal]\npkcs11 = { provider = 'hsm-a', key_label = 'x y', file = 'w' }",
             token("x y", "w"),
         ),
-        ("[seal.pkcs11]\nprovider = 'hsm-a'\nfile = '/w'", token("sigward-seal", "/w")),
+        (
+            "[seal.pkcs11]\nprovider = 'hsm-a'\nfile = '/w'",
+            token("sigward-seal", "/w"),
+        ),
     ] {
         assert_eq!(read(seal).unwrap(), read_as, "{seal}");
     }
@@ -47,17 +53,35 @@ fn what_names_no_token_or_two_seals_is_refused() {
     for (seal, says) in [
         ("seal.pkcs11 = { provider = 'hsm-b' }", "known here: hsm-a"),
         ("seal.pkcs11 = { }", "provider"),
-        ("seal.pkcs11 = { provider = 'hsm-a', label = 'x' }", "unknown field"),
-        ("seal.pkcs11 = { provider = 'hsm-a', key_label = '' }", "is no label"),
-        ("seal.pkcs11 = { provider = 'hsm-a', key_label = \"a\\n\" }", "is no label"),
-        ("seal = { key_file = 'a', pkcs11 = { provider = 'hsm-a' } }", "more than one thing"),
-        ("seal.pkcs11 = { provider = 'hsm-a', file = 'keys' }", "is keys.dir already"),
+        (
+            "seal.pkcs11 = { provider = 'hsm-a', label = 'x' }",
+            "unknown field",
+        ),
+        (
+            "seal.pkcs11 = { provider = 'hsm-a', key_label = '' }",
+            "is no label",
+        ),
+        (
+            "seal.pkcs11 = { provider = 'hsm-a', key_label = \"a\\n\" }",
+            "is no label",
+        ),
+        (
+            "seal = { key_file = 'a', pkcs11 = { provider = 'hsm-a' } }",
+            "more than one thing",
+        ),
+        (
+            "seal.pkcs11 = { provider = 'hsm-a', file = 'keys' }",
+            "is keys.dir already",
+        ),
     ] {
         let said = read(seal).unwrap_err();
         assert!(said.contains(says), "{seal}: {said}");
     }
     let alone = parse("seal.pkcs11 = { provider = 'hsm-a' }", Path::new(BASE)).unwrap_err();
-    assert!(alone.to_string().contains("describe the token in a [[provider]]"), "{alone}");
+    assert!(
+        alone.to_string().contains("describe the token in a [[provider]]"),
+        "{alone}"
+    );
 }
 
 #[test]

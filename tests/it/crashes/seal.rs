@@ -32,10 +32,18 @@ fn a_move_from_the_token_that_dies_leaves_every_key_openable_and_is_finished_by_
 fn die_at_every_point(from_token: bool, to: [&str; 2]) {
     for point in MOVE_POINTS {
         // With two keys, staging and settling pass their points twice.
-        let skips = if point.ends_with("staged") || point.ends_with("settling") { 0..2 } else { 0..1 };
+        let skips = if point.ends_with("staged") || point.ends_with("settling") {
+            0..2
+        } else {
+            0..1
+        };
         for skip in skips {
             let (home, token, signer) = begun(from_token);
-            let place = if to[0] == "pkcs11" { to[1].into() } else { home.path(to[1]) };
+            let place = if to[0] == "pkcs11" {
+                to[1].into()
+            } else {
+                home.path(to[1])
+            };
             let act = ["seal", "move", "--to", to[0], place.to_str().unwrap()];
             let output = armed(signer.command(&act), point, skip).output().unwrap();
             let place = format!("{point}, {skip}");
@@ -49,7 +57,11 @@ fn die_at_every_point(from_token: bool, to: [&str; 2]) {
             scene.sign(1..=2);
             scene.signer.terminate();
             assert_opens(&scene.signer, &place);
-            assert_eq!(scene.signer.json(&["seal", "show", "--json"])["half_way"], 0, "{place}");
+            assert_eq!(
+                scene.signer.json(&["seal", "show", "--json"])["half_way"],
+                0,
+                "{place}"
+            );
 
             let again = scene.signer.json(&[&act[..], &["--json"]].concat());
             assert_eq!(again["changed"], !switched, "{place}: {again}");
@@ -71,9 +83,17 @@ fn a_move_that_dies_and_is_asked_for_again_at_once_is_finished() {
         signer.run(&act);
         assert_opens(&signer, point);
         let shown = signer.json(&["seal", "show", "--ask-token", "--json"]);
-        assert_eq!((&shown["kind"], &shown["half_way"]), (&"pkcs11".into(), &0.into()), "{point}");
+        assert_eq!(
+            (&shown["kind"], &shown["half_way"]),
+            (&"pkcs11".into(), &0.into()),
+            "{point}"
+        );
         // The wrapped key that the first attempt made is used by the second.
-        assert_eq!(shown["token"]["keys_in_token"].as_array().unwrap().len(), 1, "{point}");
+        assert_eq!(
+            shown["token"]["keys_in_token"].as_array().unwrap().len(),
+            1,
+            "{point}"
+        );
         signer.run(&["audit", "verify"]);
     }
 }
@@ -85,7 +105,11 @@ fn a_rewrap_that_dies_leaves_every_key_openable() {
         dies(signer.command(&["seal", "rewrap"]), point);
         assert_opens(&signer, point);
         let left = signer.json(&["seal", "show", "--ask-token", "--json"]);
-        assert_eq!(left["token"]["keys_in_token"].as_array().unwrap().len(), 2, "{point}: shown, not hidden");
+        assert_eq!(
+            left["token"]["keys_in_token"].as_array().unwrap().len(),
+            2,
+            "{point}: shown, not hidden"
+        );
         signer.run(&["seal", "rewrap"]);
         assert_opens(&signer, point);
     }

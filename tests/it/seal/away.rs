@@ -23,7 +23,11 @@ fn begun(home: Home, token: &Token) -> Scene {
 /// The chain is served, although it was not at the start.
 fn assert_comes(scene: &mut Scene, heights: std::ops::RangeInclusive<i64>) {
     let dialled = scene.node.accept_unless(BACK, || false);
-    assert!(dialled, "the node is dialled when the seal is back\n{}", scene.log());
+    assert!(
+        dialled,
+        "the node is dialled when the seal is back\n{}",
+        scene.log()
+    );
     scene.sign(heights);
     let ready = poll(BACK, || Some(()).filter(|()| scene.signer.ready().0));
     assert!(ready.is_some(), "{:?}", scene.signer.ready());
@@ -64,10 +68,14 @@ fn without_a_token_and_a_daemon_state_and_audit_are_open_and_keys_are_not() {
     token.take_away();
     scene.signer.run(&["audit", "verify"]);
     scene.signer.run(&["state", "show"]);
-    scene.signer.run(&["freeze", "--all", "--reason", "the token was stolen"]);
+    scene
+        .signer
+        .run(&["freeze", "--all", "--reason", "the token was stolen"]);
     let shown = scene.signer.json(&["seal", "show", "--json"]);
     assert_eq!(shown["kind"], "pkcs11");
-    let moved = scene.signer.attempt(&["seal", "move", "--to", "key-file", "new.key"]);
+    let moved = scene
+        .signer
+        .attempt(&["seal", "move", "--to", "key-file", "new.key"]);
     assert!(!moved.status.success());
     let said = String::from_utf8_lossy(&moved.stderr).into_owned();
     assert!(said.contains("do not open now"), "{said}");

@@ -20,7 +20,10 @@ fn a_disk_whose_root_is_a_token_signs_with_it_and_opens_nothing_without() {
     let home = Home::new();
     let token = Token::new(&home, "token");
     let signer = token.init(&home);
-    assert!(!signer.home().join("seal.key").exists(), "no key file ever existed");
+    assert!(
+        !signer.home().join("seal.key").exists(),
+        "no key file ever existed"
+    );
     signer.create_key(KEY);
     let shown = signer.json(&["seal", "show", "--ask-token", "--json"]);
     assert_eq!(shown["kind"], "pkcs11");
@@ -40,7 +43,10 @@ fn a_disk_whose_root_is_a_token_signs_with_it_and_opens_nothing_without() {
     copy(scene.signer.home(), stolen.home());
     scene.signer = stolen;
     let mut scene = scene.forget();
-    assert!(!scene.start_and_wait(IDLE).unwrap(), "nothing is signed: the node is not even dialled");
+    assert!(
+        !scene.start_and_wait(IDLE).unwrap(),
+        "nothing is signed: the node is not even dialled"
+    );
     scene.signer.kill();
     let checked = scene.signer.attempt(&["config", "check"]);
     assert_eq!(checked.status.code(), Some(4));
@@ -55,6 +61,10 @@ fn a_disk_whose_root_is_a_token_signs_with_it_and_opens_nothing_without() {
 
 /// The thief runs it elsewhere; the port of the admin socket and of health is its own.
 fn copy(from: &Path, to: &Path) {
-    let copied = std::process::Command::new("cp").arg("-a").args([from, to]).status().unwrap();
+    let copied = std::process::Command::new("cp")
+        .arg("-a")
+        .args([from, to])
+        .status()
+        .unwrap();
     assert!(copied.success());
 }

@@ -55,7 +55,11 @@ fn the_seal_moves_every_way_and_what_opened_before_opens_nothing() {
     ] {
         let before = std::fs::read_to_string(scene.signer.home().join("sigward.toml")).unwrap();
         let moved = go(&scene.signer, kind, place);
-        assert_eq!((&moved["keys"], &moved["changed"]), (&2.into(), &true.into()), "{moved}");
+        assert_eq!(
+            (&moved["keys"], &moved["changed"]),
+            (&2.into(), &true.into()),
+            "{moved}"
+        );
         assert_opens(&scene.signer, kind);
         let again = go(&scene.signer, kind, place);
         assert_eq!(again["changed"], false, "{again}");
@@ -110,8 +114,13 @@ fn a_move_that_cannot_be_made_changes_nothing() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("seal_no_token"));
     // A key that does not open now would be lost on the way.
     let keys = signer.home().join("keys");
-    let broken = std::fs::read_dir(&keys).unwrap().map(|entry| entry.unwrap().path());
-    let broken = broken.filter(|path| path.extension().is_some_and(|end| end == "sealed")).min().unwrap();
+    let broken = std::fs::read_dir(&keys)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let broken = broken
+        .filter(|path| path.extension().is_some_and(|end| end == "sealed"))
+        .min()
+        .unwrap();
     let good = std::fs::read(&broken).unwrap();
     let mut bad = good.clone();
     *bad.last_mut().unwrap() ^= 1;
@@ -149,7 +158,10 @@ fn another_wrapping_key_takes_over() {
     assert_eq!(rewrapped["former_destroyed"], true, "{rewrapped}");
     assert_opens(&signer, "rewrapped");
     let shown = signer.json(&["seal", "show", "--ask-token", "--json"]);
-    assert_eq!(shown["token"]["keys_in_token"], serde_json::json!([rewrapped["wrapping_key"]]));
+    assert_eq!(
+        shown["token"]["keys_in_token"],
+        serde_json::json!([rewrapped["wrapping_key"]])
+    );
     assert_ne!(std::fs::read(&file).unwrap(), former);
     std::fs::write(&file, former).unwrap();
     let checked = signer.attempt(&["config", "check"]);

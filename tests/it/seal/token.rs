@@ -17,7 +17,9 @@ pub(crate) struct Token {
 impl Token {
     /// In a folder `name` of `home`. A missing SoftHSM2 fails the test.
     pub(crate) fn new(home: &Home, name: &str) -> Self {
-        let token = Self { folder: home.path(name) };
+        let token = Self {
+            folder: home.path(name),
+        };
         std::fs::create_dir_all(token.tokens()).unwrap();
         let text = format!(
             "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = true\n",
@@ -25,7 +27,16 @@ impl Token {
         );
         std::fs::write(token.configuration(), text).unwrap();
         let made = Command::new("softhsm2-util")
-            .args(["--init-token", "--free", "--label", LABEL, "--pin", PIN, "--so-pin", "so-pin-0815"])
+            .args([
+                "--init-token",
+                "--free",
+                "--label",
+                LABEL,
+                "--pin",
+                PIN,
+                "--so-pin",
+                "so-pin-0815",
+            ])
             .env("SOFTHSM2_CONF", token.configuration())
             .output()
             .expect("softhsm2-util is needed: apt-get install softhsm2");
