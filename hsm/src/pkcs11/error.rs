@@ -52,6 +52,12 @@ impl TokenError {
         }
     }
 
+    /// Says with which mechanism it was.
+    pub(super) fn with(mut self, mechanism: &str) -> Self {
+        self.what = format!("{} ({mechanism})", self.what);
+        self
+    }
+
     /// One line of what to do about it.
     #[must_use]
     pub fn remedy(&self) -> Option<&str> {

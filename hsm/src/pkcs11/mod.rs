@@ -5,13 +5,14 @@
 //! * `seat`, `pool`, `keeper`: threads with a session each, a queue with a deadline, and whoever brings a lost token back.
 //! * `wrap`: an AES key in the token that seals the key-encryption key of the software store.
 //! * `probe`: what a token can do.
-//! * `curve`, `objects`, `record`: what is asked of the token, and what is remembered of its keys.
+//! * `curve`, `objects`, `ecdsa`, `record`: what is asked of the token, and what is remembered of its keys.
 //!
 //! May import: cryptoki, `provider`, `private_file`, `secret`, `envelope`. Nothing here depends on one vendor's module.
 
 mod acts;
 mod client;
 mod curve;
+mod ecdsa;
 mod error;
 mod found;
 mod keeper;

@@ -282,19 +282,20 @@ fn sign(
     ticket: &Ticket,
 ) -> Result<ConsensusSignatures, TokenError> {
     let record = &ticket.record;
-    let key = match handles.get(&record.id) {
+    let key = match handles.keys.get(&record.id) {
         Some(key) => *key,
         None => {
             let key = objects::find_private(session, &record.id)?.ok_or_else(|| missing(record))?;
-            handles.insert(record.id.clone(), key);
+            handles.keys.insert(record.id.clone(), key);
             key
         }
     };
     let algorithm = record.public_key.algorithm();
-    let one = |message: &Option<Arc<[u8]>>| -> Result<Option<Signature>, TokenError> {
+    let hashing = &mut handles.hashing;
+    let mut one = |message: &Option<Arc<[u8]>>| -> Result<Option<Signature>, TokenError> {
         message
             .as_ref()
-            .map(|message| objects::sign(session, key, algorithm, message))
+            .map(|message| objects::sign(session, key, algorithm, message, hashing))
             .transpose()
     };
     Ok(ConsensusSignatures {

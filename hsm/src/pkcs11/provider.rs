@@ -27,6 +27,7 @@ use sigward_policies::{
 use super::{
     acts::Acts,
     client::{Access, Client, Presence},
+    ecdsa::Hashing,
     error::{Kind, TokenError},
     keeper::Keeper,
     module::Module,
@@ -91,7 +92,7 @@ impl Pkcs11Provider {
         let thread_failed =
             |error: std::io::Error| ProviderError::fault(Operation::Initialize, error);
         let size = Size {
-            threads: sessions(config.sessions, token.info.max_session_count()),
+            threads: pool_size(config.sessions, token.info.max_session_count()),
             waiting: 1024,
             deadline: config.deadline,
         };
@@ -133,7 +134,7 @@ impl Pkcs11Provider {
             let key = objects::find_private(session, &id)?.ok_or_else(|| {
                 TokenError::new(Kind::Failed, "the token does not show the key it made", "try again")
             })?;
-            objects::sign(session, key, public_key.algorithm(), SELF_TEST)
+            objects::sign(session, key, public_key.algorithm(), SELF_TEST, &mut Hashing::default())
         })?;
         Verifier::new(&public_key)
             .and_then(|verifier| verifier.verify(SELF_TEST, &signature))
@@ -229,7 +230,7 @@ pub(super) fn connect(
 }
 
 /// As many sessions as asked for, if the token has them; one is left for acts and one for the keeper.
-fn sessions(asked: usize, allowed: cryptoki::slot::Limit) -> usize {
+pub(super) fn pool_size(asked: usize, allowed: cryptoki::slot::Limit) -> usize {
     use cryptoki::slot::Limit;
     let most = match allowed {
         Limit::Max(most) => usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(2),

@@ -14,6 +14,7 @@ use cryptoki::{object::ObjectHandle, session::Session};
 
 use super::{
     client::{Access, Client, Live, Presence},
+    ecdsa::Hashing,
     error::{Kind, TokenError},
     pin::Tries,
     record::CkaId,
@@ -22,8 +23,14 @@ use super::{
 /// How long a request that finds the token away waits for the keeper to find it again.
 const PATIENCE: Duration = Duration::from_millis(750);
 
-/// Handles of private keys, good for one session.
-pub(super) type Handles = HashMap<CkaId, ObjectHandle>;
+/// What was found out in one session, and is good for that one.
+#[derive(Default)]
+pub(super) struct Handles {
+    /// Private keys.
+    pub(super) keys: HashMap<CkaId, ObjectHandle>,
+    /// Who hashes for ECDSA.
+    pub(super) hashing: Hashing,
+}
 
 /// One thread's session.
 pub(super) struct Seat {
@@ -39,7 +46,7 @@ impl Seat {
             client,
             access,
             live: None,
-            handles: Handles::new(),
+            handles: Handles::default(),
         }
     }
 
@@ -78,7 +85,7 @@ impl Seat {
         let live = match self.live.take() {
             Some(live) => live,
             None => {
-                self.handles.clear();
+                self.handles = Handles::default();
                 self.client.connect(self.access, Tries::Spare)?.0
             }
         };
@@ -86,7 +93,7 @@ impl Seat {
         let outcome = self.client.within(&live, |session| work(session, handles));
         match &outcome {
             Err(error) if error.kind == Kind::StaleHandle => {
-                self.handles.clear();
+                self.handles = Handles::default();
                 self.live = Some(live);
             }
             Err(error) if error.kind.is_worth_a_new_session() => self.client.close(live),

@@ -76,15 +76,22 @@ pub(super) fn best_method(offered: &[MechanismType]) -> Option<Method> {
     .map(|(method, _)| method)
 }
 
-/// How long unwrapping takes, with a wrapping key of this session alone.
-pub(super) fn unwrap_rounds(
+/// Unwrapping with a wrapping key of this session alone, after it was seen to give back what was wrapped.
+pub(super) fn unwrapper(
     session: &Session,
     method: Method,
-    rounds: usize,
-) -> Result<Vec<std::time::Duration>, TokenError> {
+) -> Result<Box<dyn FnMut() -> Result<(), TokenError> + '_>, TokenError> {
     let key = make_wrapping_key(session, method, &[Attribute::Token(false)])?;
     let (nonce, wrapped) = wrap(session, method, key, &[7; 32])?;
-    super::probe::timed(rounds, || unwrap(session, method, key, &nonce, &wrapped).map(drop))
+    let once = move || unwrap(session, method, key, &nonce, &wrapped);
+    if *once()? != [7; 32] {
+        return Err(TokenError::new(
+            Kind::Failed,
+            "the token unwraps another key than it wrapped",
+            "do not use this token to seal",
+        ));
+    }
+    Ok(Box::new(move || once().map(drop)))
 }
 
 /// A wrapped key-encryption key, as it is kept in a file. No secret.
