@@ -3,7 +3,7 @@
 //! * `module`: the vendor's library, one initialisation at a time; `token`: which token; `client`: sessions of it, logged in.
 //! * `pin`, `refused_pins`, `serial`: logging in, never twice with a wrong PIN, never to another token.
 //! * `seat`, `pool`, `keeper`: threads with a session each, a queue with a deadline, and whoever brings a lost token back.
-//! * `wrap`: an AES key in the token that seals the key-encryption key of the software store.
+//! * `seal`: an AES key in the token that seals the key-encryption key of the software store; `wrap`: in which ways.
 //! * `probe`: what a token can do.
 //! * `curve`, `objects`, `ecdsa`, `record`: what is asked of the token, and what is remembered of its keys.
 //!
@@ -24,6 +24,7 @@ mod probe;
 mod provider;
 mod record;
 mod refused_pins;
+mod seal;
 mod seat;
 mod serial;
 #[cfg(test)]
@@ -37,5 +38,5 @@ pub use found::FoundKey;
 pub use pin::PinSource;
 pub use probe::{Finding, Probe, Purpose, Verdict, probe};
 pub use provider::{Pkcs11Provider, TokenConfig, log_in_once};
-pub use wrap::{TokenSeal, WrappedKek};
+pub use seal::{Rewrap, TokenSeal, WrappedKek};
 pub use token::{TokenIdentity, TokenSelector};
