@@ -77,3 +77,6 @@ pub(super) fn generate_for_session(
     let key = curve::ecdsa_key(curve, &point).ok_or_else(|| no_object("public key that is a point"))?;
     Ok((key, private))
 }
+
+#[cfg(test)]
+mod tests;

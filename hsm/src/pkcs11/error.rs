@@ -80,8 +80,12 @@ impl TokenError {
     /// As a provider's error.
     pub(super) fn during(self, operation: Operation) -> ProviderError {
         match self.kind {
+            // What is unavailable has no remedy of its own: the reason says it.
             Kind::Lost | Kind::LoggedOut | Kind::StaleHandle => ProviderError::Unavailable {
-                reason: self.what,
+                reason: match self.remedy {
+                    Some(remedy) => format!("{}; {remedy}", self.what),
+                    None => self.what,
+                },
             },
             Kind::Failed => ProviderError::fault(operation, self),
             Kind::Full | Kind::WrongPin | Kind::PinUnusable | Kind::Unsupported => ProviderError::Refused {
@@ -152,8 +156,14 @@ fn sort(error: &Error) -> (Kind, Option<&'static str>) {
             Kind::Lost,
             Some("see that the token is there and answers: `sigward hsm probe`"),
         ),
-        RvError::UserNotLoggedIn => (Kind::LoggedOut, None),
-        RvError::KeyHandleInvalid | RvError::ObjectHandleInvalid => (Kind::StaleHandle, None),
+        RvError::UserNotLoggedIn => (
+            Kind::LoggedOut,
+            Some("the token ended the login, and does so again: see whether another program logs out, or its own timer"),
+        ),
+        RvError::KeyHandleInvalid | RvError::ObjectHandleInvalid => (
+            Kind::StaleHandle,
+            Some("the token changes its objects while they are used: see whether another program does so"),
+        ),
         RvError::SessionCount => (
             Kind::Full,
             Some("the token has no session left: lower `sessions`, or end other programs that use it"),

@@ -5,7 +5,7 @@
 //! * `seat`, `pool`, `keeper`: threads with a session each, a queue with a deadline, and whoever brings a lost token back.
 //! * `seal`: an AES key in the token that seals the key-encryption key of the software store; `wrap`: in which ways.
 //! * `probe`: what a token can do.
-//! * `curve`, `objects`, `ecdsa`, `record`: what is asked of the token, and what is remembered of its keys.
+//! * `curve`, `mechanism`, `objects`, `ecdsa`, `record`: what is asked of the token, and what is remembered of its keys.
 //!
 //! May import: cryptoki, `provider`, `private_file`, `secret`, `envelope`. Nothing here depends on one vendor's module.
 
@@ -16,6 +16,7 @@ mod ecdsa;
 mod error;
 mod found;
 mod keeper;
+mod mechanism;
 mod module;
 mod objects;
 mod pin;

@@ -114,9 +114,9 @@ impl Pool {
         let refusal = if state.closed {
             Some("the provider is closing".to_owned())
         } else if state.hanging() >= self.shared.size.threads {
-            Some("the token hangs: no call to it returns".to_owned())
+            Some("the token hangs: C_Sign returned in no session; look at the token, nothing is signed with its keys before".to_owned())
         } else if state.waiting.len() >= self.shared.size.waiting {
-            Some(format!("{} orders wait for the token already", state.waiting.len()))
+            Some(format!("{} orders wait for the token already; see why it is slow", state.waiting.len()))
         } else {
             state.waiting.push_back(Arc::clone(&ticket));
             // A clock that has something to watch wakes by itself: what is due next is what came first.
@@ -218,13 +218,29 @@ impl Shared {
                 continue;
             }
             state.due.pop_front();
+            // What was answered in time, which is nearly all, costs no more than this.
+            if !front.is_open() {
+                continue;
+            }
+            let before = state.waiting.len();
             state.waiting.retain(|waiting| !Arc::ptr_eq(waiting, &front));
+            let never_began = state.waiting.len() < before;
             drop(state);
             front.fail(ProviderError::Unavailable {
-                reason: format!("the token gave no answer within {:?}", self.size.deadline),
+                reason: self.overdue(never_began),
             });
             state = self.lock();
         }
+    }
+}
+
+impl Shared {
+    fn overdue(&self, never_began: bool) -> String {
+        let limit = self.size.deadline;
+        if never_began {
+            return format!("no session was free within {limit:?}; raise `sessions`, or see why the token is slow");
+        }
+        format!("C_Sign did not return within {limit:?}: the token hangs or is too slow; see that it answers: `sigward hsm probe`")
     }
 }
 
@@ -308,7 +324,7 @@ fn sign(
 fn missing(record: &Record) -> TokenError {
     TokenError::new(
         Kind::Failed,
-        format!("the token does not show the key {} (id {})", record.name, hex::encode(record.id.as_bytes())),
+        format!("C_FindObjects found no private key for {} (id {})", record.name, hex::encode(record.id.as_bytes())),
         "bring the object back from the token's backup; sigward keeps its record and its watermark",
     )
 }

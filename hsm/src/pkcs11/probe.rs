@@ -16,6 +16,7 @@ use super::{
     client::{Access, Client},
     ecdsa::{self, Hashing},
     error::{Kind, TokenError},
+    mechanism,
     objects,
     pin::Tries,
     provider::{TokenConfig, connect, pool_size},
@@ -132,7 +133,7 @@ pub fn probe(
     let (client, token) = connect(config, arena, Tries::Spare)?;
     let failed = |error: TokenError| error.during(Operation::Initialize);
     let offered = client
-        .look(|context, slot| Ok(context.get_mechanism_list(slot)?))
+        .look(mechanism::offered)
         .map_err(failed)?;
     let library = client
         .look(|context, _| {
@@ -171,7 +172,7 @@ pub fn probe(
 }
 
 /// What a purpose needs, and the name of the mechanism that it is served by; or what is missing.
-fn mechanism(purpose: Purpose, offered: &[MechanismType]) -> Result<&'static str, String> {
+fn served_by(purpose: Purpose, offered: &[MechanismType]) -> Result<&'static str, String> {
     let one_of = |wanted: &[(MechanismType, &'static str)]| {
         let found = wanted.iter().find(|(mechanism, _)| offered.contains(mechanism));
         found.map(|(_, name)| *name).ok_or_else(|| {
@@ -202,7 +203,7 @@ fn mechanism(purpose: Purpose, offered: &[MechanismType]) -> Result<&'static str
 }
 
 fn find_out(token: &Token<'_>, purpose: Purpose, rounds: usize) -> Finding {
-    let found = mechanism(purpose, token.offered).and_then(|mechanism| {
+    let found = served_by(purpose, token.offered).and_then(|mechanism| {
         let tried = measure(token, purpose, rounds);
         tried.map(|figures| (mechanism, figures)).map_err(|error| match error.source() {
             Some(cause) => cause.to_string(),

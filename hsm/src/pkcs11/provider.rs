@@ -54,6 +54,11 @@ use crate::{
 /// What a new key signs, so that it is known to work: no message of any chain begins like this.
 const SELF_TEST: &[u8] = b"sigward self-test of a key in a token";
 
+/// Why no token derives a key to sign with. Its derived keys are secret keys; to make a signing key of one, its bytes would have to
+/// come out, and what is in a token would be as little confined as what was imported.
+const NO_DERIVATION: &str = "CKM_ECDH1_DERIVE and CKM_HKDF_DERIVE make secret keys and no key pairs, and a signing key carries \
+                             CKA_SIGN without CKA_DERIVE; generate a key instead";
+
 /// How the configuration describes a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenConfig {
@@ -364,13 +369,15 @@ impl HsmProvider for Pkcs11Provider {
 
     fn derive_key(
         &self,
-        _auth: &AuthContext,
-        _parent: &KeyHandle,
+        auth: &AuthContext,
+        parent: &KeyHandle,
         _spec: &KeySpec,
     ) -> Result<KeyMetadata, ProviderError> {
+        auth.may_manage()?;
+        self.find(parent.public_key())?;
         Err(ProviderError::Unsupported {
             operation: Operation::Derive,
-            reason: "signing keys carry the right to sign and no other",
+            reason: NO_DERIVATION,
         })
     }
 
@@ -390,6 +397,8 @@ impl HsmProvider for Pkcs11Provider {
     }
 }
 
+#[cfg(test)]
+mod endurance;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -15,21 +15,6 @@ fn a_token_passes_the_suite_that_every_provider_passes() {
 }
 
 #[test]
-fn ten_thousand_signatures_leave_no_session_behind() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = softhsm::token(folder.path());
-    let provider = Pkcs11Provider::open(&config, &arena(8)).unwrap();
-    let key = conformance::generate(&provider, "many", Algorithm::Ed25519);
-    let verifier = Verifier::new(key.public_key()).unwrap();
-    for height in 1..=1000 {
-        let signed = provider
-            .sign(&key, order(key.public_key(), height, VoteFixture::Prevote))
-            .unwrap();
-        assert!(verifier.check(signed.to_verify().unwrap()).is_ok());
-    }
-}
-
-#[test]
 fn a_token_that_is_taken_away_and_brought_back_signs_again_without_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let config = softhsm::token(folder.path());
