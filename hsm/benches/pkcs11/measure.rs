@@ -22,6 +22,7 @@ pub(crate) struct Figure {
 pub(crate) struct Rounds {
     pub(crate) bare: Vec<(usize, Vec<Figure>)>,
     pub(crate) provider: Vec<(usize, Vec<Figure>)>,
+    pub(crate) elsewhere: Vec<Figure>,
     pub(crate) hops: Vec<Figure>,
 }
 
@@ -31,6 +32,7 @@ impl Default for Rounds {
         Self {
             bare: of(&[1, 2, 4, SESSIONS]),
             provider: of(&[1, CALLERS]),
+            elsewhere: Vec::new(),
             hops: Vec::new(),
         }
     }
@@ -81,14 +83,26 @@ pub(crate) fn median(figures: &[Figure]) -> Figure {
     }
 }
 
-/// A thread hands something to another one and waits for its answer.
-pub(crate) fn two_hops(turn: Duration) -> Figure {
+/// A thread hands something to another one, which works for `work` and answers: what that takes beyond the work. (A processor that
+/// was idle meanwhile takes longer to wake than one that was not: so the work is part of it.)
+pub(crate) fn two_hops(turn: Duration, work: Duration) -> Figure {
     let (there, hear) = mpsc::sync_channel::<()>(1);
     let (back, answer) = mpsc::sync_channel::<()>(1);
     std::thread::scope(|scope| {
-        scope.spawn(move || while hear.recv().is_ok() && back.send(()).is_ok() {});
+        scope.spawn(move || {
+            while hear.recv().is_ok() {
+                let end = Instant::now() + work;
+                while Instant::now() < end {
+                    std::hint::spin_loop();
+                }
+                if back.send(()).is_err() {
+                    return;
+                }
+            }
+        });
         let times = repeat(turn, || there.send(()).map_err(drop).and_then(|()| answer.recv().map_err(drop)));
         drop(there);
-        figure(times.unwrap_or_default(), turn)
+        let beyond = times.unwrap_or_default().into_iter().map(|time| time.saturating_sub(work));
+        figure(beyond.collect(), turn)
     })
 }
