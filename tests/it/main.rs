@@ -29,3 +29,4 @@ mod reload;
 mod rollback;
 mod seeing;
 mod support;
+mod token;

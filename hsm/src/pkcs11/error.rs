@@ -17,6 +17,8 @@ pub(super) enum Kind {
     LoggedOut,
     /// A handle that was found before means nothing any more: the object is gone, or was reloaded.
     StaleHandle,
+    /// An object that should be there is not shown. It may be gone; or the module has lost sight of a token that was away.
+    Missing,
     /// The token has no room: sessions, memory.
     Full,
     /// The PIN was wrong; trying it again costs one of the few tries.
@@ -73,7 +75,7 @@ impl TokenError {
             Kind::WrongPin => "wrong_pin",
             Kind::PinUnusable => "pin_unusable",
             Kind::Unsupported => "unsupported",
-            Kind::Failed => "token_failed",
+            Kind::Missing | Kind::Failed => "token_failed",
         }
     }
 
@@ -87,7 +89,7 @@ impl TokenError {
                     None => self.what,
                 },
             },
-            Kind::Failed => ProviderError::fault(operation, self),
+            Kind::Missing | Kind::Failed => ProviderError::fault(operation, self),
             Kind::Full | Kind::WrongPin | Kind::PinUnusable | Kind::Unsupported => ProviderError::Refused {
                 code: self.code(),
                 remedy: self.remedy.clone(),

@@ -4,7 +4,7 @@
 //! * `pin`, `refused_pins`, `serial`: logging in, never twice with a wrong PIN, never to another token.
 //! * `seat`, `pool`, `keeper`: threads with a session each, a queue with a deadline, and whoever brings a lost token back.
 //! * `seal`: an AES key in the token that seals the key-encryption key of the software store; `wrap`: in which ways.
-//! * `probe`: what a token can do.
+//! * `probe`: what a token can do. `look`: which keys are recorded, and which of them the token does not show.
 //! * `curve`, `mechanism`, `objects`, `ecdsa`, `record`: what is asked of the token, and what is remembered of its keys.
 //!
 //! May import: cryptoki, `provider`, `private_file`, `secret`, `envelope`. Nothing here depends on one vendor's module.
@@ -16,6 +16,7 @@ mod ecdsa;
 mod error;
 mod found;
 mod keeper;
+mod look;
 mod mechanism;
 mod module;
 mod objects;
@@ -36,6 +37,7 @@ mod wrap;
 pub use client::Presence;
 pub use error::TokenError;
 pub use found::FoundKey;
+pub use look::{Load, TokenKey, recorded_keys};
 pub use pin::PinSource;
 pub use probe::{Finding, Probe, Purpose, Verdict, probe};
 pub use provider::{Pkcs11Provider, TokenConfig, log_in_once};

@@ -22,6 +22,7 @@ use sigward_policies::{
 use super::{
     client::{Access, Client},
     error::{Kind, TokenError},
+    look::Load,
     objects,
     record::Record,
     seat::{Handles, Seat},
@@ -142,6 +143,16 @@ impl Pool {
                     thread.unpark();
                 }
             }
+        }
+    }
+
+    /// How many threads there are, how many orders wait for one, and how many hang in a call.
+    pub(super) fn load(&self) -> Load {
+        let state = self.shared.lock();
+        Load {
+            sessions: self.shared.size.threads,
+            waiting: state.waiting.len(),
+            hanging: state.hanging(),
         }
     }
 
@@ -338,7 +349,7 @@ fn sign(
 /// A key that its token does not show: it is not forgotten, for it may come back, and nothing else takes its place.
 fn missing(record: &Record) -> TokenError {
     TokenError::new(
-        Kind::Failed,
+        Kind::Missing,
         format!("C_FindObjects found no private key for {} (id {})", record.name, hex::encode(record.id.as_bytes())),
         "bring the object back from the token's backup; sigward keeps its record and its watermark",
     )
