@@ -76,7 +76,9 @@ impl Seat {
             (Kind::Missing, Some(generation)) if self.client.doubt(&error, generation) => {}
             _ => return Err(error),
         }
-        let patience = deadline.saturating_duration_since(Instant::now()).min(PATIENCE);
+        // A little less than there is: who knows why it failed answers before the clock, which does not.
+        let rest = deadline.saturating_duration_since(Instant::now());
+        let patience = rest.saturating_sub(rest / 8).min(PATIENCE);
         if !self.client.wait_until_up(patience) {
             return Err(error);
         }
