@@ -6,6 +6,7 @@
 pub mod backup;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+pub mod ecdsa;
 pub mod envelope;
 pub mod error;
 #[cfg(any(test, feature = "testing"))]

@@ -199,6 +199,12 @@ impl Drop for Draft {
     }
 }
 
+/// Gives a file of this folder the name of another, which it replaces in one step; durable when this returns.
+pub(crate) fn replace(file: &Path, by_name: &Path) -> Result<(), FileError> {
+    put(file, by_name, Existing::Replace)?;
+    sync_folder(folder_of(by_name))
+}
+
 /// Removes a file, and makes its absence durable.
 pub(crate) fn remove(path: &Path) -> Result<(), FileError> {
     std::fs::remove_file(path).map_err(FileError::io("remove", path))?;

@@ -44,7 +44,7 @@ impl Pkcs11Provider {
     /// # Errors
     /// As the token fails.
     pub fn found_keys(&self) -> Result<Vec<FoundKey>, ProviderError> {
-        let found = self.acts.run(Operation::List, |session| list(session))?;
+        let found = self.acts.run(Operation::List, list)?;
         let known = self.records();
         Ok(found
             .into_iter()

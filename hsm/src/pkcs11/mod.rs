@@ -3,19 +3,21 @@
 //! * `module`: the vendor's library, one initialisation at a time; `token`: which token; `client`: sessions of it, logged in.
 //! * `pin`, `refused_pins`, `serial`: logging in, never twice with a wrong PIN, never to another token.
 //! * `seat`, `pool`, `keeper`: threads with a session each, a queue with a deadline, and whoever brings a lost token back.
-//! * `wrap`: an AES key in the token that seals the key-encryption key of the software store.
+//! * `seal`: an AES key in the token that seals the key-encryption key of the software store; `wrap`: in which ways.
 //! * `probe`: what a token can do. `look`: which keys are recorded, and which of them the token does not show.
-//! * `curve`, `objects`, `record`: what is asked of the token, and what is remembered of its keys.
+//! * `curve`, `mechanism`, `objects`, `ecdsa`, `record`: what is asked of the token, and what is remembered of its keys.
 //!
 //! May import: cryptoki, `provider`, `private_file`, `secret`, `envelope`. Nothing here depends on one vendor's module.
 
 mod acts;
 mod client;
 mod curve;
+mod ecdsa;
 mod error;
 mod found;
 mod keeper;
 mod look;
+mod mechanism;
 mod module;
 mod objects;
 mod pin;
@@ -24,6 +26,7 @@ mod probe;
 mod provider;
 mod record;
 mod refused_pins;
+mod seal;
 mod seat;
 mod serial;
 #[cfg(test)]
@@ -38,5 +41,5 @@ pub use look::{Load, TokenKey, recorded_keys};
 pub use pin::PinSource;
 pub use probe::{Finding, Probe, Purpose, Verdict, probe};
 pub use provider::{Pkcs11Provider, TokenConfig, log_in_once};
-pub use wrap::{TokenSeal, WrappedKek};
+pub use seal::{Rewrap, TokenSeal, WrappedKek};
 pub use token::{TokenIdentity, TokenSelector};

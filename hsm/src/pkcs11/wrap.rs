@@ -1,17 +1,12 @@
-//! The token as root: an AES key that never leaves it seals the key-encryption key of the software store.
+//! How a token wraps 32 bytes: AES-GCM (SP 800-38D) by `C_Encrypt`, or AES key wrap with and without padding (SP 800-38F, RFC 5649,
+//! RFC 3394) by `C_WrapKey`. Tokens differ in what they offer.
 //!
-//! A stolen disk holds a wrapped key and nothing to unwrap it with. Tokens differ in what they offer: AES-GCM (SP 800-38D) by
-//! `C_Encrypt`, or AES key wrap with and without padding (SP 800-38F, RFC 5649, RFC 3394) by `C_WrapKey`.
-//!
-//! # Invariants
-//! * A wrapping key either encrypts and decrypts, or wraps and unwraps: a key that may do both gives away, by wrapping and then
-//!   decrypting, every extractable key of the token.
-//! * What was wrapped is unwrapped again, and compared, before its file exists.
-
-use std::{path::Path, sync::Arc};
+//! # Invariant
+//! A wrapping key either encrypts and decrypts, or wraps and unwraps: a key that may do both gives away, by wrapping and then
+//! decrypting, every extractable key of the token.
 
 use cryptoki::{
-    mechanism::{Mechanism, MechanismType, aead::GcmParams},
+    mechanism::{Mechanism, MechanismType, aead::GcmParams, vendor_defined::VendorDefinedMechanism},
     object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle},
     session::Session,
 };
@@ -19,23 +14,10 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{
-    acts::Acts,
-    client::Client,
     error::{Kind, TokenError},
-    pin::Tries,
-    provider::{TokenConfig, connect},
-    record::CkaId,
-    token::TokenIdentity,
-};
-use crate::{
-    envelope::Kek,
-    error::{Operation, ProviderError},
-    private_file::{self, Existing},
-    secret::{Arena, SecretBytes},
+    mechanism,
 };
 
-/// Largest file that is read.
-const MAX_FILE: usize = 4096;
 /// Bytes of a nonce of AES-GCM.
 const NONCE: usize = 12;
 /// Bits of its tag.
@@ -48,6 +30,8 @@ const DOMAIN: &[u8] = b"sigward key-encryption key v1";
 pub(super) enum Method {
     #[serde(rename = "CKM_AES_GCM")]
     Gcm,
+    #[serde(rename = "CKM_AES_KEY_WRAP_KWP")]
+    Kwp,
     #[serde(rename = "CKM_AES_KEY_WRAP_PAD")]
     KeyWrapPad,
     #[serde(rename = "CKM_AES_KEY_WRAP")]
@@ -58,6 +42,7 @@ impl Method {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Gcm => "CKM_AES_GCM",
+            Self::Kwp => "CKM_AES_KEY_WRAP_KWP",
             Self::KeyWrapPad => "CKM_AES_KEY_WRAP_PAD",
             Self::KeyWrap => "CKM_AES_KEY_WRAP",
         }
@@ -68,6 +53,7 @@ impl Method {
 pub(super) fn best_method(offered: &[MechanismType]) -> Option<Method> {
     [
         (Method::Gcm, MechanismType::AES_GCM),
+        (Method::Kwp, mechanism::AES_KEY_WRAP_KWP),
         (Method::KeyWrapPad, MechanismType::AES_KEY_WRAP_PAD),
         (Method::KeyWrap, MechanismType::AES_KEY_WRAP),
     ]
@@ -76,164 +62,25 @@ pub(super) fn best_method(offered: &[MechanismType]) -> Option<Method> {
     .map(|(method, _)| method)
 }
 
-/// How long unwrapping takes, with a wrapping key of this session alone.
-pub(super) fn unwrap_rounds(
+/// Unwrapping with a wrapping key of this session alone, after it was seen to give back what was wrapped.
+pub(super) fn unwrapper(
     session: &Session,
     method: Method,
-    rounds: usize,
-) -> Result<Vec<std::time::Duration>, TokenError> {
+) -> Result<Box<dyn FnMut() -> Result<(), TokenError> + '_>, TokenError> {
     let key = make_wrapping_key(session, method, &[Attribute::Token(false)])?;
     let (nonce, wrapped) = wrap(session, method, key, &[7; 32])?;
-    super::probe::timed(rounds, || unwrap(session, method, key, &nonce, &wrapped).map(drop))
+    let once = move || unwrap(session, method, key, &nonce, &wrapped);
+    if *once()? != [7; 32] {
+        return Err(TokenError::new(
+            Kind::Failed,
+            "the token unwraps another key than it wrapped",
+            "do not use this token to seal",
+        ));
+    }
+    Ok(Box::new(move || once().map(drop)))
 }
 
-/// A wrapped key-encryption key, as it is kept in a file. No secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WrappedKek {
-    version: u32,
-    token_serial: String,
-    cka_id: String,
-    mechanism: Method,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    nonce: String,
-    wrapped: String,
-}
-
-/// The token that seals.
-pub struct TokenSeal {
-    acts: Acts,
-    client: Arc<Client>,
-    identity: TokenIdentity,
-    arena: Arena,
-}
-
-impl TokenSeal {
-    /// Finds the token and logs in.
-    ///
-    /// # Errors
-    /// As `Pkcs11Provider::open`.
-    pub fn open(config: &TokenConfig, arena: &Arena) -> Result<Self, ProviderError> {
-        let (client, token) = connect(config, arena, Tries::Spare)?;
-        Ok(Self {
-            acts: Acts::new(&client),
-            client,
-            identity: token.identity(),
-            arena: arena.clone(),
-        })
-    }
-
-    /// Makes a key-encryption key, and a wrapping key for it in the token; the file appears after the first was unwrapped again.
-    ///
-    /// # Errors
-    /// `file_exists`; `unsupported` where the token wraps in no way known here; as the token fails.
-    pub fn create(&self, path: &Path) -> Result<(), ProviderError> {
-        let kek = SecretBytes::<32>::random(&self.arena)
-            .map_err(|error| ProviderError::from_memory(Operation::Generate, error))?;
-        self.wrap_to(path, &kek)
-    }
-
-    /// Wraps the key of an existing store (a key file's, a credential's), which then opens with the token as well.
-    ///
-    /// # Errors
-    /// As [`Self::create`]; `unsupported` for a store that is sealed under a passphrase.
-    pub fn take_over(&self, path: &Path, kek: &Kek) -> Result<(), ProviderError> {
-        let key = kek.raw_key().ok_or(ProviderError::Unsupported {
-            operation: Operation::Store,
-            reason: "a passphrase is no key: move the store to a key file first",
-        })?;
-        self.wrap_to(path, &key)
-    }
-
-    /// Unwraps the key of a file.
-    ///
-    /// # Errors
-    /// What is wrong with the file; `unsupported_token` where another token wrapped it; as the token fails.
-    pub fn unwrap(&self, path: &Path) -> Result<Kek, ProviderError> {
-        let bytes = private_file::read_sealed(path, MAX_FILE)
-            .map_err(|error| ProviderError::from_file(Operation::Initialize, error))?;
-        let wrapped: WrappedKek = serde_json::from_slice(&bytes).map_err(|error| {
-            ProviderError::refused("seal_damaged", format!("{} is no wrapped key: {error}", path.display()))
-        })?;
-        let key = self.unwrapped(wrapped)?;
-        Kek::raw(&self.arena, key)
-            .map_err(|error| ProviderError::refused(error.code(), error.to_string()))
-    }
-
-    fn wrap_to(&self, path: &Path, kek: &SecretBytes<32>) -> Result<(), ProviderError> {
-        let id = CkaId::random().map_err(|error| ProviderError::fault(Operation::Generate, error))?;
-        let method = self.method()?;
-        let (for_act, secret) = (id.clone(), Zeroizing::new(kek.expose().to_vec()));
-        let (nonce, wrapped) = self.acts.run(Operation::Generate, move |session| {
-            let place = [
-                Attribute::Token(true),
-                Attribute::Id(for_act.as_bytes().to_vec()),
-                Attribute::Label(b"sigward seal".to_vec()),
-            ];
-            let key = make_wrapping_key(session, method, &place)?;
-            wrap(session, method, key, &secret)
-        })?;
-        let wrapped = WrappedKek {
-            version: 1,
-            token_serial: self.identity.serial.clone(),
-            cka_id: hex::encode(id.as_bytes()),
-            mechanism: method,
-            nonce: hex::encode(nonce),
-            wrapped: hex::encode(wrapped),
-        };
-        if !self.unwrapped(wrapped.clone())?.ct_eq(kek) {
-            return Err(ProviderError::fault(
-                Operation::Generate,
-                "the token unwraps another key than it wrapped",
-            ));
-        }
-        let mut text = serde_json::to_vec_pretty(&wrapped).unwrap_or_default();
-        text.push(b'\n');
-        private_file::write(path, &text, Existing::Keep)
-            .map_err(|error| ProviderError::from_file(Operation::Generate, error))
-    }
-
-    fn unwrapped(&self, wrapped: WrappedKek) -> Result<SecretBytes<32>, ProviderError> {
-        let damaged = |what: &str| ProviderError::refused("seal_damaged", what.to_owned());
-        if wrapped.version != 1 {
-            return Err(damaged("the wrapped key has an unknown version"));
-        }
-        if wrapped.token_serial != self.identity.serial {
-            let message = format!(
-                "the key was wrapped by the token {:?}, and this one is {:?}",
-                wrapped.token_serial, self.identity.serial
-            );
-            return Err(ProviderError::refused("other_token", message));
-        }
-        let parse = |text: &str| hex::decode(text).map_err(|_| damaged("the wrapped key is no hex"));
-        let (id, nonce, blob) = (parse(&wrapped.cka_id)?, parse(&wrapped.nonce)?, parse(&wrapped.wrapped)?);
-        let method = wrapped.mechanism;
-        let secret = self.acts.run(Operation::Load, move |session| {
-            let key = find_wrapping_key(session, &id)?;
-            unwrap(session, method, key, &nonce, &blob)
-        })?;
-        if secret.len() != 32 {
-            return Err(damaged("the wrapped key has no 32 bytes"));
-        }
-        SecretBytes::init_with(&self.arena, |into| {
-            into.iter_mut().zip(secret.iter()).for_each(|(to, from)| *to = *from);
-        })
-        .map_err(|error| ProviderError::from_memory(Operation::Load, error))
-    }
-
-    fn method(&self) -> Result<Method, ProviderError> {
-        let offered = self
-            .client
-            .look(|context, slot| Ok(context.get_mechanism_list(slot)?))
-            .map_err(|error| error.during(Operation::Initialize))?;
-        best_method(&offered).ok_or(ProviderError::Unsupported {
-            operation: Operation::Initialize,
-            reason: "the token offers none of CKM_AES_GCM, CKM_AES_KEY_WRAP_PAD, CKM_AES_KEY_WRAP",
-        })
-    }
-}
-
-fn make_wrapping_key(
+pub(super) fn make_wrapping_key(
     session: &Session,
     method: Method,
     place: &[Attribute],
@@ -277,19 +124,19 @@ fn make_wrapping_key(
     ))
 }
 
-fn find_wrapping_key(session: &Session, id: &[u8]) -> Result<ObjectHandle, TokenError> {
+pub(super) fn find_wrapping_key(session: &Session, id: &[u8]) -> Result<ObjectHandle, TokenError> {
     let template = [Attribute::Class(ObjectClass::SECRET_KEY), Attribute::Id(id.to_vec())];
     match session.find_objects(&template)?.as_slice() {
         [one] => Ok(*one),
         found => Err(TokenError::new(
             Kind::Failed,
             format!("the token shows {} wrapping keys with the id {}", found.len(), hex::encode(id)),
-            "bring the token's backup back, or unseal with the passphrase or key file that you keep apart",
+            "bring the token's backup back; without the wrapping key only a backup of the keys (`sigward keys restore`) helps",
         )),
     }
 }
 
-fn wrap(
+pub(super) fn wrap(
     session: &Session,
     method: Method,
     key: ObjectHandle,
@@ -312,12 +159,12 @@ fn wrap(
         Attribute::Sensitive(false),
         Attribute::Extractable(true),
     ])?;
-    let wrapped = session.wrap_key(&mechanism(method), key, object);
+    let wrapped = session.wrap_key(&key_wrap(method), key, object);
     let _session_object = session.destroy_object(object);
     Ok((Vec::new(), wrapped?))
 }
 
-fn unwrap(
+pub(super) fn unwrap(
     session: &Session,
     method: Method,
     key: ObjectHandle,
@@ -333,7 +180,7 @@ fn unwrap(
         return Ok(Zeroizing::new(session.decrypt(&Mechanism::AesGcm(params), key, wrapped)?));
     }
     let object = session.unwrap_key(
-        &mechanism(method),
+        &key_wrap(method),
         key,
         wrapped,
         &[
@@ -356,8 +203,12 @@ fn unwrap(
     Ok(secret)
 }
 
-const fn mechanism(method: Method) -> Mechanism<'static> {
+fn key_wrap(method: Method) -> Mechanism<'static> {
     match method {
+        Method::Kwp => Mechanism::VendorDefined(VendorDefinedMechanism::new::<()>(
+            mechanism::AES_KEY_WRAP_KWP,
+            None,
+        )),
         Method::KeyWrapPad => Mechanism::AesKeyWrapPad,
         Method::Gcm | Method::KeyWrap => Mechanism::AesKeyWrap,
     }
@@ -367,47 +218,59 @@ const fn mechanism(method: Method) -> Mechanism<'static> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::{fixtures::arena, pkcs11::softhsm};
+    use crate::{
+        error::Operation,
+        fixtures::arena,
+        pkcs11::{TokenConfig, TokenSeal, softhsm::{self, Shim}},
+    };
 
-    #[test]
-    fn what_a_token_wrapped_it_unwraps_and_no_other_token_does() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = softhsm::token(folder.path());
-        let arena = arena(8);
-        let path = folder.path().join("seal.pkcs11");
-        let seal = TokenSeal::open(&config, &arena).unwrap();
-        seal.create(&path).unwrap();
-        let first = seal.unwrap(&path).unwrap().raw_key().unwrap();
-        let again = TokenSeal::open(&config, &arena).unwrap().unwrap(&path).unwrap();
-        assert!(again.raw_key().unwrap().ct_eq(&first));
-
-        let elsewhere = tempfile::tempdir().unwrap();
-        let other = TokenSeal::open(&softhsm::token(elsewhere.path()), &arena).unwrap();
-        assert_eq!(other.unwrap(&path).err().unwrap().code(), "other_token");
-
-        let text = std::fs::read_to_string(&path).unwrap();
-        let mut damaged: WrappedKek = serde_json::from_str(&text).unwrap();
-        damaged.wrapped = damaged.wrapped.replace(&damaged.wrapped[0..2], "ff");
-        if damaged.wrapped != serde_json::from_str::<WrappedKek>(&text).unwrap().wrapped {
-            assert!(seal.unwrapped(damaged).is_err());
-        }
+    /// What a key wraps comes back; a changed bit, or another key, does not give anything (RFC 3394 and 5649: the integrity check).
+    fn wraps_and_notices_changes(seal: &TokenSeal, method: Method) {
+        let unwrapped = seal.acts.run(Operation::Generate, move |session| {
+            let key = make_wrapping_key(session, method, &[Attribute::Token(false)])?;
+            let other = make_wrapping_key(session, method, &[Attribute::Token(false)])?;
+            let (nonce, wrapped) = wrap(session, method, key, &[7; 32])?;
+            assert_eq!(wrapped.len(), if method == Method::Gcm { 48 } else { 40 }, "{method:?}");
+            for byte in 0..wrapped.len() {
+                let mut changed = wrapped.clone();
+                if let Some(byte) = changed.get_mut(byte) {
+                    *byte ^= 1;
+                }
+                assert!(unwrap(session, method, key, &nonce, &changed).is_err(), "{method:?}: byte {byte}");
+            }
+            assert!(unwrap(session, method, other, &nonce, &wrapped).is_err());
+            unwrap(session, method, key, &nonce, &wrapped)
+        });
+        assert_eq!(unwrapped.unwrap().as_slice(), [7; 32]);
     }
 
     #[test]
     fn every_way_of_wrapping_that_the_token_offers_works() {
         let folder = tempfile::tempdir().unwrap();
         let seal = TokenSeal::open(&softhsm::token(folder.path()), &arena(8)).unwrap();
-        for method in [Method::Gcm, Method::KeyWrap] {
-            let secret = vec![7; 32];
-            let unwrapped = seal
-                .acts
-                .run(Operation::Generate, move |session| {
-                    let key = make_wrapping_key(session, method, &[Attribute::Token(false)])?;
-                    let (nonce, wrapped) = wrap(session, method, key, &secret)?;
-                    unwrap(session, method, key, &nonce, &wrapped)
-                })
-                .unwrap();
-            assert_eq!(unwrapped.as_slice(), [7; 32]);
+        for method in [Method::Gcm, Method::KeyWrapPad, Method::KeyWrap] {
+            wraps_and_notices_changes(&seal, method);
         }
+    }
+
+    #[test]
+    fn the_mechanism_of_rfc_5649_is_found_and_used_by_its_own_number() {
+        let (shim, folder) = (Shim::take(), tempfile::tempdir().unwrap());
+        let config = TokenConfig {
+            module: shim.module.clone(),
+            ..softhsm::token(folder.path())
+        };
+        let arena = arena(8);
+        let seal = TokenSeal::open(&config, &arena).unwrap();
+        let offered = || seal.client.look(mechanism::offered).unwrap();
+        assert_eq!(best_method(&offered()), Some(Method::Gcm));
+        assert!(!offered().contains(&mechanism::AES_KEY_WRAP_KWP));
+        shim.tell("kwp");
+        assert_eq!(best_method(&offered()), Some(Method::Kwp));
+        wraps_and_notices_changes(&seal, Method::Kwp);
+        let path = folder.path().join("seal.pkcs11");
+        seal.create(&path, "rfc-5649").unwrap();
+        assert!(std::fs::read_to_string(&path).unwrap().contains("\"CKM_AES_KEY_WRAP_KWP\""));
+        seal.unwrap(&path).unwrap();
     }
 }
