@@ -155,6 +155,7 @@ fn finding(finding: &Finding) -> Value {
         "reason": reason,
         "p50_us": finding.latency.map(|(median, _)| micros(median)),
         "p99_us": finding.latency.map(|(_, slow)| micros(slow)),
+        "per_second": finding.rate,
         "per_second_one_session": finding.latency.map(|(median, _)| rate(median)),
     })
 }
@@ -181,6 +182,9 @@ fn text(probe: &Probe) -> anyhow::Result<String> {
         write!(text, "{:30} {verdict:36} {detail}", finding.purpose.as_str())?;
         if let Some((median, slow)) = finding.latency {
             write!(text, "  p50 {median:.0?}, p99 {slow:.0?}, {}/s", rate(median))?;
+            if let Some(all) = finding.rate {
+                write!(text, " in one session, {all:.0}/s in all")?;
+            }
         }
         writeln!(text)?;
     }
