@@ -30,6 +30,7 @@ played! {
     operating: "docs/operating.md",
     doctor: "docs/doctor.md",
     backup: "docs/backup.md",
+    holding: "docs/holding.md",
     install: "docs/install.md",
     moving_in: "docs/moving-in.md",
     first_setup: "docs/runbooks/first-setup.md",
