@@ -36,15 +36,15 @@ macro_rules! with {
     ($on:expr, $lib:ident, $variant:ident => $body:expr) => {
         match $on {
             Curve::Secp256k1 => {
-                use k256 as $lib;
                 #[allow(unused_imports, reason = "not every use makes a point")]
                 use Point::Secp256k1 as $variant;
+                use k256 as $lib;
                 $body
             }
             Curve::P256 => {
-                use p256 as $lib;
                 #[allow(unused_imports, reason = "not every use makes a point")]
                 use Point::P256 as $variant;
+                use p256 as $lib;
                 $body
             }
         }

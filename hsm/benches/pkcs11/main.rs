@@ -29,7 +29,11 @@ fn main() -> Result<(), Failure> {
         return token::run_again_with_softhsm();
     }
     let token = Token::open(SESSIONS)?;
-    println!("{}; {SESSIONS} sessions, {} rounds of {TURN:?} a line, medians", token.about(), rounds_wanted());
+    println!(
+        "{}; {SESSIONS} sessions, {} rounds of {TURN:?} a line, medians",
+        token.about(),
+        rounds_wanted()
+    );
     for algorithm in [Algorithm::Ed25519, Algorithm::Secp256k1] {
         let key = token.make_key(algorithm)?;
         let measured = take_turns(&token, &key);
@@ -42,7 +46,10 @@ fn main() -> Result<(), Failure> {
 /// `-- --rounds N`, for a quick look; 9 otherwise.
 fn rounds_wanted() -> usize {
     let mut args = std::env::args().skip_while(|arg| arg != "--rounds").skip(1);
-    args.next().and_then(|count| count.parse().ok()).unwrap_or(ROUNDS).max(1)
+    args.next()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(ROUNDS)
+        .max(1)
 }
 
 fn take_turns(token: &Token, key: &token::Key) -> Result<Rounds, Failure> {
@@ -54,7 +61,9 @@ fn take_turns(token: &Token, key: &token::Key) -> Result<Rounds, Failure> {
         rounds.elsewhere.push(token.bare_elsewhere(key, TURN)?);
         let alone = rounds.bare.first().and_then(|(_, figures)| figures.last());
         let work = alone.map_or(0.0, |figure| figure.p50 / 1e6);
-        rounds.hops.push(measure::two_hops(TURN, Duration::from_secs_f64(work)));
+        rounds
+            .hops
+            .push(measure::two_hops(TURN, Duration::from_secs_f64(work)));
         for (callers, figures) in &mut rounds.provider {
             figures.push(token.provider(key, *callers, TURN)?);
         }
@@ -63,10 +72,19 @@ fn take_turns(token: &Token, key: &token::Key) -> Result<Rounds, Failure> {
 }
 
 fn print(algorithm: Algorithm, rounds: &Rounds) {
-    println!("\n{:<34}{:>14}{:>10}{:>10}", algorithm.to_string(), "signatures/s", "p50 µs", "p99 µs");
+    println!(
+        "\n{:<34}{:>14}{:>10}{:>10}",
+        algorithm.to_string(),
+        "signatures/s",
+        "p50 µs",
+        "p99 µs"
+    );
     let line = |what: String, figures: &[Figure]| {
         let figure = median(figures);
-        println!("{what:<34}{:>14.0}{:>10.1}{:>10.1}", figure.rate, figure.p50, figure.p99);
+        println!(
+            "{what:<34}{:>14.0}{:>10.1}{:>10.1}",
+            figure.rate, figure.p50, figure.p99
+        );
         figure
     };
     let bare: Vec<_> = rounds
@@ -81,13 +99,22 @@ fn print(algorithm: Algorithm, rounds: &Rounds) {
         .map(|(callers, figures)| line(format!("provider, {callers} caller(s)"), figures))
         .collect();
     let hops = median(&rounds.hops);
-    println!("{:<34}{:>14}{:>10.1}{:>10.1}", "two hops, with work between", "", hops.p50, hops.p99);
+    println!(
+        "{:<34}{:>14}{:>10.1}{:>10.1}",
+        "two hops, with work between", "", hops.p50, hops.p99
+    );
     let best = bare.iter().map(|figure| figure.rate).fold(0.0, f64::max);
     let (Some(one), Some(alone), Some(many)) = (bare.first(), provider.first(), provider.last()) else {
         return;
     };
-    println!("provider's rate at 1 caller / bare rate of one thread: {:.2}", alone.rate / one.rate);
-    println!("provider's rate at {CALLERS} callers / best bare rate:     {:.2}", many.rate / best);
+    println!(
+        "provider's rate at 1 caller / bare rate of one thread: {:.2}",
+        alone.rate / one.rate
+    );
+    println!(
+        "provider's rate at {CALLERS} callers / best bare rate:     {:.2}",
+        many.rate / best
+    );
     println!(
         "one signature through the provider: {:+.1} µs to a bare one ({:.1} times two hops); of these its own, beyond waking a thread: {:+.1} µs",
         alone.p50 - one.p50,

@@ -39,10 +39,7 @@ impl Default for Rounds {
 }
 
 /// Runs `work` over and over for `turn`, and says how long each time took.
-pub(crate) fn repeat<E>(
-    turn: Duration,
-    mut work: impl FnMut() -> Result<(), E>,
-) -> Result<Vec<Duration>, E> {
+pub(crate) fn repeat<E>(turn: Duration, mut work: impl FnMut() -> Result<(), E>) -> Result<Vec<Duration>, E> {
     let mut times = Vec::with_capacity(1 << 14);
     let end = Instant::now() + turn;
     loop {
@@ -100,9 +97,17 @@ pub(crate) fn two_hops(turn: Duration, work: Duration) -> Figure {
                 }
             }
         });
-        let times = repeat(turn, || there.send(()).map_err(drop).and_then(|()| answer.recv().map_err(drop)));
+        let times = repeat(turn, || {
+            there
+                .send(())
+                .map_err(drop)
+                .and_then(|()| answer.recv().map_err(drop))
+        });
         drop(there);
-        let beyond = times.unwrap_or_default().into_iter().map(|time| time.saturating_sub(work));
+        let beyond = times
+            .unwrap_or_default()
+            .into_iter()
+            .map(|time| time.saturating_sub(work));
         figure(beyond.collect(), turn)
     })
 }

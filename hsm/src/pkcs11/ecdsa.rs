@@ -43,7 +43,9 @@ pub(super) fn sign(
                     return Err(error);
                 }
                 // The first refusal is the one to tell of: CKM_ECDSA is what most tokens have.
-                let raw = session.sign(&Mechanism::EcdsaSha256, private, message).map_err(|_| error)?;
+                let raw = session
+                    .sign(&Mechanism::EcdsaSha256, private, message)
+                    .map_err(|_| error)?;
                 *hashing = Hashing::Tokens;
                 raw
             }

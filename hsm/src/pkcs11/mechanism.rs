@@ -26,7 +26,10 @@ pub(super) fn offered(context: &Pkcs11, slot: Slot) -> Result<Vec<MechanismType>
 }
 
 /// A mechanism by its number.
-#[allow(unsafe_code, reason = "the one way to name a standard mechanism that cryptoki has no constant for")]
+#[allow(
+    unsafe_code,
+    reason = "the one way to name a standard mechanism that cryptoki has no constant for"
+)]
 const fn numbered(number: std::ffi::c_ulong) -> MechanismType {
     // SAFETY: `MechanismType` is `repr(transparent)` around `CK_MECHANISM_TYPE`, an unsigned long without invalid values; the sizes
     // are compared by the compiler.
@@ -39,7 +42,10 @@ mod tests {
 
     #[test]
     fn a_number_is_the_mechanism_that_has_it() {
-        assert_eq!(numbered(*MechanismType::AES_KEY_WRAP_PAD), MechanismType::AES_KEY_WRAP_PAD);
+        assert_eq!(
+            numbered(*MechanismType::AES_KEY_WRAP_PAD),
+            MechanismType::AES_KEY_WRAP_PAD
+        );
         assert_eq!(*AES_KEY_WRAP_KWP, 0x210b);
     }
 }

@@ -16,8 +16,7 @@ use super::{
     client::{Access, Client},
     ecdsa::{self, Hashing},
     error::{Kind, TokenError},
-    mechanism,
-    objects,
+    mechanism, objects,
     pin::Tries,
     provider::{TokenConfig, connect, pool_size},
     token::TokenIdentity,
@@ -93,7 +92,12 @@ pub struct Probe {
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 4] = [Self::ConsensusEd25519, Self::Secp256k1, Self::P256, Self::Wrapping];
+    pub const ALL: [Self; 4] = [
+        Self::ConsensusEd25519,
+        Self::Secp256k1,
+        Self::P256,
+        Self::Wrapping,
+    ];
 
     /// For people.
     #[must_use]
@@ -132,9 +136,7 @@ pub fn probe(
 ) -> Result<Probe, ProviderError> {
     let (client, token) = connect(config, arena, Tries::Spare)?;
     let failed = |error: TokenError| error.during(Operation::Initialize);
-    let offered = client
-        .look(mechanism::offered)
-        .map_err(failed)?;
+    let offered = client.look(mechanism::offered).map_err(failed)?;
     let library = client
         .look(|context, _| {
             let info = context.get_library_info()?;
@@ -182,7 +184,10 @@ fn served_by(purpose: Purpose, offered: &[MechanismType]) -> Result<&'static str
     };
     match purpose {
         Purpose::ConsensusEd25519 => {
-            one_of(&[(MechanismType::ECC_EDWARDS_KEY_PAIR_GEN, "CKM_EC_EDWARDS_KEY_PAIR_GEN")])?;
+            one_of(&[(
+                MechanismType::ECC_EDWARDS_KEY_PAIR_GEN,
+                "CKM_EC_EDWARDS_KEY_PAIR_GEN",
+            )])?;
             one_of(&[(MechanismType::EDDSA, "CKM_EDDSA")])
         }
         Purpose::Secp256k1 | Purpose::P256 => {
@@ -205,10 +210,12 @@ fn served_by(purpose: Purpose, offered: &[MechanismType]) -> Result<&'static str
 fn find_out(token: &Token<'_>, purpose: Purpose, rounds: usize) -> Finding {
     let found = served_by(purpose, token.offered).and_then(|mechanism| {
         let tried = measure(token, purpose, rounds);
-        tried.map(|figures| (mechanism, figures)).map_err(|error| match error.source() {
-            Some(cause) => cause.to_string(),
-            None => error.to_string(),
-        })
+        tried
+            .map(|figures| (mechanism, figures))
+            .map_err(|error| match error.source() {
+                Some(cause) => cause.to_string(),
+                None => error.to_string(),
+            })
     });
     match found {
         Ok((mechanism, (times, rate))) => Finding {
@@ -319,7 +326,9 @@ fn prepare<'a>(
             let (key, private) = ecdsa::generate_for_session(session, curve)?;
             // Recovering the key from the signature verifies it too.
             ecdsa::sign_recoverable(session, (&key, private), MESSAGE, &mut hashing)?;
-            Ok(Box::new(move || ecdsa::sign(session, private, curve, MESSAGE, &mut hashing).map(drop)))
+            Ok(Box::new(move || {
+                ecdsa::sign(session, private, curve, MESSAGE, &mut hashing).map(drop)
+            }))
         }
         Purpose::Wrapping => {
             let method = wrap::best_method(offered).ok_or_else(|| wrong("no way to wrap".to_owned()))?;
@@ -356,7 +365,9 @@ mod tests {
         }
         let (client, _) = connect(&config, &arena(8), Tries::Spare).unwrap();
         let (live, _) = client.connect(Access::Read, Tries::Spare).unwrap();
-        let left = client.within(&live, |session| Ok(session.find_objects(&[])?.len())).unwrap();
+        let left = client
+            .within(&live, |session| Ok(session.find_objects(&[])?.len()))
+            .unwrap();
         assert_eq!(left, 0);
     }
 
