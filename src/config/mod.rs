@@ -18,6 +18,7 @@ pub mod diff;
 mod error;
 mod file;
 mod home;
+mod provider;
 mod raw;
 mod rpc;
 mod suggest;
@@ -29,6 +30,7 @@ pub use address::{Host, MAX_SOCKET_PATH, NodeAddress, Reach};
 pub use error::{ConfigCode, ConfigError, Place};
 pub use file::{FILE_NAME, load, load_with_text};
 pub use home::find_home;
+pub use provider::{Pkcs11Config, PinFrom, ProviderConfig, ProviderId, SOFTWARE, TokenName};
 pub use rpc::RpcUrl;
 
 /// Largest configuration that is read, in bytes.
@@ -57,6 +59,8 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     /// What the log looks like.
     pub log: LogConfig,
+    /// Where keys live besides the software store; ids are distinct.
+    pub providers: Vec<ProviderConfig>,
     /// The chains, in the order of the file; ids are distinct.
     pub chains: Vec<ChainConfig>,
 }
@@ -163,6 +167,14 @@ impl Config {
             said.push(
                 "keys.allow_unlocked_memory: secrets may reach the swap; for development only".to_owned(),
             );
+        }
+        for provider in &self.providers {
+            if let TokenName::Slot(slot) = provider.pkcs11.token {
+                said.push(format!(
+                    "provider {}: slot {slot} may be another token after a restart; name it by token_serial or token_label",
+                    provider.id
+                ));
+            }
         }
         if self.chains.is_empty() {
             said.push("no [[chain]]: nothing is signed".to_owned());

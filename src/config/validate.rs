@@ -8,8 +8,8 @@ use toml::Spanned;
 use super::error::{ConfigError, quote};
 use super::raw::{Number, RawConfig, RawHttp, RawKeys, RawLog, RawSeal, RawStore, Text};
 use super::{
-    ADMIN_SOCKET, Config, KeysConfig, LogConfig, LogFormat, MAX_SOCKET_PATH, SealSource, StoreConfig, chain,
-    suggest,
+    ADMIN_SOCKET, Config, KeysConfig, LogConfig, LogFormat, MAX_SOCKET_PATH, PinFrom, SealSource, StoreConfig, chain,
+    provider, suggest,
 };
 
 /// Where health and metrics are served unless the file says otherwise.
@@ -36,7 +36,7 @@ impl Source<'_> {
             .key(key)
     }
 
-    fn path(&self, value: Option<&Text>, key: &str, default: &str) -> Result<PathBuf, ConfigError> {
+    pub(super) fn path(&self, value: Option<&Text>, key: &str, default: &str) -> Result<PathBuf, ConfigError> {
         let Some(value) = value else {
             return Ok(self.base.join(default));
         };
@@ -50,6 +50,21 @@ impl Source<'_> {
             ));
         }
         Ok(self.base.join(text))
+    }
+
+    /// A credential's name becomes a file name in `$CREDENTIALS_DIRECTORY`: it must not lead out of it.
+    pub(super) fn credential(&self, name: &Text, key: &str, such_as: &str) -> Result<String, ConfigError> {
+        let text = name.as_ref();
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        if text.is_empty() || text.len() > 255 || text.starts_with('.') || !text.bytes().all(plain) {
+            return Err(self.bad(
+                name,
+                key,
+                format!("{} is no name of a systemd credential", quote(text)),
+                format!("use the name that stands in LoadCredentialEncrypted= of the unit, such as {such_as}"),
+            ));
+        }
+        Ok(text.clone())
     }
 }
 
@@ -67,6 +82,7 @@ pub(super) fn config(raw: RawConfig, source: &Source<'_>) -> Result<Config, Conf
         admin_socket: admin_socket(admin.as_ref(), source)?,
         http: http(&raw.http.unwrap_or_default(), source)?,
         log: log(&raw.log.unwrap_or_default(), source)?,
+        providers: provider::providers(&raw.provider, source)?,
         chains: chain::chains(&raw.chain, source)?,
     };
     paths_are_distinct(&config)?;
@@ -125,7 +141,9 @@ fn seal(raw: Option<&Spanned<RawSeal>>, source: &Source<'_>) -> Result<SealSourc
         (None, file @ Some(_), None) => source
             .path(file.as_ref(), "seal.passphrase_file", "passphrase")
             .map(SealSource::PassphraseFile),
-        (None, None, Some(name)) => credential(name, source),
+        (None, None, Some(name)) => source
+            .credential(name, "seal.credential", "sigward-seal")
+            .map(SealSource::Credential),
         (None, None, None) => Err(source.bad(
             table,
             "seal",
@@ -141,21 +159,6 @@ fn seal(raw: Option<&Spanned<RawSeal>>, source: &Source<'_>) -> Result<SealSourc
             )
         }
     }
-}
-
-/// A credential's name becomes a file name in `$CREDENTIALS_DIRECTORY`: it must not lead out of it.
-fn credential(name: &Text, source: &Source<'_>) -> Result<SealSource, ConfigError> {
-    let text = name.as_ref();
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    if text.is_empty() || text.len() > 255 || text.starts_with('.') || !text.bytes().all(plain) {
-        return Err(source.bad(
-            name,
-            "seal.credential",
-            format!("{} is no name of a systemd credential", quote(text)),
-            "use the name that stands in LoadCredentialEncrypted= of the unit, such as sigward-seal",
-        ));
-    }
-    Ok(SealSource::Credential(text.clone()))
 }
 
 fn keys(raw: &RawKeys, source: &Source<'_>) -> Result<KeysConfig, ConfigError> {
@@ -275,6 +278,10 @@ fn paths_are_distinct(config: &Config) -> Result<(), ConfigError> {
         ("identity.file", &config.identity),
         ("admin.socket", &config.admin_socket),
     ];
+    let pins = config.providers.iter().filter_map(|provider| match &provider.pkcs11.pin {
+        PinFrom::File(path) => Some(("provider.pkcs11.pin_file", path)),
+        PinFrom::Credential(_) | PinFrom::Descriptor(_) => None,
+    });
     for (key, path) in paths.into_iter().chain(seal) {
         // Paths compare by their components: `a//b` is `a/b`.
         if let Some((other, _)) = seen.iter().find(|(_, known)| *known == path) {
@@ -285,6 +292,16 @@ fn paths_are_distinct(config: &Config) -> Result<(), ConfigError> {
             .key(key));
         }
         seen.push((key, path));
+    }
+    // Two tokens may have one PIN; it is no other thing's file.
+    for (key, path) in pins {
+        if let Some((other, _)) = seen.iter().find(|(_, known)| *known == path) {
+            return Err(ConfigError::invalid(
+                format!("{} is {other} already", quote(&path.to_string_lossy())),
+                "put the PIN into a file of its own",
+            )
+            .key(key));
+        }
     }
     Ok(())
 }
