@@ -73,11 +73,15 @@ mkdir -p "$folder/tokens"
 
 # Appears whole or not at all: a run that was cut off leaves no half of a file.
 file() { # NAME, contents on standard input
-  [ -s "$folder/$1" ] || { cat >"$folder/.$1.new" && mv "$folder/.$1.new" "$folder/$1"; }
+  cat >"$folder/.$1.new"
+  mv "$folder/.$1.new" "$folder/$1"
 }
-pin() { od -An -N 16 -tx1 /dev/urandom | tr -d ' \n'; }
+random_pin() { # NAME
+  [ -s "$folder/$1" ] || od -An -N 16 -tx1 /dev/urandom | tr -d ' \n' | file "$1"
+}
 
-file softhsm2.conf <<CONF
+# One that is there may have been changed, on purpose.
+[ -s "$folder/softhsm2.conf" ] || file softhsm2.conf <<CONF
 directories.tokendir = $folder/tokens
 objectstore.backend = file
 log.level = ERROR
@@ -88,8 +92,8 @@ tokens() { softhsm2-util --show-slots | sed -n 's/^ *Label: *\([^ ]*\) *$/\1/p' 
 
 case $(tokens) in
 0)
-  pin | file so.pin
-  pin | file user.pin
+  random_pin so.pin
+  random_pin user.pin
   softhsm2-util --init-token --free --label "$label" --so-pin "$(<"$folder/so.pin")" --pin "$(<"$folder/user.pin")" >&2
   ;;
 1)
