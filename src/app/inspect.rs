@@ -140,7 +140,7 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn trouble(code: &str, error: &dyn std::error::Error, remedy: Option<String>) -> Trouble {
+pub(super) fn trouble(code: &str, error: &dyn std::error::Error, remedy: Option<String>) -> Trouble {
     let mut what = format!("{code}: {error}");
     if let Some(cause) = error.source().map(ToString::to_string)
         && !what.contains(&cause)

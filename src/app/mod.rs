@@ -8,9 +8,11 @@ mod links;
 mod notify;
 mod offline;
 mod parts;
+pub mod probe;
 mod serve;
 mod space;
 mod supervisor;
+mod tokens;
 
 pub use init::{Durability, Made, init};
 pub use inspect::{Inspection, LOCKED_BYTES_KEYS, SealedFile, Trouble, inspect, try_lock_memory};

@@ -7,8 +7,10 @@ use anyhow::Context as _;
 use sigward_hsm::envelope::{ArgonParams, KekSource};
 use sigward_hsm::secret::{Arena, ArenaSize, Unlocked};
 use sigward_hsm::software::SoftwareProvider;
+use tokio::sync::Notify;
 
-use crate::admin::{Admin, Chains, ConfiguredChain};
+use super::tokens;
+use crate::admin::{Admin, Chains, ConfiguredChain, Providers, Token};
 use crate::clock::SystemClock;
 use crate::config::{ChainConfig, Config, SealSource, StoreConfig};
 use crate::guard::Guard;
@@ -33,6 +35,8 @@ pub(super) struct Parts {
     pub(super) keyring: Arc<Keyring>,
     pub(super) admin: Arc<Admin>,
     pub(super) arena: Arena,
+    /// Told when a token opens or is found otherwise than before.
+    pub(super) tokens_changed: Arc<Notify>,
 }
 
 /// The arena for secrets, locked unless the configuration allows otherwise.
@@ -112,11 +116,16 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
         .context("cannot open the key folder")?;
     let guard = Arc::new(Guard::load(store.rows()?, store.holds()?));
     let keyring = Arc::new(Keyring::default());
+    let tokens_changed = Arc::new(Notify::new());
+    let tokens = config.providers.iter().map(|provider| {
+        let settings = tokens::token_config(&config.keys.dir, provider);
+        Token::new(provider.id.clone(), settings, arena.clone(), tokens_changed.clone())
+    });
     let admin = Arc::new(Admin {
         store: store.clone(),
         guard: guard.clone(),
         keyring: keyring.clone(),
-        provider: Arc::new(provider),
+        providers: Providers::new(Arc::new(provider), tokens),
         arena: arena.clone(),
         chains: Chains::new(config.chains.iter().map(configured)),
         clock: Arc::new(SystemClock),
@@ -127,6 +136,7 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
         keyring,
         admin,
         arena,
+        tokens_changed,
     })
 }
 

@@ -15,6 +15,7 @@ use super::notify;
 use super::parts;
 use super::space::SpaceCheck;
 use super::supervisor::{Shared, Supervisor};
+use super::tokens::{self, Tokens};
 use crate::admin::live::{Live, ReloadMode};
 use crate::audit::Denials;
 use crate::authz::Authorizer;
@@ -57,6 +58,7 @@ async fn run(home: &Path, config: &Config, levels: Levels, shutdown: &Shutdown) 
     // Heard from here on: unheard, it would end the process.
     let hangups = signal(SignalKind::hangup())?;
     let parts = parts::open(config)?;
+    tokens::open(&parts.admin).await?;
     parts.admin.open_keys().await?;
     let identity = NodeIdentity::load(&parts.arena, &config.identity).map_err(|error| {
         let remedy = error
@@ -95,6 +97,7 @@ async fn run(home: &Path, config: &Config, levels: Levels, shutdown: &Shutdown) 
         Weight::Required,
         "sigward.toml is not what runs: correct it and `sigward reload`, or restart",
     );
+    let tokens = Tokens::new(&parts, &metrics, &readiness);
     let holds = Holds::new(&parts, &metrics, &readiness)?;
     let shared = Shared {
         denials: ledger.denials.clone(),
@@ -122,7 +125,9 @@ async fn run(home: &Path, config: &Config, levels: Levels, shutdown: &Shutdown) 
     .await?;
     tasks.spawn(holds.watch(shutdown.clone()));
     tasks.spawn(hear(hangups, supervisor.clone(), shutdown.clone()));
+    tasks.spawn(tokens::follow(supervisor.clone(), shutdown.clone()));
     ledger.tick();
+    tokens.tick();
     let (chains, links) = (config.chains.len(), supervisor.links().await);
     tracing::info!(store = %ledger.store.id(), chains, links, "serving");
     notify::ready();
@@ -130,7 +135,10 @@ async fn run(home: &Path, config: &Config, levels: Levels, shutdown: &Shutdown) 
     while !shutdown.has_begun() {
         tokio::select! {
             () = shutdown.begun() => {}
-            () = tokio::time::sleep(TICK) => ledger.tick(),
+            () = tokio::time::sleep(TICK) => {
+                ledger.tick();
+                tokens.tick();
+            }
         }
     }
     notify::stopping();

@@ -4,7 +4,7 @@
 //! * `pin`, `refused_pins`, `serial`: logging in, never twice with a wrong PIN, never to another token.
 //! * `seat`, `pool`, `keeper`: threads with a session each, a queue with a deadline, and whoever brings a lost token back.
 //! * `wrap`: an AES key in the token that seals the key-encryption key of the software store.
-//! * `probe`: what a token can do.
+//! * `probe`: what a token can do. `look`: which keys are recorded, and which of them the token does not show.
 //! * `curve`, `objects`, `record`: what is asked of the token, and what is remembered of its keys.
 //!
 //! May import: cryptoki, `provider`, `private_file`, `secret`, `envelope`. Nothing here depends on one vendor's module.
@@ -15,6 +15,7 @@ mod curve;
 mod error;
 mod found;
 mod keeper;
+mod look;
 mod module;
 mod objects;
 mod pin;
@@ -33,6 +34,7 @@ mod wrap;
 pub use client::Presence;
 pub use error::TokenError;
 pub use found::FoundKey;
+pub use look::{Load, TokenKey, recorded_keys};
 pub use pin::PinSource;
 pub use probe::{Finding, Probe, Purpose, Verdict, probe};
 pub use provider::{Pkcs11Provider, TokenConfig, log_in_once};

@@ -22,6 +22,7 @@ use sigward_policies::{
 use super::{
     client::{Access, Client},
     error::{Kind, TokenError},
+    look::Load,
     objects,
     record::Record,
     seat::{Handles, Seat},
@@ -132,6 +133,16 @@ impl Pool {
                 ticket.fail(ProviderError::Unavailable { reason });
             }
             None => self.shared.work.notify_one(),
+        }
+    }
+
+    /// How many threads there are, how many orders wait for one, and how many hang in a call.
+    pub(super) fn load(&self) -> Load {
+        let state = self.shared.lock();
+        Load {
+            sessions: self.shared.size.threads,
+            waiting: state.waiting.len(),
+            hanging: state.hanging(),
         }
     }
 

@@ -29,6 +29,7 @@ use super::{
     client::{Access, Client, Presence},
     error::{Kind, TokenError},
     keeper::Keeper,
+    look::Load,
     module::Module,
     objects,
     pin::{PinSource, Tries},
@@ -118,6 +119,12 @@ impl Pkcs11Provider {
     #[must_use]
     pub fn presence(&self) -> Presence {
         self.client.presence()
+    }
+
+    /// How busy the token is.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        self.pool.load()
     }
 
     /// How many signing threads hang in a call that outlived its deadline.

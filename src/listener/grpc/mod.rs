@@ -7,6 +7,7 @@ mod backup;
 mod errors;
 mod hold;
 mod key;
+mod hsm;
 mod node;
 mod reload;
 mod serve;
