@@ -166,6 +166,8 @@ impl Token {
         let provider = match &state.now {
             Now::Open(provider) => provider,
             Now::Refused { trouble, .. } => return Some(trouble.clone()),
+            // Without a daemon nothing is known of a token that no act has needed yet.
+            Now::Closed if !self.kept.load(Ordering::Relaxed) => return None,
             Now::Closed => return Some(self.not_open("the token was not opened yet".to_owned())),
             Now::Opening(since) => return Some(self.opens_since(*since)),
         };
@@ -177,7 +179,7 @@ impl Token {
         let load = provider.load();
         if load.hanging > 0 {
             return Some(TokenTrouble {
-                code: "token_unavailable",
+                code: "provider_unavailable",
                 what: format!(
                     "{} of {} sessions are inside C_Sign and have not come back within their deadline",
                     load.hanging, load.sessions
@@ -339,7 +341,7 @@ impl Token {
 
     fn not_open(&self, what: String) -> TokenTrouble {
         TokenTrouble {
-            code: "token_unavailable",
+            code: "provider_unavailable",
             what,
             advice: self.default_advice(),
         }
@@ -351,7 +353,7 @@ impl Token {
             return self.not_open("the token is being opened".to_owned());
         }
         TokenTrouble {
-            code: "token_unavailable",
+            code: "provider_unavailable",
             what: format!(
                 "C_Initialize, C_OpenSession or C_Login has not come back for {} s",
                 open_for.as_secs()

@@ -30,3 +30,4 @@ mod reload;
 mod rollback;
 mod seeing;
 mod support;
+mod token;

@@ -8,3 +8,5 @@ mod init;
 mod load;
 mod moving;
 mod points;
+
+pub(crate) use dying::dies;
