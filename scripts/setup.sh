@@ -20,9 +20,6 @@ base() {
   need git git
   need python3 python3
   need age age
-  # A token in software, and a second opinion of it.
-  need softhsm2-util softhsm2
-  need pkcs11-tool opensc
   # Where Go is too old, peers.sh gets it by pip.
   python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
   install_missing
