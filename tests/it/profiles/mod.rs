@@ -84,7 +84,10 @@ fn every_profile_is_whole_and_every_fact_has_a_source() {
         }
         assert!(profile.serves.keys().eq(PURPOSES), "{name}: {:?}", profile.serves);
         for (purpose, serves) in &profile.serves {
-            assert!(*serves != Serves::Seen || profile.run_here, "{name}: who saw {purpose}?");
+            assert!(
+                *serves != Serves::Seen || profile.run_here,
+                "{name}: who saw {purpose}?"
+            );
         }
         for fact in &profile.fact {
             let public = fact.source.starts_with("https://");
@@ -92,9 +95,15 @@ fn every_profile_is_whole_and_every_fact_has_a_source() {
             assert!(public || ours, "{name}: {}: {}", fact.about, fact.source);
             assert!(fact.says.ends_with('.'), "{name}: {}", fact.says);
         }
-        assert!(lists[0].contains(&format!("]({name})")), "{name} is not in hsm/profiles/README.md");
+        assert!(
+            lists[0].contains(&format!("]({name})")),
+            "{name} is not in hsm/profiles/README.md"
+        );
         let page = profile.page.file_name().unwrap().to_str().unwrap();
-        assert!(lists[1].contains(&format!("]({page})")), "{page} is not in docs/tokens/README.md");
+        assert!(
+            lists[1].contains(&format!("]({page})")),
+            "{page} is not in docs/tokens/README.md"
+        );
     }
 }
 
@@ -108,7 +117,10 @@ fn every_page_shows_the_section_and_says_whether_it_was_run() {
         });
         assert!(shown, "{name}: {} shows another section", profile.page.display());
         assert_eq!(page.contains("**Not run here.**"), !profile.run_here, "{name}");
-        assert!(page.contains(&format!("hsm/profiles/{name}")), "{name}: no link to it");
+        assert!(
+            page.contains(&format!("hsm/profiles/{name}")),
+            "{name}: no link to it"
+        );
     }
 }
 

@@ -54,12 +54,20 @@ fn a_token_is_made_once_and_its_section_is_printed_each_time() {
     let before = pkcs11_tool(&folder, module, &["-L"]);
     assert!(before.contains("fleet-a"), "{before}");
     // The PIN is the token's: logging in succeeds.
-    pkcs11_tool(&folder, module, &["--token-label", "fleet-a", "--login", "--pin", &pin, "-O"]);
+    pkcs11_tool(
+        &folder,
+        module,
+        &["--token-label", "fleet-a", "--login", "--pin", &pin, "-O"],
+    );
 
     let again = script(&arguments);
     assert!(again.status.success());
     assert_eq!(again.stdout, made.stdout);
-    assert_eq!(pkcs11_tool(&folder, module, &["-L"]), before, "nothing was made anew");
+    assert_eq!(
+        pkcs11_tool(&folder, module, &["-L"]),
+        before,
+        "nothing was made anew"
+    );
 
     std::fs::remove_file(folder.join("user.pin")).unwrap();
     let lost = script(&arguments);
@@ -78,7 +86,10 @@ fn a_run_that_was_cut_off_is_finished_by_the_next() {
     std::fs::write(folder.join(".so.pin.new"), "half").unwrap();
     let made = script(&[folder.to_str().unwrap()]);
     assert!(made.status.success(), "{}", text(&made.stderr));
-    assert_eq!(std::fs::read_to_string(folder.join("user.pin")).unwrap(), "12345678");
+    assert_eq!(
+        std::fs::read_to_string(folder.join("user.pin")).unwrap(),
+        "12345678"
+    );
 }
 
 #[test]
@@ -115,7 +126,9 @@ fn the_profile_of_softhsm_agrees_with_the_one_that_is_installed() {
             "CKM_EC_KEY_PAIR_GEN" => "ECDSA-KEY-PAIR-GEN".to_owned(),
             other => other.strip_prefix("CKM_").unwrap().replace('_', "-"),
         };
-        listed.lines().any(|line| line.trim().split(',').next() == Some(&name))
+        listed
+            .lines()
+            .any(|line| line.trim().split(',').next() == Some(&name))
     };
     let mechanisms = profile.mechanisms.as_ref().unwrap();
     for mechanism in &mechanisms.offered {
