@@ -71,7 +71,10 @@ impl Admin {
             config,
             keys: keys.iter().map(|key| note(key, &rows, &holds)).collect(),
         };
-        let (provider, auth) = (Arc::clone(&self.providers.software), AuthContext::new(who.clone()));
+        let (provider, auth) = (
+            Arc::clone(&self.providers.software),
+            AuthContext::new(who.clone()),
+        );
         let id = manifest.id;
         let bundle = tokio::task::spawn_blocking(move || provider.backup(&auth, &manifest, &data_key))
             .await
@@ -143,7 +146,10 @@ impl Admin {
         let gone = |key: &Key| key.version.state == VersionState::Destroyed;
         let chosen: Vec<_> = known
             .into_iter()
-            .filter(|key| (names.is_empty() && !gone(key) && key.version.provider == SOFTWARE) || names.contains(&key.name))
+            .filter(|key| {
+                (names.is_empty() && !gone(key) && key.version.provider == SOFTWARE)
+                    || names.contains(&key.name)
+            })
             .collect();
         if chosen.is_empty() {
             let message = "there is no key to back up (keys in tokens are backed up by the token's own tool); make one with `sigward keys create NAME`";

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use sigward_hsm::error::ProviderError;
 use sigward_hsm::pkcs11::{
-    Load, Pkcs11Provider, PinSource, Presence, TokenConfig, TokenIdentity, TokenKey, log_in_once, recorded_keys,
+    Load, PinSource, Pkcs11Provider, Presence, TokenConfig, TokenIdentity, TokenKey, log_in_once,
+    recorded_keys,
 };
 use sigward_hsm::provider::{Done, KeyHandle, Sign};
 use sigward_hsm::secret::Arena;
@@ -68,13 +69,19 @@ struct State {
 enum Now {
     Closed,
     Opening(Instant),
-    Refused { trouble: TokenTrouble, at: PinPlace, shut_out: bool },
+    Refused {
+        trouble: TokenTrouble,
+        at: PinPlace,
+        shut_out: bool,
+    },
     Open(Arc<Pkcs11Provider>),
 }
 
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Token").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Token")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -184,7 +191,8 @@ impl Token {
                     "{} of {} sessions are inside C_Sign and have not come back within their deadline",
                     load.hanging, load.sessions
                 ),
-                advice: "the token hangs: look at it and its network; if it stays so, restart sigward".to_owned(),
+                advice: "the token hangs: look at it and its network; if it stays so, restart sigward"
+                    .to_owned(),
             });
         }
         (!state.missing.is_empty()).then(|| missing(&state.missing))

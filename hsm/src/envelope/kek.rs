@@ -92,7 +92,9 @@ impl KekError {
             Self::NoCredentials => Some(
                 "add LoadCredential=NAME:PATH or LoadCredentialEncrypted= to the systemd unit".to_owned(),
             ),
-            Self::Away(_) => Some("bring the token back; a running sigward opens its keys by itself then".to_owned()),
+            Self::Away(_) => {
+                Some("bring the token back; a running sigward opens its keys by itself then".to_owned())
+            }
             Self::EmptyKey => Some("write 32 random bytes: head -c 32 /dev/urandom".to_owned()),
             Self::WeakPassphrase
             | Self::CredentialName
@@ -164,6 +166,7 @@ impl Kek {
     }
 
     /// The 32 bytes of a raw key; none of a passphrase.
+    #[cfg(test)]
     pub(crate) fn raw_key(&self) -> Option<Arc<SecretBytes<32>>> {
         match &self.secret {
             Secret::Raw(key) => Some(Arc::clone(key)),

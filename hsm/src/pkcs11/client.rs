@@ -127,7 +127,9 @@ impl Client {
 
     /// Whether a session is one of the present initialisation.
     pub(super) fn is_current(&self, live: &Live) -> bool {
-        self.module.enter().is_ok_and(|entered| entered.generation() == live.generation)
+        self.module
+            .enter()
+            .is_ok_and(|entered| entered.generation() == live.generation)
     }
 
     /// Runs `work` in a session, unless the module was restarted since it was opened.
@@ -214,7 +216,11 @@ impl Client {
     /// away can go on without its objects for ever (SoftHSM2 does): the keeper restarts it, unless it did so lately in vain. Whether it
     /// is worth looking again once the token is up.
     pub(super) fn doubt(&self, error: &TokenError, generation: Generation) -> bool {
-        if self.module.enter().is_ok_and(|now| now.generation() != generation) {
+        if self
+            .module
+            .enter()
+            .is_ok_and(|now| now.generation() != generation)
+        {
             return true;
         }
         let mut doubts = self.doubts();

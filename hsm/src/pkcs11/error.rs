@@ -137,7 +137,9 @@ fn sort(error: &Error) -> (Kind, Option<&'static str>) {
             Error::NullFunctionPointer | Error::NotSupported => (Kind::Unsupported, None),
             Error::LibraryLoading(_) | Error::MissingSymbol(_) => (
                 Kind::Failed,
-                Some("set `module` to the vendor's PKCS#11 library, and see that its own libraries are found"),
+                Some(
+                    "set `module` to the vendor's PKCS#11 library, and see that its own libraries are found",
+                ),
             ),
             _ => (Kind::Failed, None),
         };
@@ -160,7 +162,9 @@ fn sort(error: &Error) -> (Kind, Option<&'static str>) {
         ),
         RvError::UserNotLoggedIn => (
             Kind::LoggedOut,
-            Some("the token ended the login, and does so again: see whether another program logs out, or its own timer"),
+            Some(
+                "the token ended the login, and does so again: see whether another program logs out, or its own timer",
+            ),
         ),
         RvError::KeyHandleInvalid | RvError::ObjectHandleInvalid => (
             Kind::StaleHandle,
@@ -170,9 +174,10 @@ fn sort(error: &Error) -> (Kind, Option<&'static str>) {
             Kind::Full,
             Some("the token has no session left: lower `sessions`, or end other programs that use it"),
         ),
-        RvError::DeviceMemory | RvError::HostMemory => {
-            (Kind::Full, Some("the token has no room left: remove objects that nobody needs"))
-        }
+        RvError::DeviceMemory | RvError::HostMemory => (
+            Kind::Full,
+            Some("the token has no room left: remove objects that nobody needs"),
+        ),
         RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange => (
             Kind::WrongPin,
             Some("put the right PIN where the configuration says; this one is not tried again"),

@@ -69,19 +69,24 @@ impl Pkcs11Provider {
         }
         // Said as an error first: the module may have lost sight of a token that was away, and is then started anew.
         let all = records.clone();
-        let whole = self.acts.run(Operation::List, move |session| match list(session, &all)?.first() {
-            None => Ok(()),
-            Some(key) => Err(TokenError::new(
-                Kind::Missing,
-                format!("C_FindObjects found no private key for {} (id {})", key.name, key.id),
-                "bring the object back from the token's backup",
-            )),
+        let whole = self.acts.run(Operation::List, move |session| {
+            match list(session, &all)?.first() {
+                None => Ok(()),
+                Some(key) => Err(TokenError::new(
+                    Kind::Missing,
+                    format!(
+                        "C_FindObjects found no private key for {} (id {})",
+                        key.name, key.id
+                    ),
+                    "bring the object back from the token's backup",
+                )),
+            }
         });
         match whole {
             Ok(()) => Ok(Vec::new()),
-            Err(ProviderError::Fault { .. }) => {
-                self.acts.run(Operation::List, move |session| list(session, &records))
-            }
+            Err(ProviderError::Fault { .. }) => self
+                .acts
+                .run(Operation::List, move |session| list(session, &records)),
             Err(error) => Err(error),
         }
     }

@@ -42,7 +42,11 @@ pub(super) fn generate(
     let curve = Params::from(algorithm);
     let private = private_template(curve, id, label);
     let (public, private) = in_either_spelling(session, curve, &private, |ec_params| {
-        [public_template(curve, ec_params, id, label), vec![Attribute::Verify(true)]].concat()
+        [
+            public_template(curve, ec_params, id, label),
+            vec![Attribute::Verify(true)],
+        ]
+        .concat()
     })?;
     let made = confine(session, private, Birth::Generated)
         .and_then(|()| read_point(session, public))
@@ -60,7 +64,10 @@ pub(super) fn generate_passing(
 ) -> Result<(Vec<u8>, ObjectHandle), TokenError> {
     let passing = |template: Vec<Attribute>| -> Vec<Attribute> {
         let stays = |attribute: &Attribute| {
-            !matches!(attribute, Attribute::Token(_) | Attribute::Id(_) | Attribute::Label(_))
+            !matches!(
+                attribute,
+                Attribute::Token(_) | Attribute::Id(_) | Attribute::Label(_)
+            )
         };
         let mut template: Vec<_> = template.into_iter().filter(stays).collect();
         template.push(Attribute::Token(false));
@@ -93,14 +100,18 @@ fn in_either_spelling(
 ) -> Result<(ObjectHandle, ObjectHandle), TokenError> {
     let (mechanism, name) = curve.generation();
     let [usual, other] = curve.spellings();
-    session.generate_key_pair(&mechanism, &public(usual), private).or_else(|error| {
-        let error = TokenError::from(error).with(name);
-        // A full token is not asked twice, nor one that does not know us.
-        if matches!(error.kind, Kind::Full | Kind::LoggedOut) {
-            return Err(error);
-        }
-        session.generate_key_pair(&mechanism, &public(other), private).map_err(|_| error)
-    })
+    session
+        .generate_key_pair(&mechanism, &public(usual), private)
+        .or_else(|error| {
+            let error = TokenError::from(error).with(name);
+            // A full token is not asked twice, nor one that does not know us.
+            if matches!(error.kind, Kind::Full | Kind::LoggedOut) {
+                return Err(error);
+            }
+            session
+                .generate_key_pair(&mechanism, &public(other), private)
+                .map_err(|_| error)
+        })
 }
 
 /// Puts a key in. The copy that cryptoki needs lives for one call and is overwritten after it.
@@ -223,7 +234,11 @@ pub(super) fn find_private(session: &Session, id: &CkaId) -> Result<Option<Objec
         [one] => Ok(Some(*one)),
         many => Err(TokenError::new(
             Kind::Failed,
-            format!("{} private keys have the id {}", many.len(), hex::encode(id.as_bytes())),
+            format!(
+                "{} private keys have the id {}",
+                many.len(),
+                hex::encode(id.as_bytes())
+            ),
             "remove the objects that sigward did not make",
         )),
     }

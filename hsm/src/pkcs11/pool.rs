@@ -88,7 +88,11 @@ impl Pool {
         for number in 0..size.threads {
             let shared = Arc::clone(&shared);
             let name = format!("pkcs11-{number}");
-            threads.push(std::thread::Builder::new().name(name).spawn(move || shared.serve())?);
+            threads.push(
+                std::thread::Builder::new()
+                    .name(name)
+                    .spawn(move || shared.serve())?,
+            );
         }
         let clock = Arc::clone(&shared);
         threads.push(
@@ -118,7 +122,10 @@ impl Pool {
         } else if state.hanging() >= self.shared.size.threads {
             Some("the token hangs: C_Sign returned in no session; look at the token, nothing is signed with its keys before".to_owned())
         } else if state.waiting.len() >= self.shared.size.waiting {
-            Some(format!("{} orders wait for the token already; see why it is slow", state.waiting.len()))
+            Some(format!(
+                "{} orders wait for the token already; see why it is slow",
+                state.waiting.len()
+            ))
         } else {
             state.waiting.push_back(Arc::clone(&ticket));
             // A clock that has something to watch wakes by itself: what is due next is what came first.
@@ -264,9 +271,13 @@ impl Shared {
     fn overdue(&self, never_began: bool) -> String {
         let limit = self.size.deadline;
         if never_began {
-            return format!("no session was free within {limit:?}; raise `sessions`, or see why the token is slow");
+            return format!(
+                "no session was free within {limit:?}; raise `sessions`, or see why the token is slow"
+            );
         }
-        format!("C_Sign did not return within {limit:?}: the token hangs or is too slow; see that it answers: `sigward hsm probe`")
+        format!(
+            "C_Sign did not return within {limit:?}: the token hangs or is too slow; see that it answers: `sigward hsm probe`"
+        )
     }
 }
 
@@ -279,7 +290,10 @@ impl State {
 
 impl Ticket {
     fn is_open(&self) -> bool {
-        self.order.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.order
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
     }
 
     fn take(&self) -> Option<(SignOrder<Consensus>, Done<Consensus>)> {
@@ -350,7 +364,11 @@ fn sign(
 fn missing(record: &Record) -> TokenError {
     TokenError::new(
         Kind::Missing,
-        format!("C_FindObjects found no private key for {} (id {})", record.name, hex::encode(record.id.as_bytes())),
+        format!(
+            "C_FindObjects found no private key for {} (id {})",
+            record.name,
+            hex::encode(record.id.as_bytes())
+        ),
         "bring the object back from the token's backup; sigward keeps its record and its watermark",
     )
 }

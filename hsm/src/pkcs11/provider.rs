@@ -95,8 +95,7 @@ impl Pkcs11Provider {
     /// `initialization_failed`, `token_unavailable`, `wrong_pin`, `pin_unusable`, or what is wrong with the folder or the PIN's file.
     pub fn open(config: &TokenConfig, arena: &Arena) -> Result<Self, ProviderError> {
         let (client, token) = connect(config, arena, Tries::Spare)?;
-        let thread_failed =
-            |error: std::io::Error| ProviderError::fault(Operation::Initialize, error);
+        let thread_failed = |error: std::io::Error| ProviderError::fault(Operation::Initialize, error);
         let size = Size {
             threads: pool_size(config.sessions, token.info.max_session_count()),
             waiting: 1024,
@@ -140,13 +139,28 @@ impl Pkcs11Provider {
     }
 
     /// Signs a test message with a new object, and checks it: only then is it a key.
-    pub(super) fn try_out(&self, id: &CkaId, public_key: PublicKey, operation: Operation) -> Result<(), ProviderError> {
+    pub(super) fn try_out(
+        &self,
+        id: &CkaId,
+        public_key: PublicKey,
+        operation: Operation,
+    ) -> Result<(), ProviderError> {
         let id = id.clone();
         let signature = self.acts.run(operation, move |session| {
             let key = objects::find_private(session, &id)?.ok_or_else(|| {
-                TokenError::new(Kind::Failed, "the token does not show the key it made", "try again")
+                TokenError::new(
+                    Kind::Failed,
+                    "the token does not show the key it made",
+                    "try again",
+                )
             })?;
-            objects::sign(session, key, public_key.algorithm(), SELF_TEST, &mut Hashing::default())
+            objects::sign(
+                session,
+                key,
+                public_key.algorithm(),
+                SELF_TEST,
+                &mut Hashing::default(),
+            )
         })?;
         Verifier::new(&public_key)
             .and_then(|verifier| verifier.verify(SELF_TEST, &signature))
@@ -310,7 +324,8 @@ impl KeyStorageProvider for Pkcs11Provider {
     }
 
     fn load_key(&self, public_key: &PublicKey) -> Result<KeyHandle, ProviderError> {
-        self.find(public_key).map(|record| KeyHandle::new(record.public_key))
+        self.find(public_key)
+            .map(|record| KeyHandle::new(record.public_key))
     }
 
     fn delete_key(&self, auth: &AuthContext, key: &KeyHandle) -> Result<(), ProviderError> {
@@ -322,7 +337,9 @@ impl KeyStorageProvider for Pkcs11Provider {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(key.public_key());
         let id = record.id.clone();
-        self.acts.run(Operation::Delete, move |session| objects::destroy_all(session, &id))?;
+        self.acts.run(Operation::Delete, move |session| {
+            objects::destroy_all(session, &id)
+        })?;
         record
             .remove(&self.folder)
             .map_err(|error| ProviderError::from_file(Operation::Delete, error))

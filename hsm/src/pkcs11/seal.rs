@@ -60,7 +60,10 @@ impl WrappedKek {
             .map_err(|error| damaged(format!("{} is no wrapped key: {error}", path.display())))?;
         match wrapped.version {
             1 => Ok(wrapped),
-            other => Err(damaged(format!("{} has the unknown version {other}", path.display()))),
+            other => Err(damaged(format!(
+                "{} has the unknown version {other}",
+                path.display()
+            ))),
         }
     }
 
@@ -162,7 +165,10 @@ impl TokenSeal {
     pub fn keys_called(&self, label: &str) -> Result<Vec<String>, ProviderError> {
         let label = label.as_bytes().to_vec();
         self.acts.run(Operation::List, move |session| {
-            let template = [Attribute::Class(ObjectClass::SECRET_KEY), Attribute::Label(label.clone())];
+            let template = [
+                Attribute::Class(ObjectClass::SECRET_KEY),
+                Attribute::Label(label.clone()),
+            ];
             let mut ids = Vec::new();
             for object in session.find_objects(&template)? {
                 for attribute in session.get_attributes(object, &[cryptoki::object::AttributeType::Id])? {
@@ -220,7 +226,11 @@ impl TokenSeal {
             });
         }
         let parse = |text: &str| hex::decode(text).map_err(|_| damaged("the wrapped key is no hex"));
-        let (id, nonce, blob) = (parse(&wrapped.cka_id)?, parse(&wrapped.nonce)?, parse(&wrapped.wrapped)?);
+        let (id, nonce, blob) = (
+            parse(&wrapped.cka_id)?,
+            parse(&wrapped.nonce)?,
+            parse(&wrapped.wrapped)?,
+        );
         let method = wrapped.mechanism;
         let secret = self.acts.run(Operation::Load, move |session| {
             let key = find_wrapping_key(session, &id)?;
@@ -230,7 +240,9 @@ impl TokenSeal {
             return Err(damaged("the wrapped key has no 32 bytes"));
         }
         SecretBytes::init_with(&self.arena, |into| {
-            into.iter_mut().zip(secret.iter()).for_each(|(to, from)| *to = *from);
+            into.iter_mut()
+                .zip(secret.iter())
+                .for_each(|(to, from)| *to = *from);
         })
         .map_err(|error| ProviderError::from_memory(Operation::Load, error))
     }
@@ -282,7 +294,9 @@ impl Rewrap<'_> {
     /// `seal_damaged` where the file does not say yet that another key wraps; as the token fails.
     pub fn destroy_former(&self) -> Result<(), ProviderError> {
         if WrappedKek::read(&self.path)? != self.now {
-            return Err(damaged("the file does not name the new wrapping key: the former one is kept"));
+            return Err(damaged(
+                "the file does not name the new wrapping key: the former one is kept",
+            ));
         }
         let id = hex::decode(&self.former.cka_id).map_err(|_| damaged("the wrapped key is no hex"))?;
         self.seal.acts.run(Operation::Delete, move |session| {
@@ -295,7 +309,9 @@ fn damaged(what: impl Into<String>) -> ProviderError {
     ProviderError::Refused {
         code: "seal_damaged",
         message: what.into(),
-        remedy: Some("restore this file from a copy: it is no secret, and changes only with `sigward seal`".to_owned()),
+        remedy: Some(
+            "restore this file from a copy: it is no secret, and changes only with `sigward seal`".to_owned(),
+        ),
     }
 }
 
@@ -337,16 +353,32 @@ mod tests {
             format!("{}{last}", &text[..text.len() - 1])
         };
         for bad in [
-            WrappedKek { wrapped: flip(&good.wrapped), ..good.clone() },
-            WrappedKek { cka_id: flip(&good.cka_id), ..good.clone() },
-            WrappedKek { nonce: flip(&format!("{}0", good.nonce)), ..good.clone() },
-            WrappedKek { wrapped: String::new(), ..good.clone() },
+            WrappedKek {
+                wrapped: flip(&good.wrapped),
+                ..good.clone()
+            },
+            WrappedKek {
+                cka_id: flip(&good.cka_id),
+                ..good.clone()
+            },
+            WrappedKek {
+                nonce: flip(&format!("{}0", good.nonce)),
+                ..good.clone()
+            },
+            WrappedKek {
+                wrapped: String::new(),
+                ..good.clone()
+            },
         ] {
             assert!(seal.unwrapped(&bad).is_err(), "{bad:?}");
         }
         for text in ["", "{}", "null", "{\"version\":2}"] {
             std::fs::write(&path, text).unwrap();
-            assert_eq!(WrappedKek::read(&path).unwrap_err().code(), "seal_damaged", "{text}");
+            assert_eq!(
+                WrappedKek::read(&path).unwrap_err().code(),
+                "seal_damaged",
+                "{text}"
+            );
         }
         let newer = WrappedKek { version: 2, ..good };
         std::fs::write(&path, serde_json::to_vec(&newer).unwrap()).unwrap();
@@ -366,7 +398,11 @@ mod tests {
         std::fs::copy(&path, &copy).unwrap();
 
         let rewrap = seal.rewrap(&path, LABEL).unwrap();
-        assert_eq!(rewrap.destroy_former().unwrap_err().code(), "seal_damaged", "not yet written");
+        assert_eq!(
+            rewrap.destroy_former().unwrap_err().code(),
+            "seal_damaged",
+            "not yet written"
+        );
         assert!(same(&kek), "nothing was replaced");
         rewrap.write().unwrap();
         assert!(same(&kek));

@@ -65,7 +65,10 @@ impl Seat {
             return Err(shut_out(why));
         }
         let mut outcome = self.attempt(&mut work);
-        if outcome.as_ref().is_err_and(|error| error.kind.is_worth_a_new_session()) {
+        if outcome
+            .as_ref()
+            .is_err_and(|error| error.kind.is_worth_a_new_session())
+        {
             outcome = self.attempt(&mut work);
         }
         let Err(error) = outcome else {

@@ -102,7 +102,10 @@ pub(super) fn find(
         (Some(token), 1) => same_as_before(token, selector, pinned),
         (None, _) => Err(TokenError::new(
             Kind::Lost,
-            format!("C_GetSlotList shows no token with {selector}; there are: {}", list(&seen)),
+            format!(
+                "C_GetSlotList shows no token with {selector}; there are: {}",
+                list(&seen)
+            ),
             "see that the token is plugged in and that the module is configured to find it",
         )),
         (Some(_), _) => Err(TokenError::new(

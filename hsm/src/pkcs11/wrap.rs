@@ -125,12 +125,19 @@ pub(super) fn make_wrapping_key(
 }
 
 pub(super) fn find_wrapping_key(session: &Session, id: &[u8]) -> Result<ObjectHandle, TokenError> {
-    let template = [Attribute::Class(ObjectClass::SECRET_KEY), Attribute::Id(id.to_vec())];
+    let template = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::Id(id.to_vec()),
+    ];
     match session.find_objects(&template)?.as_slice() {
         [one] => Ok(*one),
         found => Err(TokenError::new(
             Kind::Failed,
-            format!("the token shows {} wrapping keys with the id {}", found.len(), hex::encode(id)),
+            format!(
+                "the token shows {} wrapping keys with the id {}",
+                found.len(),
+                hex::encode(id)
+            ),
             "bring the token's backup back; without the wrapping key only a backup of the keys (`sigward keys restore`) helps",
         )),
     }
@@ -174,10 +181,18 @@ pub(super) fn unwrap(
     if method == Method::Gcm {
         let mut iv = nonce.to_vec();
         if iv.is_empty() {
-            return Err(TokenError::new(Kind::Failed, "the wrapped key has no nonce", "restore its file"));
+            return Err(TokenError::new(
+                Kind::Failed,
+                "the wrapped key has no nonce",
+                "restore its file",
+            ));
         }
         let params = GcmParams::new(&mut iv, DOMAIN, TAG_BITS.into())?;
-        return Ok(Zeroizing::new(session.decrypt(&Mechanism::AesGcm(params), key, wrapped)?));
+        return Ok(Zeroizing::new(session.decrypt(
+            &Mechanism::AesGcm(params),
+            key,
+            wrapped,
+        )?));
     }
     let object = session.unwrap_key(
         &key_wrap(method),
@@ -221,7 +236,10 @@ mod tests {
     use crate::{
         error::Operation,
         fixtures::arena,
-        pkcs11::{TokenConfig, TokenSeal, softhsm::{self, Shim}},
+        pkcs11::{
+            TokenConfig, TokenSeal,
+            softhsm::{self, Shim},
+        },
     };
 
     /// What a key wraps comes back; a changed bit, or another key, does not give anything (RFC 3394 and 5649: the integrity check).
@@ -230,13 +248,20 @@ mod tests {
             let key = make_wrapping_key(session, method, &[Attribute::Token(false)])?;
             let other = make_wrapping_key(session, method, &[Attribute::Token(false)])?;
             let (nonce, wrapped) = wrap(session, method, key, &[7; 32])?;
-            assert_eq!(wrapped.len(), if method == Method::Gcm { 48 } else { 40 }, "{method:?}");
+            assert_eq!(
+                wrapped.len(),
+                if method == Method::Gcm { 48 } else { 40 },
+                "{method:?}"
+            );
             for byte in 0..wrapped.len() {
                 let mut changed = wrapped.clone();
                 if let Some(byte) = changed.get_mut(byte) {
                     *byte ^= 1;
                 }
-                assert!(unwrap(session, method, key, &nonce, &changed).is_err(), "{method:?}: byte {byte}");
+                assert!(
+                    unwrap(session, method, key, &nonce, &changed).is_err(),
+                    "{method:?}: byte {byte}"
+                );
             }
             assert!(unwrap(session, method, other, &nonce, &wrapped).is_err());
             unwrap(session, method, key, &nonce, &wrapped)
@@ -270,7 +295,11 @@ mod tests {
         wraps_and_notices_changes(&seal, Method::Kwp);
         let path = folder.path().join("seal.pkcs11");
         seal.create(&path, "rfc-5649").unwrap();
-        assert!(std::fs::read_to_string(&path).unwrap().contains("\"CKM_AES_KEY_WRAP_KWP\""));
+        assert!(
+            std::fs::read_to_string(&path)
+                .unwrap()
+                .contains("\"CKM_AES_KEY_WRAP_KWP\"")
+        );
         seal.unwrap(&path).unwrap();
     }
 }

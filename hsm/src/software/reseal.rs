@@ -97,7 +97,10 @@ impl Reseal {
         if again == header && same.ct_eq(&secret) {
             return Ok(());
         }
-        Err(ProviderError::fault(Operation::Store, "a resealed key reads back as another"))
+        Err(ProviderError::fault(
+            Operation::Store,
+            "a resealed key reads back as another",
+        ))
     }
 
     /// Brings the folder in line with `now`, the key that the configuration names. What was cut off is done again by the next call.
@@ -132,7 +135,8 @@ impl Reseal {
             .collect();
         let forward = seen.iter().any(|(_, _, twin)| *twin);
         // A file that never had a twin and does not open is another trouble, unless others would go forward without it.
-        let lost = |(pair, file, twin): &(Pair, bool, bool)| !file && !twin && (forward || pair.twin.is_some());
+        let lost =
+            |(pair, file, twin): &(Pair, bool, bool)| !file && !twin && (forward || pair.twin.is_some());
         if seen.iter().any(lost) {
             return Ok(Settled::Undecided(count));
         }
@@ -145,14 +149,25 @@ impl Reseal {
             }
             after_each();
         }
-        Ok(if forward { Settled::Forward(count) } else { Settled::Back(count) })
+        Ok(if forward {
+            Settled::Forward(count)
+        } else {
+            Settled::Back(count)
+        })
     }
 
     fn pairs(&self) -> Result<BTreeMap<String, Pair>, ProviderError> {
         let mut pairs: BTreeMap<String, Pair> = BTreeMap::new();
         let fault = |source| {
             let path = self.folder.clone();
-            ProviderError::from_file(Operation::List, FileError::Io { operation: "list", path, source })
+            ProviderError::from_file(
+                Operation::List,
+                FileError::Io {
+                    operation: "list",
+                    path,
+                    source,
+                },
+            )
         };
         for entry in std::fs::read_dir(&self.folder).map_err(fault)? {
             let name = entry.map_err(fault)?.file_name();

@@ -49,6 +49,8 @@ played! {
     full_disk: "docs/runbooks/full-disk.md",
     compromised_node: "docs/runbooks/compromised-node.md",
     upgrade: "docs/runbooks/upgrade.md",
+    token_lost: "docs/runbooks/token-lost.md",
+    softhsm2: "docs/tokens/softhsm2.md",
 }
 
 fn play(page: &str) {

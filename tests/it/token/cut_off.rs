@@ -17,13 +17,36 @@ fn a_key_whose_making_or_taking_in_dies_is_there_once_after_asking_again() {
     let create = ["keys", "create", "made", "--provider", ID];
     dies(signer.command(&create), "admin_key_sealed");
     signer.run(&create);
-    token.pkcs11_tool(&["--keypairgen", "--key-type", "EC:edwards25519", "--id", "0a0b", "--label", "old"]);
+    token.pkcs11_tool(&[
+        "--keypairgen",
+        "--key-type",
+        "EC:edwards25519",
+        "--id",
+        "0a0b",
+        "--label",
+        "old",
+    ]);
     let import = [
-        "keys", "import", KEY, "--from-token", "--provider", ID, "--label", "old", "--chain", CHAIN, "--above", "100",
+        "keys",
+        "import",
+        KEY,
+        "--from-token",
+        "--provider",
+        ID,
+        "--label",
+        "old",
+        "--chain",
+        CHAIN,
+        "--above",
+        "100",
     ];
     dies(signer.command(&import), POINTS[0]);
     let known = signer.json(&["keys", "list", "--json"]);
-    assert_eq!(known.as_array().map(Vec::len), Some(1), "no key without its past: {known}");
+    assert_eq!(
+        known.as_array().map(Vec::len),
+        Some(1),
+        "no key without its past: {known}"
+    );
     signer.run(&import);
     let listed = signer.json(&["hsm", "list", "--json"]);
     assert_eq!(listed[0]["keys"].as_array().map(Vec::len), Some(2), "{listed}");

@@ -45,10 +45,24 @@ impl Token {
             conf,
             folder: PathBuf::new(),
         };
-        let init = ["--init-token", "--free", "--label", LABEL, "--pin", PIN, "--so-pin", "so-pin-0815"];
+        let init = [
+            "--init-token",
+            "--free",
+            "--label",
+            LABEL,
+            "--pin",
+            PIN,
+            "--so-pin",
+            "so-pin-0815",
+        ];
         let made = token.tool("softhsm2-util", &init);
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        token.folder = std::fs::read_dir(&tokens).unwrap().next().unwrap().unwrap().path();
+        token.folder = std::fs::read_dir(&tokens)
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
         token
     }
 
@@ -85,7 +99,15 @@ impl Token {
     /// OpenSC's tool, logged in: whoever else has the PIN.
     pub(super) fn pkcs11_tool(&self, arguments: &[&str]) -> String {
         let module = module();
-        let mut all = vec!["--module", module.to_str().unwrap(), "--token-label", LABEL, "--login", "--pin", PIN];
+        let mut all = vec![
+            "--module",
+            module.to_str().unwrap(),
+            "--token-label",
+            LABEL,
+            "--login",
+            "--pin",
+            PIN,
+        ];
         all.extend(arguments);
         let output = self.tool("pkcs11-tool", &all);
         assert!(

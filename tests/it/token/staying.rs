@@ -78,7 +78,10 @@ impl Two {
     }
 
     pub(super) fn up(&self) -> Option<f64> {
-        self.scene.signer.metrics().sum("sigward_provider_up", &[("provider", ID)])
+        self.scene
+            .signer
+            .metrics()
+            .sum("sigward_provider_up", &[("provider", ID)])
     }
 
     pub(super) fn finish(mut self) {
@@ -90,7 +93,9 @@ impl Two {
 }
 
 pub(super) fn says(report: &Value, what: &str) -> bool {
-    report["reason"].as_str().is_some_and(|reason| reason.contains(what))
+    report["reason"]
+        .as_str()
+        .is_some_and(|reason| reason.contains(what))
 }
 
 pub(super) fn good(report: &Value) -> bool {
@@ -129,7 +134,13 @@ fn a_token_that_goes_and_comes_back_costs_only_its_own_chain_and_needs_no_restar
         two.software_signs(height);
         let report = two.wait_for_check(|report| says(report, "C_"));
         assert_eq!(report["required"], true, "{report}");
-        assert!(report["what_to_do"].as_str().unwrap().contains("sigward hsm probe"), "{report}");
+        assert!(
+            report["what_to_do"]
+                .as_str()
+                .unwrap()
+                .contains("sigward hsm probe"),
+            "{report}"
+        );
         assert!(!two.scene.signer.ready().0);
         two.software_signs(height + 1);
         two.token.bring_back();
@@ -173,14 +184,20 @@ fn a_key_that_its_token_lost_is_quarantined_and_nothing_of_it_is_deleted() {
     two.scene.sign(1..=3);
     let listed = two.scene.signer.json(&["keys", "show", KEY, "--json"]);
     let id = listed["cka_id"].as_str().unwrap();
-    two.token.pkcs11_tool(&["--delete-object", "--type", "privkey", "--id", id]);
+    two.token
+        .pkcs11_tool(&["--delete-object", "--type", "privkey", "--id", id]);
     let report = two.wait_for_check(|report| says(report, "C_FindObjects does not show"));
     assert!(says(&report, id) && says(&report, KEY), "{report}");
     let refused = two.scene.ask(Ask::prevote(4, 1));
     assert!(matches!(refused, Answer::Refused { .. }), "{refused:?}");
     two.software_signs(1);
     let listed = two.scene.signer.json(&["keys", "list", "--json"]);
-    let key = listed.as_array().unwrap().iter().find(|key| key["name"] == KEY).unwrap();
+    let key = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|key| key["name"] == KEY)
+        .unwrap();
     assert!(key["fault"].as_str().unwrap().starts_with("quarantined"), "{key}");
     let missing = two
         .scene
@@ -193,6 +210,9 @@ fn a_key_that_its_token_lost_is_quarantined_and_nothing_of_it_is_deleted() {
     two.start();
     let refused = two.scene.ask(Ask::prevote(5, 1));
     assert!(matches!(refused, Answer::Refused { .. }), "{refused:?}");
-    assert_eq!(two.scene.signer.json(&["keys", "show", KEY, "--json"])["cka_id"], id);
+    assert_eq!(
+        two.scene.signer.json(&["keys", "show", KEY, "--json"])["cka_id"],
+        id
+    );
     two.finish();
 }

@@ -12,13 +12,32 @@ fn a_key_that_another_program_made_is_taken_in_and_signs_above_its_past() {
     let mut signer = Signer::init(&home);
     let token = Token::given_to(&home, &mut signer);
     for (id, label) in [("0a0b", "old-validator"), ("0c0d", "twins"), ("0e0f", "twins")] {
-        token.pkcs11_tool(&["--keypairgen", "--key-type", "EC:edwards25519", "--id", id, "--label", label]);
+        token.pkcs11_tool(&[
+            "--keypairgen",
+            "--key-type",
+            "EC:edwards25519",
+            "--id",
+            id,
+            "--label",
+            label,
+        ]);
     }
     let listed = signer.json(&["hsm", "list", "--search", "--json"]);
     let found = listed[0]["found"].as_array().unwrap();
     assert_eq!(found.len(), 3, "{listed}");
     let import = |object: [&'static str; 2]| {
-        let fixed = ["keys", "import", KEY, "--from-token", "--provider", ID, "--chain", CHAIN, "--above", "100"];
+        let fixed = [
+            "keys",
+            "import",
+            KEY,
+            "--from-token",
+            "--provider",
+            ID,
+            "--chain",
+            CHAIN,
+            "--above",
+            "100",
+        ];
         [fixed.as_slice(), object.as_slice()].concat()
     };
     for (object, says) in [
@@ -29,20 +48,43 @@ fn a_key_that_another_program_made_is_taken_in_and_signs_above_its_past() {
         let refused = signer.attempt(&import(object));
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert_eq!(refused.status.code(), Some(3), "{said}");
-        assert!(said.contains("token_key_not_found") && said.contains(says) && said.contains("0a0b"), "{said}");
+        assert!(
+            said.contains("token_key_not_found") && said.contains(says) && said.contains("0a0b"),
+            "{said}"
+        );
     }
     signer.run(&import(["--label", "old-validator"]));
     let key = signer.json(&["keys", "show", KEY, "--json"]);
-    assert_eq!((key["cka_id"].as_str(), key["origin"].as_str()), (Some("0a0b"), Some("imported")), "{key}");
+    assert_eq!(
+        (key["cka_id"].as_str(), key["origin"].as_str()),
+        (Some("0a0b"), Some("imported")),
+        "{key}"
+    );
     assert_eq!(key["provider"], ID);
     let again = signer.attempt(&import(["--label", "old-validator"]));
     assert_eq!(again.status.code(), Some(3));
     // It stays in its token.
     for refused in [
-        signer.attempt(&["keys", "backup", KEY, "--file", home.path("no.backup").to_str().unwrap(), "--passphrase-file", &passphrase(&home)]),
         signer.attempt(&[
-            "state", "export", "--key", KEY, "--chain", CHAIN, "--file", home.path("s.json").to_str().unwrap(),
-            "--key-file", home.path("k.json").to_str().unwrap(),
+            "keys",
+            "backup",
+            KEY,
+            "--file",
+            home.path("no.backup").to_str().unwrap(),
+            "--passphrase-file",
+            &passphrase(&home),
+        ]),
+        signer.attempt(&[
+            "state",
+            "export",
+            "--key",
+            KEY,
+            "--chain",
+            CHAIN,
+            "--file",
+            home.path("s.json").to_str().unwrap(),
+            "--key-file",
+            home.path("k.json").to_str().unwrap(),
         ]),
     ] {
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();

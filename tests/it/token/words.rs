@@ -17,7 +17,10 @@ fn a_probe_says_what_the_token_can_do_with_and_without_a_configuration() {
     assert_eq!(purposes[0]["verdict"], "in_hardware");
     assert!(purposes[0]["p50_us"].as_f64().unwrap() > 0.0);
     let text = signer.run(&["hsm", "probe", "--rounds", "3", "--provider", ID]);
-    assert!(text.contains("yes, the key never leaves it") && text.contains("CKM_EDDSA"), "{text}");
+    assert!(
+        text.contains("yes, the key never leaves it") && text.contains("CKM_EDDSA"),
+        "{text}"
+    );
     // Nothing of it is left in the token.
     assert_eq!(token.pkcs11_tool(&["--list-objects"]).trim(), "");
 
@@ -26,8 +29,17 @@ fn a_probe_says_what_the_token_can_do_with_and_without_a_configuration() {
     let pin = signer.home().join("hsm-a.pin");
     let module = module();
     let given = [
-        "hsm", "probe", "--module", module.to_str().unwrap(), "--token-label", "validators", "--pin-file",
-        pin.to_str().unwrap(), "--rounds", "3", "--json",
+        "hsm",
+        "probe",
+        "--module",
+        module.to_str().unwrap(),
+        "--token-label",
+        "validators",
+        "--pin-file",
+        pin.to_str().unwrap(),
+        "--rounds",
+        "3",
+        "--json",
     ];
     let found: Value = bare.json(&given);
     assert_eq!(found["token"]["serial"], configured["token"]["serial"]);
@@ -42,9 +54,15 @@ fn what_is_wrong_is_said_with_the_c_function_and_what_to_do() {
     let away = signer.attempt(&["keys", "create", "k", "--provider", ID]);
     let said = String::from_utf8_lossy(&away.stderr).into_owned();
     assert_eq!(away.status.code(), Some(1), "{said}");
-    assert!(said.contains("C_GetSlotList") && said.contains("sigward hsm probe"), "{said}");
+    assert!(
+        said.contains("C_GetSlotList") && said.contains("sigward hsm probe"),
+        "{said}"
+    );
     let listed = signer.json(&["hsm", "list", "--json"]);
-    assert_eq!((&listed[0]["up"], &listed[0]["code"]), (&Value::Bool(false), &"provider_unavailable".into()));
+    assert_eq!(
+        (&listed[0]["up"], &listed[0]["code"]),
+        (&Value::Bool(false), &"provider_unavailable".into())
+    );
     token.bring_back();
 
     let unknown = signer.attempt(&["keys", "create", "k", "--provider", "hsm-b"]);
@@ -60,5 +78,8 @@ fn what_is_wrong_is_said_with_the_c_function_and_what_to_do() {
     let lost = signer.attempt(&["hsm", "probe"]);
     let said = String::from_utf8_lossy(&lost.stderr).into_owned();
     assert_eq!(lost.status.code(), Some(4), "{said}");
-    assert!(said.contains("/nowhere/module.so") && !said.contains(PIN), "{said}");
+    assert!(
+        said.contains("/nowhere/module.so") && !said.contains(PIN),
+        "{said}"
+    );
 }

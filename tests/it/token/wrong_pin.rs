@@ -19,7 +19,13 @@ fn a_wrong_pin_is_tried_once_across_restarts_and_the_right_one_needs_none() {
         two.software_signs(10 + restart);
         // Its own memory answers, before the token hears of it.
         let report = two.wait_for_check(|report| says(report, "refused this PIN before"));
-        assert!(report["what_to_do"].as_str().unwrap().contains("hsm login --once"), "{report}");
+        assert!(
+            report["what_to_do"]
+                .as_str()
+                .unwrap()
+                .contains("hsm login --once"),
+            "{report}"
+        );
     }
     // SoftHSM2 says after a wrong PIN that few tries are left: the right one is not risked either without a word.
     write_pin(&two.scene.signer, PIN);
@@ -27,7 +33,11 @@ fn a_wrong_pin_is_tried_once_across_restarts_and_the_right_one_needs_none() {
     let said = two.scene.signer.json(&["hsm", "login", "--once", ID, "--json"]);
     assert_eq!(said["logged_in"], true, "{said}");
     two.wait_for_check(good);
-    assert!(two.scene.node.accept_unless(std::time::Duration::from_secs(60), || false));
+    assert!(
+        two.scene
+            .node
+            .accept_unless(std::time::Duration::from_secs(60), || false)
+    );
     two.scene.sign(1..=3);
     let audit = two.scene.signer.run(&["audit", "tail"]);
     assert!(audit.contains("provider.login"), "{audit}");
@@ -44,7 +54,11 @@ fn a_pin_that_is_missing_is_taken_when_it_is_there() {
     two.wait_for_check(|report| says(report, "cannot read the PIN"));
     write_pin(&two.scene.signer, PIN);
     two.wait_for_check(good);
-    assert!(two.scene.node.accept_unless(std::time::Duration::from_secs(60), || false));
+    assert!(
+        two.scene
+            .node
+            .accept_unless(std::time::Duration::from_secs(60), || false)
+    );
     two.scene.sign(1..=3);
     two.finish();
 }

@@ -39,7 +39,11 @@ fn a_token_that_is_taken_away_and_brought_back_signs_again_without_a_restart() {
         // At most the keeper's next look later, and without anything else being done.
         let back = std::time::Instant::now();
         while let Err(error) = sign(height + 10) {
-            assert!(back.elapsed() < Duration::from_secs(10), "{error:?}, {:?}", provider.presence());
+            assert!(
+                back.elapsed() < Duration::from_secs(10),
+                "{error:?}, {:?}",
+                provider.presence()
+            );
             std::thread::sleep(Duration::from_millis(20));
             height += 1;
         }

@@ -29,7 +29,10 @@ fn tells(error: &ProviderError, function: &str) {
     let source = std::error::Error::source(error).map(ToString::to_string);
     let text = format!("{error}: {}", source.unwrap_or_default());
     assert!(text.contains(function), "{text:?} does not name {function}");
-    assert!(error.remedy().is_some() || text.contains("; "), "{text:?} does not say what to do");
+    assert!(
+        error.remedy().is_some() || text.contains("; "),
+        "{text:?} does not say what to do"
+    );
 }
 
 /// Until the keeper has found the token, or a few seconds.
@@ -50,7 +53,10 @@ fn a_session_that_is_lost_is_opened_anew_without_the_caller_noticing() {
     tells(&error, "CKR_SESSION_HANDLE_INVALID");
     assert!(matches!(provider.presence(), Presence::Down(_)));
     shim.tell("");
-    assert!(signs_again(&provider, &key, 3), "after C_Finalize and C_Initialize");
+    assert!(
+        signs_again(&provider, &key, 3),
+        "after C_Finalize and C_Initialize"
+    );
     // For a day's worth of logouts, one after the other, nobody notices.
     for height in 4..200 {
         shim.tell("logout");
@@ -84,7 +90,11 @@ fn a_token_that_hangs_is_answered_for_by_the_clock_and_nothing_it_says_later_is_
     for height in 1..=12 {
         let tell = tell.clone();
         let done = move |outcome: Result<_, ProviderError>| tell.send(outcome.map(drop)).unwrap();
-        provider.submit(&key, order(key.public_key(), height, VoteFixture::Prevote), Box::new(done));
+        provider.submit(
+            &key,
+            order(key.public_key(), height, VoteFixture::Prevote),
+            Box::new(done),
+        );
     }
     for _ in 1..=12 {
         let answer = told.recv_timeout(Duration::from_secs(5)).unwrap();
@@ -124,7 +134,10 @@ fn a_wrong_pin_is_tried_once_and_never_again_even_after_a_restart() {
     }
     // SoftHSM2 says after a wrong PIN that few tries are left; an operator's word is needed, once.
     config.pin = right;
-    assert_eq!(Pkcs11Provider::open(&config, &arena).err().unwrap().code(), "pin_unusable");
+    assert_eq!(
+        Pkcs11Provider::open(&config, &arena).err().unwrap().code(),
+        "pin_unusable"
+    );
     log_in_once(&config, &arena).unwrap();
     assert!(Pkcs11Provider::open(&config, &arena).is_ok());
 }
@@ -206,7 +219,9 @@ fn an_object_that_somebody_deleted_is_an_alarm_and_other_keys_sign_on() {
         sign(&provider, &other, height).unwrap();
     }
     let id = provider.find(deleted.public_key()).unwrap().id.clone();
-    let destroyed = provider.acts.run(Operation::Delete, move |session| objects::destroy_all(session, &id));
+    let destroyed = provider.acts.run(Operation::Delete, move |session| {
+        objects::destroy_all(session, &id)
+    });
     destroyed.unwrap();
     for height in 20..30 {
         let error = sign(&provider, &deleted, height).unwrap_err();
@@ -214,7 +229,11 @@ fn an_object_that_somebody_deleted_is_an_alarm_and_other_keys_sign_on() {
         tells(&error, "C_FindObjects");
         sign(&provider, &other, height).unwrap();
     }
-    assert_eq!(provider.list_keys().unwrap().len(), 2, "its record and its watermark stay");
+    assert_eq!(
+        provider.list_keys().unwrap().len(),
+        2,
+        "its record and its watermark stay"
+    );
 }
 
 #[test]

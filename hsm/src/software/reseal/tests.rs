@@ -33,13 +33,19 @@ impl Bed {
         }
         let provider = bed.provider("a");
         for name in ["one", "two", "three"] {
-            generate(&provider, name, sigward_policies::model::algorithm::Algorithm::Ed25519);
+            generate(
+                &provider,
+                name,
+                sigward_policies::model::algorithm::Algorithm::Ed25519,
+            );
         }
         bed
     }
 
     fn kek(&self, name: &str) -> Kek {
-        KekSource::KeyFile(self.dir.path().join(name)).read(&self.arena).unwrap()
+        KekSource::KeyFile(self.dir.path().join(name))
+            .read(&self.arena)
+            .unwrap()
     }
 
     fn provider(&self, kek: &str) -> SoftwareProvider {
@@ -60,7 +66,12 @@ impl Bed {
 
     fn assert_all_open(&self, kek: &str) {
         let provider = self.provider(kek);
-        assert_eq!(provider.list_keys().unwrap().len(), 3, "{kek}: {:?}", provider.faults());
+        assert_eq!(
+            provider.list_keys().unwrap().len(),
+            3,
+            "{kek}: {:?}",
+            provider.faults()
+        );
         assert!(self.reseal().twins().unwrap().is_empty());
     }
 }
@@ -85,7 +96,15 @@ fn a_settling_that_was_cut_off_is_finished() {
             take_place(twin).unwrap();
         }
         let settled = bed.reseal().settle(&bed.kek("b")).unwrap();
-        assert_eq!(settled, [Settled::Forward(3), Settled::Forward(2), Settled::Forward(1), Settled::Nothing][done]);
+        assert_eq!(
+            settled,
+            [
+                Settled::Forward(3),
+                Settled::Forward(2),
+                Settled::Forward(1),
+                Settled::Nothing
+            ][done]
+        );
         bed.assert_all_open("b");
     }
 }
@@ -96,7 +115,10 @@ fn a_staging_that_was_cut_off_goes_back_and_another_key_moves_nothing() {
     bed.stage(2, "a", "b");
     for named in ["b", "c"] {
         // `b` would lose the third key, `c` all of them.
-        assert_eq!(bed.reseal().settle(&bed.kek(named)).unwrap(), Settled::Undecided(2));
+        assert_eq!(
+            bed.reseal().settle(&bed.kek(named)).unwrap(),
+            Settled::Undecided(2)
+        );
         assert_eq!(bed.reseal().twins().unwrap().len(), 2);
     }
     let away = LateKek::away("no token".to_owned());
@@ -119,9 +141,15 @@ fn a_key_that_comes_late_opens_what_was_closed() {
     use crate::provider::HsmProvider as _;
     let bed = Bed::new();
     let late = std::sync::Arc::new(LateKek::away("the token is away".to_owned()));
-    let provider = SoftwareProvider::open(&bed.dir.path().join("keys"), STORE, &bed.arena, late.clone()).unwrap();
+    let provider =
+        SoftwareProvider::open(&bed.dir.path().join("keys"), STORE, &bed.arena, late.clone()).unwrap();
     assert!(provider.list_keys().unwrap().is_empty());
-    assert!(provider.faults().iter().all(|fault| fault.code == "seal_unavailable"));
+    assert!(
+        provider
+            .faults()
+            .iter()
+            .all(|fault| fault.code == "seal_unavailable")
+    );
     assert_eq!(late.why_away().unwrap(), "the token is away");
     late.came(bed.kek("a"));
     assert_eq!(late.why_away(), None);
