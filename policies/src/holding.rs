@@ -120,6 +120,14 @@ impl Holds {
         conditions(self.0.iter().map(|hold| &hold.fact), key, chain)
     }
 
+    /// The id that `chain` has now for `key`, where the key left it by rebinding.
+    pub fn left_for(&self, key: &PublicKey, chain: &ChainId) -> Option<&ChainId> {
+        match &self.of(&Place::Left(*key, chain.clone()))?.fact {
+            Fact::Rebound(_, _, to) => Some(to),
+            _ => None,
+        }
+    }
+
     /// Whether everything is frozen.
     pub fn all_frozen(&self) -> bool {
         self.of(&Place::Freeze(Scope::All)).is_some()

@@ -9,6 +9,7 @@ use sigward_hsm::backup::{
 use sigward_hsm::provider::AuthContext;
 use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
 use sigward_policies::double_sign::Watermark;
+use sigward_policies::holding::Holds;
 use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{BundleId, KeyName, UnixSeconds};
@@ -58,6 +59,7 @@ impl Admin {
         let data_key = DataKey::from_slice(&self.arena, data_key).map_err(bundle_refused)?;
         let keys = self.chosen(names).await?;
         let rows = self.rows().await?;
+        let holds = self.holds().await?;
         let mut id = [0; 16];
         getrandom::fill(&mut id)
             .map_err(|error| Failure::new(FailureCode::ProviderFault, error.to_string()))?;
@@ -67,9 +69,12 @@ impl Admin {
             store: self.store.id(),
             lock,
             config,
-            keys: keys.iter().map(|key| note(key, &rows)).collect(),
+            keys: keys.iter().map(|key| note(key, &rows, &holds)).collect(),
         };
-        let (provider, auth) = (Arc::clone(&self.providers.software), AuthContext::new(who.clone()));
+        let (provider, auth) = (
+            Arc::clone(&self.providers.software),
+            AuthContext::new(who.clone()),
+        );
         let id = manifest.id;
         let bundle = tokio::task::spawn_blocking(move || provider.backup(&auth, &manifest, &data_key))
             .await
@@ -141,7 +146,10 @@ impl Admin {
         let gone = |key: &Key| key.version.state == VersionState::Destroyed;
         let chosen: Vec<_> = known
             .into_iter()
-            .filter(|key| (names.is_empty() && !gone(key) && key.version.provider == SOFTWARE) || names.contains(&key.name))
+            .filter(|key| {
+                (names.is_empty() && !gone(key) && key.version.provider == SOFTWARE)
+                    || names.contains(&key.name)
+            })
             .collect();
         if chosen.is_empty() {
             let message = "there is no key to back up (keys in tokens are backed up by the token's own tool); make one with `sigward keys create NAME`";
@@ -151,7 +159,7 @@ impl Admin {
     }
 }
 
-fn note(key: &Key, rows: &[StoredRow]) -> KeyNote {
+fn note(key: &Key, rows: &[StoredRow], holds: &Holds) -> KeyNote {
     let version = &key.version;
     let mut chains: Vec<_> = rows
         .iter()
@@ -160,6 +168,7 @@ fn note(key: &Key, rows: &[StoredRow]) -> KeyNote {
             chain: row.chain.clone(),
             shared: row.sharing == Sharing::Shared,
             moved_out: row.row.stopped,
+            left_for: holds.left_for(&row.public_key, &row.chain).cloned(),
             at_least: match &row.row.watermark {
                 Watermark::Fresh => AtLeast::Fresh,
                 Watermark::Closed { height } => AtLeast::Closed(*height),

@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use sigward_hsm::error::ProviderError;
 use sigward_hsm::pkcs11::TokenKey;
-use sigward_hsm::provider::{
-    AuthContext, HsmProvider, KeyMetadata, KeySpec, KeyStorageProvider as _,
-};
+use sigward_hsm::provider::{AuthContext, HsmProvider, KeyMetadata, KeySpec, KeyStorageProvider as _};
 use sigward_hsm::software::filepv;
 use sigward_hsm::verify::Verifier;
 use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};

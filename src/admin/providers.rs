@@ -99,7 +99,10 @@ impl Place {
                 let provider = token.opened().ok_or_else(|| {
                     let trouble = token.trouble();
                     trouble.map_or_else(
-                        || Failure::new(FailureCode::ProviderUnavailable, "the token has just changed").into(),
+                        || {
+                            Failure::new(FailureCode::ProviderUnavailable, "the token has just changed")
+                                .into()
+                        },
                         |trouble| troubled(token, trouble),
                     )
                 })?;
@@ -133,7 +136,11 @@ fn troubled(token: &Token, trouble: TokenTrouble) -> Refused {
 
 impl Admin {
     /// A key that is in a token stays there: whatever would carry it away says so, and what to do instead.
-    pub(super) fn is_in_no_token(&self, name: &impl std::fmt::Display, key: &KeyVersion) -> Result<(), Refusal> {
+    pub(super) fn is_in_no_token(
+        &self,
+        name: &impl std::fmt::Display,
+        key: &KeyVersion,
+    ) -> Result<(), Refusal> {
         if key.provider == SOFTWARE {
             return Ok(());
         }

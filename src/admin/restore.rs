@@ -35,7 +35,16 @@ pub struct Heights {
 /// A key to be restored: what the bundle says of it, and where it is closed to.
 struct Plan {
     note: KeyNote,
-    closed: Vec<(ChainId, Height, Sharing, bool)>,
+    closed: Vec<Closed>,
+}
+
+/// A chain of a key, and how it comes back there.
+struct Closed {
+    chain: ChainId,
+    height: Height,
+    sharing: Sharing,
+    moved_out: bool,
+    left_for: Option<ChainId>,
 }
 
 impl Admin {
@@ -102,13 +111,13 @@ impl Admin {
         crash_point!("admin_restore_committed");
         let mut listed = Vec::with_capacity(keys.len());
         for (key, plan) in keys.into_iter().zip(plans) {
-            for (chain, ..) in &plan.closed {
+            for closed in &plan.closed {
                 self.guard
-                    .refresh(&self.store, &key.version.public_key, chain)
+                    .refresh(&self.store, &key.version.public_key, &closed.chain)
                     .await?;
             }
             self.open(key.clone())?;
-            let chains = plan.closed.into_iter().map(|(chain, ..)| chain).collect();
+            let chains = plan.closed.into_iter().map(|closed| closed.chain).collect();
             listed.push(ListedKey::new(key, chains));
         }
         Ok(listed)
@@ -135,7 +144,7 @@ impl Admin {
         let used = |chain: &ChainId| {
             plans
                 .iter()
-                .any(|plan| plan.closed.iter().any(|(known, ..)| known == chain))
+                .any(|plan| plan.closed.iter().any(|closed| closed.chain == *chain))
         };
         if let Some(chain) = heights.on.keys().find(|chain| !used(chain)) {
             let message = format!(
@@ -147,12 +156,8 @@ impl Admin {
     }
 
     /// The chains of a key, those of the backup and those of the configuration, each with its height.
-    fn closed(
-        &self,
-        note: &KeyNote,
-        heights: &Heights,
-    ) -> Result<Vec<(ChainId, Height, Sharing, bool)>, Refused> {
-        let mut chains: BTreeMap<ChainId, (i64, Sharing, bool)> = BTreeMap::new();
+    fn closed(&self, note: &KeyNote, heights: &Heights) -> Result<Vec<Closed>, Refused> {
+        let mut chains: BTreeMap<ChainId, (i64, Sharing, bool, Option<ChainId>)> = BTreeMap::new();
         for known in &note.chains {
             let sharing = if known.shared {
                 Sharing::Shared
@@ -161,18 +166,25 @@ impl Admin {
             };
             chains.insert(
                 known.chain.clone(),
-                (known.at_least.height(), sharing, known.moved_out),
+                (
+                    known.at_least.height(),
+                    sharing,
+                    known.moved_out,
+                    known.left_for.clone(),
+                ),
             );
         }
         for chain in self.chains.now().iter().filter(|chain| chain.key == note.name) {
             let known = chains
                 .entry(chain.id.clone())
-                .or_insert((0, chain.sharing, false));
+                .or_insert((0, chain.sharing, false, None));
             known.1 = chain.sharing;
         }
         let mut closed = Vec::with_capacity(chains.len());
-        for (chain, (at_least, sharing, moved_out)) in chains {
-            let Some(height) = heights.on.get(&chain).copied().or(heights.everywhere) else {
+        for (chain, (at_least, sharing, moved_out, left_for)) in chains {
+            // A chain id that was left is closed whatever the height.
+            let left = left_for.as_ref().and(Height::new(at_least.max(1)).ok());
+            let Some(height) = heights.on.get(&chain).copied().or(left).or(heights.everywhere) else {
                 let message = format!(
                     "say from where on {} may sign on {chain}: --above {chain}=HEIGHT, above everything that was ever signed",
                     note.name
@@ -186,7 +198,13 @@ impl Admin {
                 );
                 return Err(Refusal::new(RefusalCode::BelowBackup, message).into());
             }
-            closed.push((chain, height, sharing, moved_out));
+            closed.push(Closed {
+                chain,
+                height,
+                sharing,
+                moved_out,
+                left_for,
+            });
         }
         Ok(closed)
     }
@@ -217,24 +235,49 @@ impl Admin {
     fn changes(&self, who: &Caller, key: &Key, plan: &Plan, bundle: String, batch: &mut Batch) {
         let public_key = key.version.public_key;
         batch.changes.push(Change::AddKey(key.clone()));
-        for (chain, height, sharing, moved_out) in &plan.closed {
+        let begun_by_rebinding = |chain: &ChainId| {
+            plan.closed
+                .iter()
+                .any(|other| other.left_for.as_ref() == Some(chain))
+        };
+        for first in plan
+            .closed
+            .iter()
+            .filter(|closed| !begun_by_rebinding(&closed.chain))
+        {
             batch.changes.push(Change::Begin {
                 public_key,
-                chain: chain.clone(),
-                beginning: Beginning::Above(*height),
-                sharing: *sharing,
+                chain: first.chain.clone(),
+                beginning: Beginning::Above(first.height),
+                sharing: first.sharing,
             });
-            if *moved_out {
+            let mut last = first;
+            // One id after the other, as it was: what was left is closed for ever here too. A bundle has no circles.
+            while let Some(next) = plan
+                .closed
+                .iter()
+                .find(|next| last.left_for.as_ref() == Some(&next.chain))
+            {
+                batch.changes.push(Change::Rebind {
+                    public_key,
+                    from: last.chain.clone(),
+                    to: next.chain.clone(),
+                    above: Some(next.height),
+                    note: self.note(who, "as the backup says"),
+                });
+                last = next;
+            }
+            if last.moved_out {
                 batch.changes.push(Change::Stop {
                     public_key,
-                    chain: chain.clone(),
+                    chain: last.chain.clone(),
                 });
             }
         }
         let above: Vec<_> = plan
             .closed
             .iter()
-            .map(|(chain, height, ..)| format!("{chain}={height}"))
+            .map(|closed| format!("{}={}", closed.chain, closed.height))
             .collect();
         let detail = format!("bundle {bundle} above {}", above.join(" "));
         batch

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use sigward_hsm::error::ProviderError;
 use sigward_hsm::pkcs11::{
-    Load, Pkcs11Provider, PinSource, Presence, TokenConfig, TokenIdentity, TokenKey, log_in_once, recorded_keys,
+    Load, PinSource, Pkcs11Provider, Presence, TokenConfig, TokenIdentity, TokenKey, log_in_once,
+    recorded_keys,
 };
 use sigward_hsm::provider::{Done, KeyHandle, Sign};
 use sigward_hsm::secret::Arena;
@@ -68,13 +69,19 @@ struct State {
 enum Now {
     Closed,
     Opening(Instant),
-    Refused { trouble: TokenTrouble, at: PinPlace, shut_out: bool },
+    Refused {
+        trouble: TokenTrouble,
+        at: PinPlace,
+        shut_out: bool,
+    },
     Open(Arc<Pkcs11Provider>),
 }
 
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Token").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Token")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -166,6 +173,8 @@ impl Token {
         let provider = match &state.now {
             Now::Open(provider) => provider,
             Now::Refused { trouble, .. } => return Some(trouble.clone()),
+            // Without a daemon nothing is known of a token that no act has needed yet.
+            Now::Closed if !self.kept.load(Ordering::Relaxed) => return None,
             Now::Closed => return Some(self.not_open("the token was not opened yet".to_owned())),
             Now::Opening(since) => return Some(self.opens_since(*since)),
         };
@@ -177,12 +186,13 @@ impl Token {
         let load = provider.load();
         if load.hanging > 0 {
             return Some(TokenTrouble {
-                code: "token_unavailable",
+                code: "provider_unavailable",
                 what: format!(
                     "{} of {} sessions are inside C_Sign and have not come back within their deadline",
                     load.hanging, load.sessions
                 ),
-                advice: "the token hangs: look at it and its network; if it stays so, restart sigward".to_owned(),
+                advice: "the token hangs: look at it and its network; if it stays so, restart sigward"
+                    .to_owned(),
             });
         }
         (!state.missing.is_empty()).then(|| missing(&state.missing))
@@ -339,7 +349,7 @@ impl Token {
 
     fn not_open(&self, what: String) -> TokenTrouble {
         TokenTrouble {
-            code: "token_unavailable",
+            code: "provider_unavailable",
             what,
             advice: self.default_advice(),
         }
@@ -351,7 +361,7 @@ impl Token {
             return self.not_open("the token is being opened".to_owned());
         }
         TokenTrouble {
-            code: "token_unavailable",
+            code: "provider_unavailable",
             what: format!(
                 "C_Initialize, C_OpenSession or C_Login has not come back for {} s",
                 open_for.as_secs()

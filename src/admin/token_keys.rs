@@ -88,9 +88,15 @@ impl Admin {
                 left
             }
             Found::Here(key) => {
-                let (auth, name, now) = (AuthContext::new(who.clone()), name.clone(), self.clock.unix_seconds());
+                let (auth, name, now) = (
+                    AuthContext::new(who.clone()),
+                    name.clone(),
+                    self.clock.unix_seconds(),
+                );
                 with_token(&token, move |token| {
-                    token.take_in_found(&auth, &name, now, &key.id).map_err(provider_refused)
+                    token
+                        .take_in_found(&auth, &name, now, &key.id)
+                        .map_err(provider_refused)
                 })
                 .await?
             }
@@ -158,7 +164,8 @@ impl Admin {
                 token.config().folder.display()
             )),
             (Some(_), _) if token.missing().iter().any(is) => Some(
-                "quarantined: the token does not show its object; bring it back from the token's backup".to_owned(),
+                "quarantined: the token does not show its object; bring it back from the token's backup"
+                    .to_owned(),
             ),
             (Some(_), Some(trouble)) if !token.is_up() => Some(format!("{}: {}", trouble.code, trouble.what)),
             _ => None,
@@ -167,7 +174,12 @@ impl Admin {
     }
 
     /// A key that an act which was cut off has taken in is taken for the one that is asked for only if it is.
-    fn is_what_was_named(&self, token: &Token, left: &KeyMetadata, object: &TokenObject) -> Result<(), Refused> {
+    fn is_what_was_named(
+        &self,
+        token: &Token,
+        left: &KeyMetadata,
+        object: &TokenObject,
+    ) -> Result<(), Refused> {
         let recorded = token.recorded().unwrap_or_default();
         let known = recorded.iter().find(|key| key.public_key == left.public_key);
         match (object, known) {

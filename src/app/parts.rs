@@ -118,7 +118,12 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
     let tokens_changed = Arc::new(Notify::new());
     let tokens = config.providers.iter().map(|provider| {
         let settings = tokens::token_config(&config.keys.dir, provider);
-        Token::new(provider.id.clone(), settings, arena.clone(), tokens_changed.clone())
+        Token::new(
+            provider.id.clone(),
+            settings,
+            arena.clone(),
+            tokens_changed.clone(),
+        )
     });
     let admin = Arc::new(Admin {
         store: store.clone(),

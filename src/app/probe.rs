@@ -3,10 +3,10 @@
 
 use std::path::PathBuf;
 
+use sha2::{Digest as _, Sha256};
 pub use sigward_hsm::pkcs11::{Finding, Probe, Verdict};
 use sigward_hsm::pkcs11::{Purpose, TokenConfig};
 use sigward_hsm::secret::{Arena, ArenaSize, Unlocked};
-use sha2::{Digest as _, Sha256};
 
 use super::Trouble;
 use super::inspect::trouble;
@@ -78,6 +78,12 @@ fn remembered(pkcs11: &Pkcs11Config, home: &std::path::Path) -> Result<PathBuf, 
         .recursive(true)
         .mode(0o700)
         .create(&folder)
-        .map_err(|error| trouble("file_unwritable", &error, Some(format!("--home DIR names another place than {}", home.display()))))?;
+        .map_err(|error| {
+            trouble(
+                "file_unwritable",
+                &error,
+                Some(format!("--home DIR names another place than {}", home.display())),
+            )
+        })?;
     Ok(folder.join(hex::encode(name.get(..8).unwrap_or_default())))
 }

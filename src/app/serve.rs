@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sigward_hsm::identity::NodeIdentity;
-use sigward_hsm::secret::harden_process;
 use sigward_policies::model::caller::Caller;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -41,7 +40,6 @@ pub fn serve(home: &Path, config: &Config, cut: impl FnOnce(Cut) + Send + 'stati
         LogFormat::Json => Style::Json,
     };
     let levels = log::begin(style, &config.log.level)?;
-    harden_process()?;
     let shutdown = Shutdown::new(GRACE);
     shutdown.on_signals(cut)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

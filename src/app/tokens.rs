@@ -117,7 +117,8 @@ impl Tokens {
             let Some(told) = all.get_mut(token.id().as_str()) else {
                 continue;
             };
-            told.metrics.set(token.is_up(), token.load(), token.missing().len());
+            told.metrics
+                .set(token.is_up(), token.load(), token.missing().len());
             let trouble = token.trouble();
             let weight = if needed.contains(token.id().as_str()) {
                 Weight::Required
@@ -152,7 +153,8 @@ impl Tokens {
     }
 
     fn check(&self, token: &Token, weight: Weight, advice: &str) -> Check {
-        self.readiness.check(format!("provider/{}", token.id()), weight, advice)
+        self.readiness
+            .check(format!("provider/{}", token.id()), weight, advice)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Told>> {
@@ -162,7 +164,12 @@ impl Tokens {
 
 fn advice(token: &Token, trouble: Option<&TokenTrouble>) -> String {
     trouble.map_or_else(
-        || format!("`sigward hsm list` and `sigward hsm probe --provider {}` say more", token.id()),
+        || {
+            format!(
+                "`sigward hsm list` and `sigward hsm probe --provider {}` say more",
+                token.id()
+            )
+        },
         |trouble| trouble.advice.clone(),
     )
 }

@@ -64,7 +64,9 @@ pub(super) fn run(
 
 fn list(search: bool, home: &Path, output: &Output) -> anyhow::Result<()> {
     let tokens = with_services(home, async |channel| {
-        let reply = HsmServiceClient::new(channel).list(ListTokensRequest { search }).await;
+        let reply = HsmServiceClient::new(channel)
+            .list(ListTokensRequest { search })
+            .await;
         Ok(reply.map_err(explain)?.into_inner().tokens)
     })?;
     if output.is_json() {
@@ -85,7 +87,9 @@ fn list(search: bool, home: &Path, output: &Output) -> anyhow::Result<()> {
 fn log_in(provider: String, home: &Path, output: &Output) -> anyhow::Result<()> {
     let id = provider.clone();
     let token = with_services(home, async |channel| {
-        let reply = HsmServiceClient::new(channel).log_in_once(LogInOnceRequest { provider }).await;
+        let reply = HsmServiceClient::new(channel)
+            .log_in_once(LogInOnceRequest { provider })
+            .await;
         Ok(reply.map_err(explain)?.into_inner())
     })
     .context("the token did not log in; `sigward hsm list` says how it is now")?;
@@ -156,7 +160,13 @@ fn text(token: &Token) -> String {
     if !token.serial.is_empty() {
         lines.push(format!(
             "  {} {}, label {:?}, serial {:?}; {} sessions, {} waiting, {} hanging",
-            token.manufacturer, token.model, token.label, token.serial, token.sessions, token.waiting, token.hanging
+            token.manufacturer,
+            token.model,
+            token.label,
+            token.serial,
+            token.sessions,
+            token.waiting,
+            token.hanging
         ));
     }
     if !token.trouble.is_empty() {
@@ -164,7 +174,11 @@ fn text(token: &Token) -> String {
         lines.push(format!("  -> {}", token.advice));
     }
     for key in &token.keys {
-        lines.push(format!("  key {:20} CKA_ID {}", key.name, hex::encode(&key.cka_id)));
+        lines.push(format!(
+            "  key {:20} CKA_ID {}",
+            key.name,
+            hex::encode(&key.cka_id)
+        ));
     }
     for key in &token.found {
         lines.push(format!(

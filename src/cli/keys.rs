@@ -8,8 +8,8 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 use sigward_proto::v1::key_service_client::KeyServiceClient;
 use sigward_proto::v1::{
-    AdoptKeyRequest, CreateKeyRequest, GetKeyRequest, ImportFromTokenRequest, ImportKeyRequest, Key, KeyOrigin, KeyState,
-    ListKeysRequest, import_key_request::Beginning,
+    AdoptKeyRequest, CreateKeyRequest, GetKeyRequest, ImportFromTokenRequest, ImportKeyRequest, Key,
+    KeyOrigin, KeyState, ListKeysRequest, import_key_request::Beginning,
 };
 
 use super::backup;
@@ -50,7 +50,11 @@ pub(super) enum Command {
         /// What to call it
         name: String,
         /// The key file
-        #[arg(long, value_name = "priv_validator_key.json", required_unless_present = "from_token")]
+        #[arg(
+            long,
+            value_name = "priv_validator_key.json",
+            required_unless_present = "from_token"
+        )]
         file: Option<PathBuf>,
         #[command(flatten)]
         from: FromToken,
@@ -279,7 +283,8 @@ fn import_from_token(
     use sigward_proto::v1::import_from_token_request::{Beginning as Asked, Object};
     let object = match (from.cka_id, from.label) {
         (Some(id), _) => Object::CkaId(
-            hex::decode(id.replace(':', "")).context("--cka-id is hex, as `sigward hsm list --search` shows it")?,
+            hex::decode(id.replace(':', ""))
+                .context("--cka-id is hex, as `sigward hsm list --search` shows it")?,
         ),
         (None, Some(label)) => Object::Label(label),
         (None, None) => anyhow::bail!("name the key pair: --cka-id HEX or --label TEXT"),

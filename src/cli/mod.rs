@@ -31,6 +31,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
+use sigward_hsm::secret::harden_process;
+
 use crate::config::find_home;
 use output::Output;
 
@@ -170,6 +172,8 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
         let home = find_home(cli.home.as_deref(), |name| std::env::var_os(name))?;
         Ok(std::path::absolute(home)?)
     };
+    // Whatever the command: it may come to hold a key, and then nobody reads this process's memory, alive or dead.
+    harden_process()?;
     match cli.command {
         Command::Init(args) => init::run(&args, &home()?, output),
         Command::Serve => serve::run(&home()?, cut),

@@ -10,8 +10,8 @@ use sigward_policies::double_sign::Limits;
 use sigward_policies::model::id::{ChainId, NodeName};
 
 use super::{
-    ChainConfig, Config, KeysConfig, LogConfig, LogFormat, NodeConfig, ProviderConfig, ProviderId, SealSource,
-    StoreConfig,
+    ChainConfig, Config, KeysConfig, LogConfig, LogFormat, NodeConfig, ProviderConfig, ProviderId,
+    SealSource, StoreConfig,
 };
 
 mod text;
@@ -291,12 +291,18 @@ impl Diff {
     /// where its PIN is may change meanwhile: it is read again when the token is next logged in to.
     fn providers(&mut self, old: &[ProviderConfig], new: &[ProviderConfig]) {
         let find = |all: &[ProviderConfig], id: &ProviderId| all.iter().find(|one| one.id == *id).cloned();
-        let ids: BTreeSet<_> = old.iter().chain(new).map(|provider| provider.id.clone()).collect();
+        let ids: BTreeSet<_> = old
+            .iter()
+            .chain(new)
+            .map(|provider| provider.id.clone())
+            .collect();
         for id in ids {
             let (was, is) = (find(old, &id), find(new, &id));
             let of = Subject::Provider(id);
             let token = |provider: &Option<ProviderConfig>| {
-                provider.as_ref().map_or_else(|| "none".to_owned(), |provider| text::token(&provider.pkcs11))
+                provider
+                    .as_ref()
+                    .map_or_else(|| "none".to_owned(), |provider| text::token(&provider.pkcs11))
             };
             let same = token(&was) == token(&is);
             self.set(

@@ -31,7 +31,7 @@ pub use address::{Host, MAX_SOCKET_PATH, NodeAddress, Reach};
 pub use error::{ConfigCode, ConfigError, Place};
 pub use file::{FILE_NAME, load, load_with_text};
 pub use home::find_home;
-pub use provider::{Pkcs11Config, PinFrom, ProviderConfig, ProviderId, SOFTWARE, TokenName};
+pub use provider::{PinFrom, Pkcs11Config, ProviderConfig, ProviderId, SOFTWARE, TokenName};
 pub use rpc::RpcUrl;
 pub use seal::{SEAL_LABEL, TokenSealConfig, with_seal};
 

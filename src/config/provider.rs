@@ -173,7 +173,12 @@ fn token(raw: &Spanned<RawPkcs11>, at: &str, source: &Source<'_>) -> Result<Toke
             .map(TokenName::Slot)
             .map_err(|_| source.bad(slot, format!("{at}.slot"), "no slot is below 0", ONE_TOKEN)),
         (None, None, None) => Err(source.bad(raw, at, "the table names no token", ONE_TOKEN)),
-        _ => Err(source.bad(raw, at, "the table names its token in more than one way", ONE_TOKEN)),
+        _ => Err(source.bad(
+            raw,
+            at,
+            "the table names its token in more than one way",
+            ONE_TOKEN,
+        )),
     }
 }
 
@@ -218,7 +223,8 @@ fn pin(raw: &Spanned<RawPkcs11>, at: &str, source: &Source<'_>) -> Result<PinFro
     }
 }
 
-const ONE_PIN: &str = "name exactly one of pin_file, pin_credential and pin_fd; the PIN itself never stands here";
+const ONE_PIN: &str =
+    "name exactly one of pin_file, pin_credential and pin_fd; the PIN itself never stands here";
 
 fn number(
     value: Option<&Number>,

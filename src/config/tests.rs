@@ -153,7 +153,11 @@ fn settings_that_are_not_safe_everywhere_are_said_aloud() {
     );
     assert_eq!(config.warnings().len(), 4);
     let config = good("[[provider]]\nid='a'\npkcs11={module='/m', slot=3, pin_fd=3}");
-    assert!(config.warnings()[0].contains("provider a: slot 3 may be another token"), "{:?}", config.warnings());
+    assert!(
+        config.warnings()[0].contains("provider a: slot 3 may be another token"),
+        "{:?}",
+        config.warnings()
+    );
 }
 
 #[test]

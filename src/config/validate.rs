@@ -8,8 +8,8 @@ use toml::Spanned;
 use super::error::{ConfigError, quote};
 use super::raw::{Number, RawConfig, RawHttp, RawKeys, RawLog, RawStore, Text};
 use super::{
-    ADMIN_SOCKET, Config, KeysConfig, LogConfig, LogFormat, MAX_SOCKET_PATH, PinFrom, SealSource, StoreConfig, chain,
-    provider, seal, suggest,
+    ADMIN_SOCKET, Config, KeysConfig, LogConfig, LogFormat, MAX_SOCKET_PATH, PinFrom, SealSource,
+    StoreConfig, chain, provider, seal, suggest,
 };
 
 /// Where health and metrics are served unless the file says otherwise.
@@ -36,7 +36,12 @@ impl Source<'_> {
             .key(key)
     }
 
-    pub(super) fn path(&self, value: Option<&Text>, key: &str, default: &str) -> Result<PathBuf, ConfigError> {
+    pub(super) fn path(
+        &self,
+        value: Option<&Text>,
+        key: &str,
+        default: &str,
+    ) -> Result<PathBuf, ConfigError> {
         let Some(value) = value else {
             return Ok(self.base.join(default));
         };
@@ -61,7 +66,9 @@ impl Source<'_> {
                 name,
                 key,
                 format!("{} is no name of a systemd credential", quote(text)),
-                format!("use the name that stands in LoadCredentialEncrypted= of the unit, such as {such_as}"),
+                format!(
+                    "use the name that stands in LoadCredentialEncrypted= of the unit, such as {such_as}"
+                ),
             ));
         }
         Ok(text.clone())
@@ -246,10 +253,13 @@ fn paths_are_distinct(config: &Config) -> Result<(), ConfigError> {
         ("identity.file", &config.identity),
         ("admin.socket", &config.admin_socket),
     ];
-    let pins = config.providers.iter().filter_map(|provider| match &provider.pkcs11.pin {
-        PinFrom::File(path) => Some(("provider.pkcs11.pin_file", path)),
-        PinFrom::Credential(_) | PinFrom::Descriptor(_) => None,
-    });
+    let pins = config
+        .providers
+        .iter()
+        .filter_map(|provider| match &provider.pkcs11.pin {
+            PinFrom::File(path) => Some(("provider.pkcs11.pin_file", path)),
+            PinFrom::Credential(_) | PinFrom::Descriptor(_) => None,
+        });
     for (key, path) in paths.into_iter().chain(seal) {
         // Paths compare by their components: `a//b` is `a/b`.
         if let Some((other, _)) = seen.iter().find(|(_, known)| *known == path) {

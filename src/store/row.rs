@@ -16,7 +16,7 @@ use sigward_policies::model::payload::Timestamp;
 use super::encoding::{DecodeError, Decoder, Encoder};
 use super::{Sharing, StoredRow};
 
-/// Longest sign bytes that a row holds; canonical ones are below it (DECISIONS: full canonical sign bytes, below 250).
+/// Longest sign bytes that a row holds; canonical ones are below it (whole, and below 250 bytes).
 pub const MAX_SIGN_BYTES: usize = 255;
 /// Longest name of a provider, in bytes.
 pub const MAX_PROVIDER: usize = 64;

@@ -67,3 +67,30 @@ fn serving_128_chains_takes_little_memory() {
     );
     signer.terminate();
 }
+
+/// Whatever the command: it may come to hold a private key.
+#[test]
+fn a_command_that_handles_a_key_leaves_no_core() {
+    let home = Home::new();
+    let signer = Signer::init(&home);
+    let mut creating = signer
+        .command(&["keys", "create", "k"])
+        .env("FAILPOINTS", "admin_key_sealed=sleep(20000)")
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let sealed = || {
+        let keys = std::fs::read_dir(signer.home().join("keys")).unwrap();
+        keys.count() > 0
+    };
+    let begun = crate::support::poll(std::time::Duration::from_secs(15), || sealed().then_some(()));
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", creating.id())).unwrap();
+    creating.kill().unwrap();
+    creating.wait().unwrap();
+    assert!(begun.is_some(), "it never got as far as the sealed key");
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+}

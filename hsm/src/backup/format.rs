@@ -15,7 +15,7 @@
 //!          1 algorithm: 1 Ed25519, 2 secp256k1 · 1 origin: 1 generated, 2 imported, 3 restored · 8 made at
 //!          1+n name · 32|33 public key
 //!          1 number of chains; for each, in order and none twice:
-//!            1+n chain id · 1 flags: 1 shared, 2 moved out
+//!            1+n chain id · 1 flags: 1 shared, 2 moved out, 4 left for another id · 1+n that id, where it was left
 //!            1 how far: 0 fresh · 1 closed: 8 height · 2 signed: 8 height, 4 round, 1 step
 //!    32  salt of the keys' keys
 //!    24  nonce
@@ -105,6 +105,8 @@ pub struct ChainNote {
     pub shared: bool,
     /// Whether it had been moved out from there.
     pub moved_out: bool,
+    /// The id that the chain has since a hard fork: the key never signs for the old one again. One of the key's chains.
+    pub left_for: Option<ChainId>,
     /// How far it had come, at least.
     pub at_least: AtLeast,
 }
@@ -246,7 +248,12 @@ fn encode_key(key: &KeyNote, out: &mut Vec<u8>) {
     out.push(u8::try_from(key.chains.len()).unwrap_or(0));
     for note in &key.chains {
         short(note.chain.as_str(), out);
-        out.push(u8::from(note.shared) | u8::from(note.moved_out) << 1);
+        out.push(
+            u8::from(note.shared) | u8::from(note.moved_out) << 1 | u8::from(note.left_for.is_some()) << 2,
+        );
+        if let Some(to) = &note.left_for {
+            short(to.as_str(), out);
+        }
         match note.at_least {
             AtLeast::Fresh => out.push(0),
             AtLeast::Closed(height) => {
@@ -364,7 +371,12 @@ fn key(read: &mut &[u8]) -> Result<KeyNote, BackupError> {
     let public_key = PublicKey::new(algorithm, slice(read, algorithm.public_key_len())?)
         .map_err(|_| BackupError::Malformed("not a public key"))?;
     let [count] = take::<1>(read)?;
-    let chains = (0..count).map(|_| chain(read)).collect::<Result<_, _>>()?;
+    let chains = (0..count).map(|_| chain(read)).collect::<Result<Vec<_>, _>>()?;
+    if !lead_somewhere(&chains) {
+        return Err(BackupError::Malformed(
+            "a chain was left for none of the key's chains",
+        ));
+    }
     Ok(KeyNote {
         name,
         public_key,
@@ -375,11 +387,16 @@ fn key(read: &mut &[u8]) -> Result<KeyNote, BackupError> {
 }
 
 fn chain(read: &mut &[u8]) -> Result<ChainNote, BackupError> {
-    let chain = ChainId::new(text(read)?).map_err(|_| BackupError::Malformed("not a chain id"))?;
+    let chain = chain_id(read)?;
     let [flags] = take::<1>(read)?;
-    if flags > 3 {
+    if flags > 7 {
         return Err(BackupError::Malformed("unknown flags"));
     }
+    let left_for = if flags & 4 != 0 {
+        Some(chain_id(read)?)
+    } else {
+        None
+    };
     let at_least = match take::<1>(read)? {
         [0] => AtLeast::Fresh,
         [1] => AtLeast::Closed(height(read)?),
@@ -396,8 +413,36 @@ fn chain(read: &mut &[u8]) -> Result<ChainNote, BackupError> {
         chain,
         shared: flags & 1 != 0,
         moved_out: flags & 2 != 0,
+        left_for,
         at_least,
     })
+}
+
+fn chain_id(read: &mut &[u8]) -> Result<ChainId, BackupError> {
+    ChainId::new(text(read)?).map_err(|_| BackupError::Malformed("not a chain id"))
+}
+
+/// Ids are left for ids of the same key, no two for one, and in no circle: from wherever one begins, one arrives.
+fn lead_somewhere(chains: &[ChainNote]) -> bool {
+    let next = |from: &ChainNote| {
+        from.left_for
+            .as_ref()
+            .map(|to| chains.iter().find(|note| note.chain == *to))
+    };
+    let targets: BTreeSet<_> = chains.iter().filter_map(|note| note.left_for.as_ref()).collect();
+    let left = chains.iter().filter(|note| note.left_for.is_some()).count();
+    targets.len() == left
+        && chains.iter().all(|begin| {
+            let mut at = begin;
+            for _ in chains {
+                match next(at) {
+                    None => return true,
+                    Some(None) => return false,
+                    Some(Some(note)) => at = note,
+                }
+            }
+            false
+        })
 }
 
 fn height(read: &mut &[u8]) -> Result<Height, BackupError> {

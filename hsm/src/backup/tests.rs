@@ -38,6 +38,7 @@ fn manifest(arena: &Arena, lock: Lock) -> Manifest {
             chain: ChainId::new("chain-a-1").unwrap(),
             shared: true,
             moved_out: false,
+            left_for: None,
             at_least: AtLeast::Signed(Position {
                 height: Height::new(77).unwrap(),
                 round: Round::new(2).unwrap(),
@@ -48,7 +49,22 @@ fn manifest(arena: &Arena, lock: Lock) -> Manifest {
             chain: ChainId::new("chain-b-4").unwrap(),
             shared: true,
             moved_out: true,
+            left_for: None,
             at_least: AtLeast::Closed(Height::new(5).unwrap()),
+        },
+        ChainNote {
+            chain: ChainId::new("chain-c-1").unwrap(),
+            shared: false,
+            moved_out: true,
+            left_for: Some(ChainId::new("chain-c-2").unwrap()),
+            at_least: AtLeast::Closed(Height::new(6).unwrap()),
+        },
+        ChainNote {
+            chain: ChainId::new("chain-c-2").unwrap(),
+            shared: false,
+            moved_out: false,
+            left_for: None,
+            at_least: AtLeast::Fresh,
         },
     ];
     Manifest {

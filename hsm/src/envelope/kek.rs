@@ -92,7 +92,9 @@ impl KekError {
             Self::NoCredentials => Some(
                 "add LoadCredential=NAME:PATH or LoadCredentialEncrypted= to the systemd unit".to_owned(),
             ),
-            Self::Away(_) => Some("bring the token back; a running sigward opens its keys by itself then".to_owned()),
+            Self::Away(_) => {
+                Some("bring the token back; a running sigward opens its keys by itself then".to_owned())
+            }
             Self::EmptyKey => Some("write 32 random bytes: head -c 32 /dev/urandom".to_owned()),
             Self::WeakPassphrase
             | Self::CredentialName

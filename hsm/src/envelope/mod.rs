@@ -24,7 +24,7 @@ pub use argon::ArgonParams;
 pub(crate) use argon::SALT;
 pub use format::{FormatError, Header, KekKind, MAX_SEALED, Sealed, Sealing};
 pub use kek::{Kek, KekError};
-pub use late::LateKek;
 pub(crate) use kek::{MAX_PASSPHRASE, MIN_PASSPHRASE};
+pub use late::LateKek;
 pub use seal::{SealError, StoreCheck, open, seal};
 pub use source::KekSource;

@@ -36,8 +36,12 @@ impl Acts {
         std::thread::Builder::new()
             .name("pkcs11-act".to_owned())
             .spawn(move || {
-                let mut seat = seat.lock().unwrap_or_else(PoisonError::into_inner);
-                let outcome = seat.run(Instant::now() + ACT, |session, _| work(session));
+                let outcome = seat
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .run(Instant::now() + ACT, |session, _| work(session));
+                // Whoever hears of the outcome and lets go of the token is the last to have the session.
+                drop(seat);
                 let _given_up = tell.send(outcome);
             })
             .map_err(|error| ProviderError::fault(operation, error))?;

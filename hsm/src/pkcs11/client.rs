@@ -51,12 +51,32 @@ pub(super) struct Client {
     refused: RefusedPins,
     presence: Mutex<Presence>,
     changed: Condvar,
+    doubts: Mutex<Doubts>,
 }
+
+/// Restarts of the module because it did not show an object. They disturb every key of the token, and are of no use where the object
+/// is gone: so each one that was of no use makes the next one wait twice as long.
+struct Doubts {
+    next: Instant,
+    pause: Duration,
+    /// The keeper is to restart the module, whether or not the token answers.
+    pending: bool,
+}
+
+/// The first pause between two restarts for an object that is not shown, and the last one.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
 
 /// A logged-in session of one initialisation.
 pub(super) struct Live {
     session: Session,
     generation: Generation,
+}
+
+impl Live {
+    /// The initialisation that it belongs to.
+    pub(super) const fn generation(&self) -> Generation {
+        self.generation
+    }
 }
 
 impl Client {
@@ -75,6 +95,11 @@ impl Client {
             refused,
             presence: Mutex::new(Presence::Up),
             changed: Condvar::new(),
+            doubts: Mutex::new(Doubts {
+                next: Instant::now(),
+                pause: PAUSE.0,
+                pending: false,
+            }),
         }
     }
 
@@ -98,6 +123,13 @@ impl Client {
             generation: entered.generation(),
         };
         Ok((live, token))
+    }
+
+    /// Whether a session is one of the present initialisation.
+    pub(super) fn is_current(&self, live: &Live) -> bool {
+        self.module
+            .enter()
+            .is_ok_and(|entered| entered.generation() == live.generation)
     }
 
     /// Runs `work` in a session, unless the module was restarted since it was opened.
@@ -137,13 +169,18 @@ impl Client {
     }
 
     /// Whether the token can be used now: a session opens and logs in. For a token that does not, the module is restarted once:
-    /// some see a token that came back only after `C_Finalize` and `C_Initialize`.
+    /// some see a token that came back, or its objects, only after `C_Finalize` and `C_Initialize`.
     pub(super) fn revive(&self) -> Result<(), TokenError> {
         let seen = self.module.enter().map(|entered| entered.generation()).ok();
-        let found = self.try_out().or_else(|error| match error.kind {
-            Kind::WrongPin | Kind::PinUnusable | Kind::Full => Err(error),
-            _ => self.module.restart(seen).and_then(|()| self.try_out()),
-        });
+        let restart = || self.module.restart(seen).and_then(|()| self.try_out());
+        let found = if std::mem::take(&mut self.doubts().pending) {
+            restart()
+        } else {
+            self.try_out().or_else(|error| match error.kind {
+                Kind::WrongPin | Kind::PinUnusable | Kind::Full => Err(error),
+                _ => restart(),
+            })
+        };
         self.set(match &found {
             Ok(()) => Presence::Up,
             Err(error) if matches!(error.kind, Kind::WrongPin | Kind::PinUnusable) => {
@@ -173,6 +210,48 @@ impl Client {
             *presence = Presence::Down(error.to_string());
             self.changed.notify_all();
         }
+    }
+
+    /// Says that a session of `generation` was not shown an object that should be there. A module that was running while its token was
+    /// away can go on without its objects for ever (SoftHSM2 does): the keeper restarts it, unless it did so lately in vain. Whether it
+    /// is worth looking again once the token is up.
+    pub(super) fn doubt(&self, error: &TokenError, generation: Generation) -> bool {
+        if self
+            .module
+            .enter()
+            .is_ok_and(|now| now.generation() != generation)
+        {
+            return true;
+        }
+        let mut doubts = self.doubts();
+        let now = Instant::now();
+        if doubts.pending {
+            return true;
+        }
+        if now < doubts.next {
+            return false;
+        }
+        doubts.next = now + doubts.pause;
+        doubts.pause = doubts.pause.saturating_mul(2).min(PAUSE.1);
+        doubts.pending = true;
+        drop(doubts);
+        self.lost(error);
+        true
+    }
+
+    /// An object that was not shown is there again.
+    pub(super) fn doubt_was_right(&self) {
+        self.doubts().pause = PAUSE.0;
+    }
+
+    /// The present initialisation.
+    #[cfg(test)]
+    pub(super) fn generation(&self) -> Option<Generation> {
+        self.module.enter().map(|entered| entered.generation()).ok()
+    }
+
+    fn doubts(&self) -> MutexGuard<'_, Doubts> {
+        self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until the token is there, for `limit` at most.

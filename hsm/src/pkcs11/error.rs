@@ -17,6 +17,8 @@ pub(super) enum Kind {
     LoggedOut,
     /// A handle that was found before means nothing any more: the object is gone, or was reloaded.
     StaleHandle,
+    /// An object that should be there is not shown. It may be gone; or the module has lost sight of a token that was away.
+    Missing,
     /// The token has no room: sessions, memory.
     Full,
     /// The PIN was wrong; trying it again costs one of the few tries.
@@ -52,6 +54,12 @@ impl TokenError {
         }
     }
 
+    /// Says with which mechanism it was.
+    pub(super) fn with(mut self, mechanism: &str) -> Self {
+        self.what = format!("{} ({mechanism})", self.what);
+        self
+    }
+
     /// One line of what to do about it.
     #[must_use]
     pub fn remedy(&self) -> Option<&str> {
@@ -67,17 +75,21 @@ impl TokenError {
             Kind::WrongPin => "wrong_pin",
             Kind::PinUnusable => "pin_unusable",
             Kind::Unsupported => "unsupported",
-            Kind::Failed => "token_failed",
+            Kind::Missing | Kind::Failed => "token_failed",
         }
     }
 
     /// As a provider's error.
     pub(super) fn during(self, operation: Operation) -> ProviderError {
         match self.kind {
+            // What is unavailable has no remedy of its own: the reason says it.
             Kind::Lost | Kind::LoggedOut | Kind::StaleHandle => ProviderError::Unavailable {
-                reason: self.what,
+                reason: match self.remedy {
+                    Some(remedy) => format!("{}; {remedy}", self.what),
+                    None => self.what,
+                },
             },
-            Kind::Failed => ProviderError::fault(operation, self),
+            Kind::Missing | Kind::Failed => ProviderError::fault(operation, self),
             Kind::Full | Kind::WrongPin | Kind::PinUnusable | Kind::Unsupported => ProviderError::Refused {
                 code: self.code(),
                 remedy: self.remedy.clone(),
@@ -125,7 +137,9 @@ fn sort(error: &Error) -> (Kind, Option<&'static str>) {
             Error::NullFunctionPointer | Error::NotSupported => (Kind::Unsupported, None),
             Error::LibraryLoading(_) | Error::MissingSymbol(_) => (
                 Kind::Failed,
-                Some("set `module` to the vendor's PKCS#11 library, and see that its own libraries are found"),
+                Some(
+                    "set `module` to the vendor's PKCS#11 library, and see that its own libraries are found",
+                ),
             ),
             _ => (Kind::Failed, None),
         };
@@ -146,15 +160,24 @@ fn sort(error: &Error) -> (Kind, Option<&'static str>) {
             Kind::Lost,
             Some("see that the token is there and answers: `sigward hsm probe`"),
         ),
-        RvError::UserNotLoggedIn => (Kind::LoggedOut, None),
-        RvError::KeyHandleInvalid | RvError::ObjectHandleInvalid => (Kind::StaleHandle, None),
+        RvError::UserNotLoggedIn => (
+            Kind::LoggedOut,
+            Some(
+                "the token ended the login, and does so again: see whether another program logs out, or its own timer",
+            ),
+        ),
+        RvError::KeyHandleInvalid | RvError::ObjectHandleInvalid => (
+            Kind::StaleHandle,
+            Some("the token changes its objects while they are used: see whether another program does so"),
+        ),
         RvError::SessionCount => (
             Kind::Full,
             Some("the token has no session left: lower `sessions`, or end other programs that use it"),
         ),
-        RvError::DeviceMemory | RvError::HostMemory => {
-            (Kind::Full, Some("the token has no room left: remove objects that nobody needs"))
-        }
+        RvError::DeviceMemory | RvError::HostMemory => (
+            Kind::Full,
+            Some("the token has no room left: remove objects that nobody needs"),
+        ),
         RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange => (
             Kind::WrongPin,
             Some("put the right PIN where the configuration says; this one is not tried again"),

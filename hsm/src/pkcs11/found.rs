@@ -44,7 +44,7 @@ impl Pkcs11Provider {
     /// # Errors
     /// As the token fails.
     pub fn found_keys(&self) -> Result<Vec<FoundKey>, ProviderError> {
-        let found = self.acts.run(Operation::List, |session| list(session))?;
+        let found = self.acts.run(Operation::List, list)?;
         let known = self.records();
         Ok(found
             .into_iter()
@@ -97,14 +97,20 @@ fn list(session: &Session) -> Result<Vec<FoundKey>, TokenError> {
     for private in session.find_objects(&template)? {
         let attributes = session.get_attributes(
             private,
-            &[AttributeType::Id, AttributeType::Label, AttributeType::NeverExtractable],
+            &[
+                AttributeType::Id,
+                AttributeType::Label,
+                AttributeType::NeverExtractable,
+            ],
         )?;
         let id = attributes.iter().find_map(|attribute| match attribute {
             Attribute::Id(id) if !id.is_empty() => Some(id.clone()),
             _ => None,
         });
         let Some(id) = id else { continue };
-        let Some(public_key) = public_half(session, &id)? else { continue };
+        let Some(public_key) = public_half(session, &id)? else {
+            continue;
+        };
         let label = attributes.iter().find_map(|attribute| match attribute {
             Attribute::Label(label) => Some(String::from_utf8_lossy(label).into_owned()),
             _ => None,
@@ -121,7 +127,10 @@ fn list(session: &Session) -> Result<Vec<FoundKey>, TokenError> {
 
 /// The public key beside a private one; none where it is missing, or on a curve that is not one of ours.
 fn public_half(session: &Session, id: &[u8]) -> Result<Option<PublicKey>, TokenError> {
-    let template = [Attribute::Class(ObjectClass::PUBLIC_KEY), Attribute::Id(id.to_vec())];
+    let template = [
+        Attribute::Class(ObjectClass::PUBLIC_KEY),
+        Attribute::Id(id.to_vec()),
+    ];
     let objects = session.find_objects(&template)?;
     let [public] = objects.as_slice() else {
         return Ok(None);
@@ -168,7 +177,10 @@ mod tests {
         let found = provider.found_keys().unwrap();
         assert_eq!(found.len(), 1);
         let found = found.first().unwrap();
-        assert_eq!((found.public_key, found.may_have_left), (*key.public_key(), false));
+        assert_eq!(
+            (found.public_key, found.may_have_left),
+            (*key.public_key(), false)
+        );
         let (name, now) = (KeyName::new("taken-in").unwrap(), UnixSeconds(1));
         let operator = conformance::operator();
         let unknown = provider.take_in_found(&operator, &name, now, "00").unwrap_err();

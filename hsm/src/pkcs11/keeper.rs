@@ -45,7 +45,10 @@ fn keep(client: &Weak<Client>, ended: &AtomicBool) {
             Presence::Up => {
                 // Woken early by whoever finds the token gone.
                 let away = client.wait_while_up(WATCH);
-                if !away && let Err(error) = client.look(|context, slot| Ok(context.get_token_info(slot).map(drop)?)) {
+                if !away
+                    && let Err(error) =
+                        client.look(|context, slot| Ok(context.get_token_info(slot).map(drop)?))
+                {
                     client.lost(&error);
                 }
             }

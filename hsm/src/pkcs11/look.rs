@@ -3,11 +3,13 @@
 //! # Invariant
 //! A key that the token does not show is told of and stays recorded: it may come back, and nothing else takes its place.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
+use cryptoki::session::Session;
 use sigward_policies::model::{algorithm::PublicKey, id::KeyName};
 
 use super::{
+    error::{Kind, TokenError},
     objects,
     provider::Pkcs11Provider,
     record::{self, Record},
@@ -65,17 +67,40 @@ impl Pkcs11Provider {
         if records.is_empty() {
             return Ok(Vec::new());
         }
-        self.acts.run(Operation::List, move |session| {
-            let mut missing = Vec::new();
-            for record in &records {
-                if objects::find_private(session, &record.id)?.is_none() {
-                    missing.push(token_key(record));
-                }
+        // Said as an error first: the module may have lost sight of a token that was away, and is then started anew.
+        let all = records.clone();
+        let whole = self.acts.run(Operation::List, move |session| {
+            match list(session, &all)?.first() {
+                None => Ok(()),
+                Some(key) => Err(TokenError::new(
+                    Kind::Missing,
+                    format!(
+                        "C_FindObjects found no private key for {} (id {})",
+                        key.name, key.id
+                    ),
+                    "bring the object back from the token's backup",
+                )),
             }
-            missing.sort_unstable_by(|a, b| (&a.name, a.public_key).cmp(&(&b.name, b.public_key)));
-            Ok(missing)
-        })
+        });
+        match whole {
+            Ok(()) => Ok(Vec::new()),
+            Err(ProviderError::Fault { .. }) => self
+                .acts
+                .run(Operation::List, move |session| list(session, &records)),
+            Err(error) => Err(error),
+        }
     }
+}
+
+fn list(session: &Session, records: &[Arc<Record>]) -> Result<Vec<TokenKey>, TokenError> {
+    let mut missing = Vec::new();
+    for record in records {
+        if objects::find_private(session, &record.id)?.is_none() {
+            missing.push(token_key(record));
+        }
+    }
+    missing.sort_unstable_by(|a, b| (&a.name, a.public_key).cmp(&(&b.name, b.public_key)));
+    Ok(missing)
 }
 
 fn token_key(record: &Record) -> TokenKey {

@@ -5,17 +5,19 @@
 //! * `seat`, `pool`, `keeper`: threads with a session each, a queue with a deadline, and whoever brings a lost token back.
 //! * `seal`: an AES key in the token that seals the key-encryption key of the software store; `wrap`: in which ways.
 //! * `probe`: what a token can do. `look`: which keys are recorded, and which of them the token does not show.
-//! * `curve`, `objects`, `record`: what is asked of the token, and what is remembered of its keys.
+//! * `curve`, `mechanism`, `objects`, `ecdsa`, `record`: what is asked of the token, and what is remembered of its keys.
 //!
 //! May import: cryptoki, `provider`, `private_file`, `secret`, `envelope`. Nothing here depends on one vendor's module.
 
 mod acts;
 mod client;
 mod curve;
+mod ecdsa;
 mod error;
 mod found;
 mod keeper;
 mod look;
+mod mechanism;
 mod module;
 mod objects;
 mod pin;

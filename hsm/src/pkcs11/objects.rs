@@ -9,19 +9,19 @@ use cryptoki::{
         Mechanism,
         eddsa::{EddsaParams, EddsaSignatureScheme},
     },
-    object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle},
+    object::{Attribute, AttributeType, ObjectClass, ObjectHandle},
     session::Session,
 };
-use sha2::{Digest as _, Sha256};
 use sigward_policies::model::algorithm::{Algorithm, PublicKey, Signature};
 use zeroize::Zeroize as _;
 
 use super::{
-    curve,
+    curve::{self, Params},
+    ecdsa::{self, Hashing},
     error::{Kind, TokenError},
     record::CkaId,
 };
-use crate::software::KeyMaterial;
+use crate::{ecdsa::Curve, software::KeyMaterial};
 
 /// How an object came to be; decides what it must say of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,13 +32,6 @@ pub(super) enum Birth {
     Imported,
 }
 
-const fn key_type(algorithm: Algorithm) -> KeyType {
-    match algorithm {
-        Algorithm::Ed25519 => KeyType::EC_EDWARDS,
-        Algorithm::Secp256k1 => KeyType::EC,
-    }
-}
-
 /// Makes a key pair in the token; its public key is read from the token's object.
 pub(super) fn generate(
     session: &Session,
@@ -46,57 +39,79 @@ pub(super) fn generate(
     id: &CkaId,
     label: &str,
 ) -> Result<PublicKey, TokenError> {
-    let mechanism = generation(algorithm);
-    let mut refused = None;
-    // Tokens differ in which spelling of a curve they take.
-    for ec_params in curve::params(algorithm) {
-        let public = [public_template(algorithm, ec_params, id, label), vec![Attribute::Verify(true)]].concat();
-        let private = private_template(algorithm, id, label);
-        match session.generate_key_pair(&mechanism, &public, &private) {
-            Ok((public, private)) => {
-                let made = confine(session, private, Birth::Generated)
-                    .and_then(|()| read_public_key(session, public, algorithm));
-                if made.is_err() {
-                    destroy(session, &[public, private]);
-                }
-                return made;
-            }
-            Err(error) => refused = Some(error),
-        }
+    let curve = Params::from(algorithm);
+    let private = private_template(curve, id, label);
+    let (public, private) = in_either_spelling(session, curve, &private, |ec_params| {
+        [
+            public_template(curve, ec_params, id, label),
+            vec![Attribute::Verify(true)],
+        ]
+        .concat()
+    })?;
+    let made = confine(session, private, Birth::Generated)
+        .and_then(|()| read_point(session, public))
+        .and_then(|point| curve::public_key(algorithm, &point).ok_or_else(no_point));
+    if made.is_err() {
+        destroy(session, &[public, private]);
     }
-    Err(refused.map_or_else(|| no_object("key pair"), TokenError::from))
+    made
 }
 
-/// A key pair that is gone with its session.
-pub(super) fn generate_for_session(
+/// A key pair that is gone with its session: the `CKA_EC_POINT`, and the private key.
+pub(super) fn generate_passing(
     session: &Session,
-    algorithm: Algorithm,
-) -> Result<(PublicKey, ObjectHandle), TokenError> {
+    curve: Params,
+) -> Result<(Vec<u8>, ObjectHandle), TokenError> {
     let passing = |template: Vec<Attribute>| -> Vec<Attribute> {
         let stays = |attribute: &Attribute| {
-            !matches!(attribute, Attribute::Token(_) | Attribute::Id(_) | Attribute::Label(_))
+            !matches!(
+                attribute,
+                Attribute::Token(_) | Attribute::Id(_) | Attribute::Label(_)
+            )
         };
         let mut template: Vec<_> = template.into_iter().filter(stays).collect();
         template.push(Attribute::Token(false));
         template
     };
-    let (id, mut refused) = (CkaId::random().map_err(|_| no_object("id"))?, None);
-    for ec_params in curve::params(algorithm) {
-        let public = passing(public_template(algorithm, ec_params, &id, ""));
-        let private = passing(private_template(algorithm, &id, ""));
-        match session.generate_key_pair(&generation(algorithm), &public, &private) {
-            Ok((public, private)) => return Ok((read_public_key(session, public, algorithm)?, private)),
-            Err(error) => refused = Some(error),
-        }
-    }
-    Err(refused.map_or_else(|| no_object("key pair"), TokenError::from))
+    let id = CkaId::random().map_err(|_| no_object("id"))?;
+    let private = passing(private_template(curve, &id, ""));
+    let (public, private) = in_either_spelling(session, curve, &private, |ec_params| {
+        passing(public_template(curve, ec_params, &id, ""))
+    })?;
+    Ok((read_point(session, public)?, private))
 }
 
-const fn generation(algorithm: Algorithm) -> Mechanism<'static> {
-    match algorithm {
-        Algorithm::Ed25519 => Mechanism::EccEdwardsKeyPairGen,
-        Algorithm::Secp256k1 => Mechanism::EccKeyPairGen,
-    }
+/// [`generate_passing`] for a key of the model.
+pub(super) fn generate_for_session(
+    session: &Session,
+    algorithm: Algorithm,
+) -> Result<(PublicKey, ObjectHandle), TokenError> {
+    let (point, private) = generate_passing(session, Params::from(algorithm))?;
+    let public_key = curve::public_key(algorithm, &point).ok_or_else(no_point)?;
+    Ok((public_key, private))
+}
+
+/// Tokens differ in which spelling of a curve they take; the first refusal is the one to tell of.
+fn in_either_spelling(
+    session: &Session,
+    curve: Params,
+    private: &[Attribute],
+    public: impl Fn(&'static [u8]) -> Vec<Attribute>,
+) -> Result<(ObjectHandle, ObjectHandle), TokenError> {
+    let (mechanism, name) = curve.generation();
+    let [usual, other] = curve.spellings();
+    session
+        .generate_key_pair(&mechanism, &public(usual), private)
+        .or_else(|error| {
+            let error = TokenError::from(error).with(name);
+            // A full token is not asked twice, nor one that does not know us.
+            if matches!(error.kind, Kind::Full | Kind::LoggedOut) {
+                return Err(error);
+            }
+            session
+                .generate_key_pair(&mechanism, &public(other), private)
+                .map_err(|_| error)
+        })
 }
 
 /// Puts a key in. The copy that cryptoki needs lives for one call and is overwritten after it.
@@ -107,10 +122,9 @@ pub(super) fn import(
     label: &str,
 ) -> Result<(), TokenError> {
     let algorithm = material.public_key().algorithm();
-    let Some(ec_params) = curve::params(algorithm).first() else {
-        return Err(no_object("curve"));
-    };
-    let mut private = private_template(algorithm, id, label);
+    let curve = Params::from(algorithm);
+    let [ec_params, _] = curve.spellings();
+    let mut private = private_template(curve, id, label);
     private.push(Attribute::Class(ObjectClass::PRIVATE_KEY));
     private.push(Attribute::EcParams(ec_params.to_vec()));
     private.push(Attribute::Value(material.secret().expose().to_vec()));
@@ -119,7 +133,7 @@ pub(super) fn import(
         secret.zeroize();
     }
     let private = created?;
-    let mut public = public_template(algorithm, ec_params, id, label);
+    let mut public = public_template(curve, ec_params, id, label);
     public.push(Attribute::Class(ObjectClass::PUBLIC_KEY));
     public.push(Attribute::EcPoint(curve::ec_point(material.public_key())));
     let outcome = confine(session, private, Birth::Imported)
@@ -130,18 +144,18 @@ pub(super) fn import(
     outcome
 }
 
-fn public_template(algorithm: Algorithm, ec_params: &[u8], id: &CkaId, label: &str) -> Vec<Attribute> {
+fn public_template(curve: Params, ec_params: &[u8], id: &CkaId, label: &str) -> Vec<Attribute> {
     vec![
         Attribute::Token(true),
         Attribute::Private(false),
-        Attribute::KeyType(key_type(algorithm)),
+        Attribute::KeyType(curve.key_type()),
         Attribute::EcParams(ec_params.to_vec()),
         Attribute::Id(id.as_bytes().to_vec()),
         Attribute::Label(label.as_bytes().to_vec()),
     ]
 }
 
-fn private_template(algorithm: Algorithm, id: &CkaId, label: &str) -> Vec<Attribute> {
+fn private_template(curve: Params, id: &CkaId, label: &str) -> Vec<Attribute> {
     vec![
         Attribute::Token(true),
         Attribute::Private(true),
@@ -151,7 +165,7 @@ fn private_template(algorithm: Algorithm, id: &CkaId, label: &str) -> Vec<Attrib
         Attribute::Decrypt(false),
         Attribute::Unwrap(false),
         Attribute::Derive(false),
-        Attribute::KeyType(key_type(algorithm)),
+        Attribute::KeyType(curve.key_type()),
         Attribute::Id(id.as_bytes().to_vec()),
         Attribute::Label(label.as_bytes().to_vec()),
     ]
@@ -193,19 +207,20 @@ fn confine(session: &Session, private: ObjectHandle, birth: Birth) -> Result<(),
     Ok(())
 }
 
-fn read_public_key(
-    session: &Session,
-    public: ObjectHandle,
-    algorithm: Algorithm,
-) -> Result<PublicKey, TokenError> {
+/// `CKA_EC_POINT`, as the token spells it.
+fn read_point(session: &Session, public: ObjectHandle) -> Result<Vec<u8>, TokenError> {
     session
         .get_attributes(public, &[AttributeType::EcPoint])?
         .into_iter()
         .find_map(|attribute| match attribute {
-            Attribute::EcPoint(point) => curve::public_key(algorithm, &point),
+            Attribute::EcPoint(point) => Some(point),
             _ => None,
         })
-        .ok_or_else(|| no_object("public key that is a point"))
+        .ok_or_else(no_point)
+}
+
+fn no_point() -> TokenError {
+    no_object("public key that is a point")
 }
 
 /// The private key with this id: none, or the one. Two are a mix-up that nothing is signed with.
@@ -219,7 +234,11 @@ pub(super) fn find_private(session: &Session, id: &CkaId) -> Result<Option<Objec
         [one] => Ok(Some(*one)),
         many => Err(TokenError::new(
             Kind::Failed,
-            format!("{} private keys have the id {}", many.len(), hex::encode(id.as_bytes())),
+            format!(
+                "{} private keys have the id {}",
+                many.len(),
+                hex::encode(id.as_bytes())
+            ),
             "remove the objects that sigward did not make",
         )),
     }
@@ -248,23 +267,23 @@ pub(super) fn sign(
     private: ObjectHandle,
     algorithm: Algorithm,
     message: &[u8],
+    hashing: &mut Hashing,
 ) -> Result<Signature, TokenError> {
-    let signature = match algorithm {
+    match algorithm {
         Algorithm::Ed25519 => {
             let pure = Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519));
-            session.sign(&pure, private, message)?.try_into().ok()
+            session
+                .sign(&pure, private, message)
+                .map_err(|error| TokenError::from(error).with("CKM_EDDSA"))?
+                .try_into()
+                .map_err(|_| no_object("signature of 64 bytes"))
         }
-        Algorithm::Secp256k1 => {
-            let digest = Sha256::digest(message);
-            curve::low_s(&session.sign(&Mechanism::Ecdsa, private, &digest)?)
-        }
-    };
-    signature
-        .map(Signature)
-        .ok_or_else(|| no_object("signature of 64 bytes that is one"))
+        Algorithm::Secp256k1 => ecdsa::sign(session, private, Curve::Secp256k1, message, hashing),
+    }
+    .map(Signature)
 }
 
-fn no_object(what: &str) -> TokenError {
+pub(super) fn no_object(what: &str) -> TokenError {
     TokenError::new(
         Kind::Failed,
         format!("the token gave no {what}"),

@@ -71,9 +71,11 @@ impl PinSource {
         match self {
             Self::File(path) => Pin::read(arena, path, Trust::OwnerOnly),
             // A fresh opening of what the parent opened: it may be read again after a restart of the provider.
-            Self::Descriptor(number) => {
-                Pin::read(arena, &PathBuf::from(format!("/proc/self/fd/{number}")), Trust::Handed)
-            }
+            Self::Descriptor(number) => Pin::read(
+                arena,
+                &PathBuf::from(format!("/proc/self/fd/{number}")),
+                Trust::Handed,
+            ),
             Self::Credential { name, directory } => match directory {
                 Some(directory) if is_file_name(name) => {
                     Pin::read(arena, &directory.join(name), Trust::ServiceManager)
@@ -131,7 +133,7 @@ pub(super) fn login(
     if token.info.user_pin_locked() {
         return Err(TokenError::new(
             Kind::PinUnusable,
-            format!("the user PIN of the token {serial:?} is locked"),
+            format!("the user PIN of the token {serial:?} is locked (C_GetTokenInfo: CKF_USER_PIN_LOCKED)"),
             "its security officer sets a new PIN; then `sigward hsm login --once`",
         ));
     }
@@ -140,7 +142,9 @@ pub(super) fn login(
         if token.info.user_pin_final_try() || token.info.user_pin_count_low() {
             return Err(TokenError::new(
                 Kind::PinUnusable,
-                format!("a wrong PIN was tried on the token {serial:?}, and few tries are left: none is spent here"),
+                format!(
+                    "a wrong PIN was tried on the token {serial:?}, and few tries are left (C_GetTokenInfo): none is spent here"
+                ),
                 "make sure of the PIN, then `sigward hsm login --once`",
             ));
         }

@@ -10,7 +10,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread::JoinHandle,
+    thread::{JoinHandle, Thread},
     time::{Duration, Instant},
 };
 
@@ -60,7 +60,6 @@ struct Shared {
     client: Arc<Client>,
     size: Size,
     state: Mutex<State>,
-    work: Condvar,
     clock: Condvar,
 }
 
@@ -71,6 +70,9 @@ struct State {
     due: VecDeque<Arc<Ticket>>,
     /// What threads are at now.
     inside: Vec<Arc<Ticket>>,
+    /// Threads with nothing to do. The last to have finished is woken first: its session and its stack are still in the caches,
+    /// and its processor is the least likely to sleep.
+    idle: Vec<Thread>,
     closed: bool,
 }
 
@@ -80,14 +82,17 @@ impl Pool {
             client: Arc::clone(client),
             size,
             state: Mutex::default(),
-            work: Condvar::new(),
             clock: Condvar::new(),
         });
         let mut threads = Vec::new();
         for number in 0..size.threads {
             let shared = Arc::clone(&shared);
             let name = format!("pkcs11-{number}");
-            threads.push(std::thread::Builder::new().name(name).spawn(move || shared.serve())?);
+            threads.push(
+                std::thread::Builder::new()
+                    .name(name)
+                    .spawn(move || shared.serve())?,
+            );
         }
         let clock = Arc::clone(&shared);
         threads.push(
@@ -115,9 +120,12 @@ impl Pool {
         let refusal = if state.closed {
             Some("the provider is closing".to_owned())
         } else if state.hanging() >= self.shared.size.threads {
-            Some("the token hangs: no call to it returns".to_owned())
+            Some("the token hangs: C_Sign returned in no session; look at the token, nothing is signed with its keys before".to_owned())
         } else if state.waiting.len() >= self.shared.size.waiting {
-            Some(format!("{} orders wait for the token already", state.waiting.len()))
+            Some(format!(
+                "{} orders wait for the token already; see why it is slow",
+                state.waiting.len()
+            ))
         } else {
             state.waiting.push_back(Arc::clone(&ticket));
             // A clock that has something to watch wakes by itself: what is due next is what came first.
@@ -127,12 +135,21 @@ impl Pool {
             state.due.push_back(Arc::clone(&ticket));
             None
         };
+        let idle = match refusal {
+            None => state.idle.pop(),
+            Some(_) => None,
+        };
         drop(state);
         match refusal {
             Some(reason) => {
                 ticket.fail(ProviderError::Unavailable { reason });
             }
-            None => self.shared.work.notify_one(),
+            // Where all are busy, the first to finish takes it.
+            None => {
+                if let Some(thread) = idle {
+                    thread.unpark();
+                }
+            }
         }
     }
 
@@ -159,8 +176,9 @@ impl Drop for Pool {
         let hanging = state.hanging() > 0;
         state.waiting.clear();
         let due = std::mem::take(&mut state.due);
+        let idle = std::mem::take(&mut state.idle);
         drop(state);
-        self.shared.work.notify_all();
+        idle.iter().for_each(Thread::unpark);
         self.shared.clock.notify_all();
         for ticket in due {
             ticket.fail(ProviderError::Unavailable {
@@ -196,18 +214,22 @@ impl Shared {
 
     /// The next ticket that still wants an answer; none when the pool is closing.
     fn next(&self) -> Option<Arc<Ticket>> {
-        let mut state = self.lock();
+        let me = std::thread::current();
         loop {
+            let mut state = self.lock();
+            // Who wakes by himself is idle no more either.
+            state.idle.retain(|thread| thread.id() != me.id());
             if state.closed {
                 return None;
             }
-            match state.waiting.pop_front() {
-                Some(ticket) => {
-                    state.inside.push(Arc::clone(&ticket));
-                    return Some(ticket);
-                }
-                None => state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+            if let Some(ticket) = state.waiting.pop_front() {
+                state.inside.push(Arc::clone(&ticket));
+                return Some(ticket);
             }
+            state.idle.push(me.clone());
+            drop(state);
+            // An unpark between the two is not lost: it makes this one return at once.
+            std::thread::park();
         }
     }
 
@@ -229,13 +251,33 @@ impl Shared {
                 continue;
             }
             state.due.pop_front();
+            // What was answered in time, which is nearly all, costs no more than this.
+            if !front.is_open() {
+                continue;
+            }
+            let before = state.waiting.len();
             state.waiting.retain(|waiting| !Arc::ptr_eq(waiting, &front));
+            let never_began = state.waiting.len() < before;
             drop(state);
             front.fail(ProviderError::Unavailable {
-                reason: format!("the token gave no answer within {:?}", self.size.deadline),
+                reason: self.overdue(never_began),
             });
             state = self.lock();
         }
+    }
+}
+
+impl Shared {
+    fn overdue(&self, never_began: bool) -> String {
+        let limit = self.size.deadline;
+        if never_began {
+            return format!(
+                "no session was free within {limit:?}; raise `sessions`, or see why the token is slow"
+            );
+        }
+        format!(
+            "C_Sign did not return within {limit:?}: the token hangs or is too slow; see that it answers: `sigward hsm probe`"
+        )
     }
 }
 
@@ -248,7 +290,10 @@ impl State {
 
 impl Ticket {
     fn is_open(&self) -> bool {
-        self.order.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.order
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
     }
 
     fn take(&self) -> Option<(SignOrder<Consensus>, Done<Consensus>)> {
@@ -293,19 +338,20 @@ fn sign(
     ticket: &Ticket,
 ) -> Result<ConsensusSignatures, TokenError> {
     let record = &ticket.record;
-    let key = match handles.get(&record.id) {
+    let key = match handles.keys.get(&record.id) {
         Some(key) => *key,
         None => {
             let key = objects::find_private(session, &record.id)?.ok_or_else(|| missing(record))?;
-            handles.insert(record.id.clone(), key);
+            handles.keys.insert(record.id.clone(), key);
             key
         }
     };
     let algorithm = record.public_key.algorithm();
-    let one = |message: &Option<Arc<[u8]>>| -> Result<Option<Signature>, TokenError> {
+    let hashing = &mut handles.hashing;
+    let mut one = |message: &Option<Arc<[u8]>>| -> Result<Option<Signature>, TokenError> {
         message
             .as_ref()
-            .map(|message| objects::sign(session, key, algorithm, message))
+            .map(|message| objects::sign(session, key, algorithm, message, hashing))
             .transpose()
     };
     Ok(ConsensusSignatures {
@@ -317,8 +363,12 @@ fn sign(
 /// A key that its token does not show: it is not forgotten, for it may come back, and nothing else takes its place.
 fn missing(record: &Record) -> TokenError {
     TokenError::new(
-        Kind::Failed,
-        format!("the token does not show the key {} (id {})", record.name, hex::encode(record.id.as_bytes())),
+        Kind::Missing,
+        format!(
+            "C_FindObjects found no private key for {} (id {})",
+            record.name,
+            hex::encode(record.id.as_bytes())
+        ),
         "bring the object back from the token's backup; sigward keeps its record and its watermark",
     )
 }

@@ -2,26 +2,28 @@
 //!
 //! Everything is tried with session objects, which are gone when the session is: a probe leaves nothing in the token.
 
-use std::time::{Duration, Instant};
-
-use cryptoki::{
-    mechanism::{Mechanism, MechanismType},
-    object::{Attribute, KeyType},
-    session::Session,
+use std::{
+    error::Error as _,
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
 };
+
+use cryptoki::{mechanism::MechanismType, session::Session};
 use sigward_policies::model::algorithm::Algorithm;
 
 use super::{
     acts::Acts,
-    curve,
-    error::TokenError,
-    objects,
+    client::{Access, Client},
+    ecdsa::{self, Hashing},
+    error::{Kind, TokenError},
+    mechanism, objects,
     pin::Tries,
-    provider::{TokenConfig, connect},
+    provider::{TokenConfig, connect, pool_size},
     token::TokenIdentity,
     wrap,
 };
 use crate::{
+    ecdsa::Curve,
     error::{Operation, ProviderError},
     secret::Arena,
     verify::Verifier,
@@ -32,9 +34,9 @@ use crate::{
 pub enum Purpose {
     /// Consensus keys of CometBFT that never leave the token.
     ConsensusEd25519,
-    /// The same on secp256k1; also keys of Ethereum accounts.
+    /// The same on secp256k1; also keys of Ethereum accounts: the recovery id is found, and tried, here.
     Secp256k1,
-    /// ECDSA on P-256: audit checkpoints, TLS.
+    /// ECDSA on P-256: audit checkpoints, TLS. No consensus key is on it.
     P256,
     /// Sealing of keys that no token can use (BN254, BLS12-381): unwrapped into locked memory while used.
     Wrapping,
@@ -61,7 +63,7 @@ pub enum Verdict {
 }
 
 /// What one purpose came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     /// The purpose.
     pub purpose: Purpose,
@@ -69,10 +71,12 @@ pub struct Finding {
     pub verdict: Verdict,
     /// Operations in one session, one after the other: median and 99th percentile. None where it cannot be done.
     pub latency: Option<(Duration, Duration)>,
+    /// Operations a second with as many sessions at once as are configured. None where it cannot be done.
+    pub rate: Option<f64>,
 }
 
 /// What a token was found to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Probe {
     /// Who it says it is.
     pub token: TokenIdentity,
@@ -88,7 +92,12 @@ pub struct Probe {
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 4] = [Self::ConsensusEd25519, Self::Secp256k1, Self::P256, Self::Wrapping];
+    pub const ALL: [Self; 4] = [
+        Self::ConsensusEd25519,
+        Self::Secp256k1,
+        Self::P256,
+        Self::Wrapping,
+    ];
 
     /// For people.
     #[must_use]
@@ -100,6 +109,19 @@ impl Purpose {
             Self::Wrapping => "BN254 and BLS12-381, sealed",
         }
     }
+}
+
+/// What is signed: no message of any chain begins like this.
+const MESSAGE: &[u8] = b"sigward probe";
+/// How long one session may take for its rounds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The token that is tried.
+struct Token<'a> {
+    client: &'a Arc<Client>,
+    acts: Acts,
+    offered: &'a [MechanismType],
+    sessions: usize,
 }
 
 /// Tries every purpose `rounds` times; `progress` hears of each purpose that is done.
@@ -114,9 +136,7 @@ pub fn probe(
 ) -> Result<Probe, ProviderError> {
     let (client, token) = connect(config, arena, Tries::Spare)?;
     let failed = |error: TokenError| error.during(Operation::Initialize);
-    let offered = client
-        .look(|context, slot| Ok(context.get_mechanism_list(slot)?))
-        .map_err(failed)?;
+    let offered = client.look(mechanism::offered).map_err(failed)?;
     let library = client
         .look(|context, _| {
             let info = context.get_library_info()?;
@@ -132,10 +152,16 @@ pub fn probe(
         cryptoki::slot::Limit::Max(most) => Some(most),
         cryptoki::slot::Limit::Infinite | cryptoki::slot::Limit::Unavailable => None,
     };
-    let acts = Acts::new(&client);
+    let at_once = pool_size(config.sessions, token.info.max_session_count());
+    let tried = Token {
+        client: &client,
+        acts: Acts::new(&client),
+        offered: &offered,
+        sessions: at_once,
+    };
     let mut findings = Vec::new();
     for purpose in Purpose::ALL {
-        findings.push(find_out(&acts, purpose, &offered, rounds));
+        findings.push(find_out(&tried, purpose, rounds));
         progress(purpose);
     }
     Ok(Probe {
@@ -147,99 +173,168 @@ pub fn probe(
     })
 }
 
-fn find_out(acts: &Acts, purpose: Purpose, offered: &[MechanismType], rounds: usize) -> Finding {
-    let no = |reason: String| Finding {
-        purpose,
-        verdict: Verdict::No { reason },
-        latency: None,
+/// What a purpose needs, and the name of the mechanism that it is served by; or what is missing.
+fn served_by(purpose: Purpose, offered: &[MechanismType]) -> Result<&'static str, String> {
+    let one_of = |wanted: &[(MechanismType, &'static str)]| {
+        let found = wanted.iter().find(|(mechanism, _)| offered.contains(mechanism));
+        found.map(|(_, name)| *name).ok_or_else(|| {
+            let names: Vec<_> = wanted.iter().map(|(_, name)| *name).collect();
+            format!("the token does not list {}", names.join(" or "))
+        })
     };
-    let wanted: &[(MechanismType, &str)] = match purpose {
-        Purpose::ConsensusEd25519 => &[
-            (MechanismType::ECC_EDWARDS_KEY_PAIR_GEN, "CKM_EC_EDWARDS_KEY_PAIR_GEN"),
-            (MechanismType::EDDSA, "CKM_EDDSA"),
-        ],
-        Purpose::Secp256k1 | Purpose::P256 => &[
-            (MechanismType::ECC_KEY_PAIR_GEN, "CKM_EC_KEY_PAIR_GEN"),
-            (MechanismType::ECDSA, "CKM_ECDSA"),
-        ],
-        Purpose::Wrapping => &[(MechanismType::AES_KEY_GEN, "CKM_AES_KEY_GEN")],
-    };
-    if let Some((_, missing)) = wanted.iter().find(|(mechanism, _)| !offered.contains(mechanism)) {
-        return no(format!("the token does not list {missing}"));
+    match purpose {
+        Purpose::ConsensusEd25519 => {
+            one_of(&[(
+                MechanismType::ECC_EDWARDS_KEY_PAIR_GEN,
+                "CKM_EC_EDWARDS_KEY_PAIR_GEN",
+            )])?;
+            one_of(&[(MechanismType::EDDSA, "CKM_EDDSA")])
+        }
+        Purpose::Secp256k1 | Purpose::P256 => {
+            one_of(&[(MechanismType::ECC_KEY_PAIR_GEN, "CKM_EC_KEY_PAIR_GEN")])?;
+            one_of(&[
+                (MechanismType::ECDSA, "CKM_ECDSA"),
+                (MechanismType::ECDSA_SHA256, "CKM_ECDSA_SHA256"),
+            ])
+        }
+        Purpose::Wrapping => {
+            one_of(&[(MechanismType::AES_KEY_GEN, "CKM_AES_KEY_GEN")])?;
+            let method = wrap::best_method(offered);
+            method
+                .map(wrap::Method::as_str)
+                .ok_or_else(|| "the token lists no mechanism to wrap with".to_owned())
+        }
     }
-    let tried = match purpose {
-        Purpose::ConsensusEd25519 => acts.run(Operation::Sign, move |session| {
-            sign_rounds(session, Algorithm::Ed25519, rounds)
-        }),
-        Purpose::Secp256k1 => acts.run(Operation::Sign, move |session| {
-            sign_rounds(session, Algorithm::Secp256k1, rounds)
-        }),
-        Purpose::P256 => acts.run(Operation::Sign, move |session| p256_rounds(session, rounds)),
-        Purpose::Wrapping => match wrap::best_method(offered) {
-            Some(method) => acts.run(Operation::Load, move |session| {
-                wrap::unwrap_rounds(session, method, rounds)
-            }),
-            None => return no("the token lists no mechanism to wrap with".to_owned()),
-        },
-    };
-    match tried {
-        Ok(times) => Finding {
+}
+
+fn find_out(token: &Token<'_>, purpose: Purpose, rounds: usize) -> Finding {
+    let found = served_by(purpose, token.offered).and_then(|mechanism| {
+        let tried = measure(token, purpose, rounds);
+        tried
+            .map(|figures| (mechanism, figures))
+            .map_err(|error| match error.source() {
+                Some(cause) => cause.to_string(),
+                None => error.to_string(),
+            })
+    });
+    match found {
+        Ok((mechanism, (times, rate))) => Finding {
             purpose,
-            verdict: match (purpose, wanted.last()) {
-                (Purpose::Wrapping, _) => Verdict::WrappedByHardware {
-                    mechanism: wrap::best_method(offered).map_or("", wrap::Method::as_str),
-                },
-                (_, Some((_, mechanism))) => Verdict::InHardware { mechanism },
-                (_, None) => Verdict::InHardware { mechanism: "" },
+            verdict: match purpose {
+                Purpose::Wrapping => Verdict::WrappedByHardware { mechanism },
+                _ => Verdict::InHardware { mechanism },
             },
             latency: percentiles(times),
+            rate,
         },
-        Err(error) => no(match std::error::Error::source(&error) {
-            Some(cause) => cause.to_string(),
-            None => error.to_string(),
-        }),
+        Err(reason) => Finding {
+            purpose,
+            verdict: Verdict::No { reason },
+            latency: None,
+            rate: None,
+        },
     }
 }
 
-/// Signs with a session key, and checks the first signature: a token that signs wrongly serves nobody.
-fn sign_rounds(session: &Session, algorithm: Algorithm, rounds: usize) -> Result<Vec<Duration>, TokenError> {
-    let (public_key, private) = objects::generate_for_session(session, algorithm)?;
-    let message = b"sigward probe";
-    let first = objects::sign(session, private, algorithm, message)?;
-    Verifier::new(&public_key)
-        .and_then(|verifier| verifier.verify(message, &first))
-        .map_err(|error| TokenError::new(super::error::Kind::Failed, error.to_string(), "do not use this token"))?;
-    timed(rounds, || objects::sign(session, private, algorithm, message).map(drop))
-}
-
-fn p256_rounds(session: &Session, rounds: usize) -> Result<Vec<Duration>, TokenError> {
-    let public = [
-        Attribute::Token(false),
-        Attribute::KeyType(KeyType::EC),
-        Attribute::EcParams(curve::P256.to_vec()),
-        Attribute::Verify(true),
-    ];
-    let private = [
-        Attribute::Token(false),
-        Attribute::Sensitive(true),
-        Attribute::Extractable(false),
-        Attribute::Sign(true),
-    ];
-    let (_, key) = session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)?;
-    timed(rounds, || Ok(session.sign(&Mechanism::Ecdsa, key, &[7; 32]).map(drop)?))
-}
-
-/// Runs `work` so often, and says how long each time took.
-pub(super) fn timed(
+/// One session for the latency, then all of them at once for the rate.
+fn measure(
+    token: &Token<'_>,
+    purpose: Purpose,
     rounds: usize,
-    mut work: impl FnMut() -> Result<(), TokenError>,
-) -> Result<Vec<Duration>, TokenError> {
-    (0..rounds)
-        .map(|_| {
-            let began = Instant::now();
-            work().map(|()| began.elapsed())
-        })
-        .collect()
+) -> Result<(Vec<Duration>, Option<f64>), ProviderError> {
+    let offered = token.offered.to_vec();
+    let times = token.acts.run(Operation::Sign, move |session| {
+        let mut once = prepare(session, purpose, &offered)?;
+        (0..rounds)
+            .map(|_| {
+                let began = Instant::now();
+                once().map(|()| began.elapsed())
+            })
+            .collect()
+    })?;
+    Ok((times, rate(token, purpose, rounds)))
+}
+
+/// Operations a second of all sessions together. None where one of them failed, or did not answer: a figure of fewer would be
+/// taken for that of all.
+fn rate(token: &Token<'_>, purpose: Purpose, rounds: usize) -> Option<f64> {
+    // Sessions that start at once: those that wait here have their keys.
+    let (ready, is_ready) = mpsc::channel();
+    let (done, is_done) = mpsc::channel();
+    let mut start = Vec::new();
+    for _ in 0..token.sessions {
+        let (go, at_go) = mpsc::channel::<()>();
+        start.push(go);
+        let (ready, done) = (ready.clone(), done.clone());
+        let (client, offered) = (Arc::clone(token.client), token.offered.to_vec());
+        let work = move || {
+            let (live, _) = client.connect(Access::Write, Tries::Spare).ok()?;
+            let worked = client.within(&live, |session| {
+                let mut once = prepare(session, purpose, &offered)?;
+                let _nobody_waits = ready.send(());
+                if at_go.recv().is_ok() {
+                    (0..rounds).try_for_each(|_| once())?;
+                }
+                Ok(())
+            });
+            client.close(live);
+            worked.ok()
+        };
+        std::thread::Builder::new()
+            .name("pkcs11-probe".to_owned())
+            .spawn(move || {
+                let _nobody_waits = done.send(work());
+            })
+            .ok()?;
+    }
+    for _ in 0..token.sessions {
+        is_ready.recv_timeout(PATIENCE).ok()?;
+    }
+    let began = Instant::now();
+    start.iter().try_for_each(|go| go.send(())).ok()?;
+    for _ in 0..token.sessions {
+        is_done.recv_timeout(PATIENCE).ok()??;
+    }
+    let operations = u32::try_from(token.sessions.saturating_mul(rounds)).ok()?;
+    Some(f64::from(operations) / began.elapsed().as_secs_f64())
+}
+
+/// One operation of a purpose, with a key of this session, after its first result was checked: a token that signs wrongly serves
+/// nobody.
+fn prepare<'a>(
+    session: &'a Session,
+    purpose: Purpose,
+    offered: &[MechanismType],
+) -> Result<Box<dyn FnMut() -> Result<(), TokenError> + 'a>, TokenError> {
+    let wrong = |what: String| TokenError::new(Kind::Failed, what, "do not use this token");
+    let mut hashing = Hashing::default();
+    match purpose {
+        Purpose::ConsensusEd25519 => {
+            let (public_key, private) = objects::generate_for_session(session, Algorithm::Ed25519)?;
+            let mut sign = move || objects::sign(session, private, Algorithm::Ed25519, MESSAGE, &mut hashing);
+            let first = sign()?;
+            Verifier::new(&public_key)
+                .and_then(|verifier| verifier.verify(MESSAGE, &first))
+                .map_err(|error| wrong(error.to_string()))?;
+            Ok(Box::new(move || sign().map(drop)))
+        }
+        Purpose::Secp256k1 | Purpose::P256 => {
+            let curve = match purpose {
+                Purpose::P256 => Curve::P256,
+                _ => Curve::Secp256k1,
+            };
+            let (key, private) = ecdsa::generate_for_session(session, curve)?;
+            // Recovering the key from the signature verifies it too.
+            ecdsa::sign_recoverable(session, (&key, private), MESSAGE, &mut hashing)?;
+            Ok(Box::new(move || {
+                ecdsa::sign(session, private, curve, MESSAGE, &mut hashing).map(drop)
+            }))
+        }
+        Purpose::Wrapping => {
+            let method = wrap::best_method(offered).ok_or_else(|| wrong("no way to wrap".to_owned()))?;
+            wrap::unwrapper(session, method)
+        }
+    }
 }
 
 fn percentiles(mut times: Vec<Duration>) -> Option<(Duration, Duration)> {
@@ -266,11 +361,13 @@ mod tests {
         assert_eq!(heard, Purpose::ALL);
         for finding in &probe.findings {
             assert!(!matches!(finding.verdict, Verdict::No { .. }), "{finding:?}");
-            assert!(finding.latency.is_some());
+            assert!(finding.latency.is_some() && finding.rate.is_some_and(|rate| rate > 0.0));
         }
         let (client, _) = connect(&config, &arena(8), Tries::Spare).unwrap();
-        let (live, _) = client.connect(super::super::client::Access::Read, Tries::Spare).unwrap();
-        let left = client.within(&live, |session| Ok(session.find_objects(&[])?.len())).unwrap();
+        let (live, _) = client.connect(Access::Read, Tries::Spare).unwrap();
+        let left = client
+            .within(&live, |session| Ok(session.find_objects(&[])?.len()))
+            .unwrap();
         assert_eq!(left, 0);
     }
 

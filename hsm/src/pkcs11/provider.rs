@@ -27,6 +27,7 @@ use sigward_policies::{
 use super::{
     acts::Acts,
     client::{Access, Client, Presence},
+    ecdsa::Hashing,
     error::{Kind, TokenError},
     keeper::Keeper,
     look::Load,
@@ -53,6 +54,11 @@ use crate::{
 
 /// What a new key signs, so that it is known to work: no message of any chain begins like this.
 const SELF_TEST: &[u8] = b"sigward self-test of a key in a token";
+
+/// Why no token derives a key to sign with. Its derived keys are secret keys; to make a signing key of one, its bytes would have to
+/// come out, and what is in a token would be as little confined as what was imported.
+const NO_DERIVATION: &str = "CKM_ECDH1_DERIVE and CKM_HKDF_DERIVE make secret keys and no key pairs, and a signing key carries \
+                             CKA_SIGN without CKA_DERIVE; generate a key instead";
 
 /// How the configuration describes a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,10 +95,9 @@ impl Pkcs11Provider {
     /// `initialization_failed`, `token_unavailable`, `wrong_pin`, `pin_unusable`, or what is wrong with the folder or the PIN's file.
     pub fn open(config: &TokenConfig, arena: &Arena) -> Result<Self, ProviderError> {
         let (client, token) = connect(config, arena, Tries::Spare)?;
-        let thread_failed =
-            |error: std::io::Error| ProviderError::fault(Operation::Initialize, error);
+        let thread_failed = |error: std::io::Error| ProviderError::fault(Operation::Initialize, error);
         let size = Size {
-            threads: sessions(config.sessions, token.info.max_session_count()),
+            threads: pool_size(config.sessions, token.info.max_session_count()),
             waiting: 1024,
             deadline: config.deadline,
         };
@@ -134,13 +139,28 @@ impl Pkcs11Provider {
     }
 
     /// Signs a test message with a new object, and checks it: only then is it a key.
-    pub(super) fn try_out(&self, id: &CkaId, public_key: PublicKey, operation: Operation) -> Result<(), ProviderError> {
+    pub(super) fn try_out(
+        &self,
+        id: &CkaId,
+        public_key: PublicKey,
+        operation: Operation,
+    ) -> Result<(), ProviderError> {
         let id = id.clone();
         let signature = self.acts.run(operation, move |session| {
             let key = objects::find_private(session, &id)?.ok_or_else(|| {
-                TokenError::new(Kind::Failed, "the token does not show the key it made", "try again")
+                TokenError::new(
+                    Kind::Failed,
+                    "the token does not show the key it made",
+                    "try again",
+                )
             })?;
-            objects::sign(session, key, public_key.algorithm(), SELF_TEST)
+            objects::sign(
+                session,
+                key,
+                public_key.algorithm(),
+                SELF_TEST,
+                &mut Hashing::default(),
+            )
         })?;
         Verifier::new(&public_key)
             .and_then(|verifier| verifier.verify(SELF_TEST, &signature))
@@ -236,7 +256,7 @@ pub(super) fn connect(
 }
 
 /// As many sessions as asked for, if the token has them; one is left for acts and one for the keeper.
-fn sessions(asked: usize, allowed: cryptoki::slot::Limit) -> usize {
+pub(super) fn pool_size(asked: usize, allowed: cryptoki::slot::Limit) -> usize {
     use cryptoki::slot::Limit;
     let most = match allowed {
         Limit::Max(most) => usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(2),
@@ -304,7 +324,8 @@ impl KeyStorageProvider for Pkcs11Provider {
     }
 
     fn load_key(&self, public_key: &PublicKey) -> Result<KeyHandle, ProviderError> {
-        self.find(public_key).map(|record| KeyHandle::new(record.public_key))
+        self.find(public_key)
+            .map(|record| KeyHandle::new(record.public_key))
     }
 
     fn delete_key(&self, auth: &AuthContext, key: &KeyHandle) -> Result<(), ProviderError> {
@@ -316,7 +337,9 @@ impl KeyStorageProvider for Pkcs11Provider {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(key.public_key());
         let id = record.id.clone();
-        self.acts.run(Operation::Delete, move |session| objects::destroy_all(session, &id))?;
+        self.acts.run(Operation::Delete, move |session| {
+            objects::destroy_all(session, &id)
+        })?;
         record
             .remove(&self.folder)
             .map_err(|error| ProviderError::from_file(Operation::Delete, error))
@@ -370,13 +393,15 @@ impl HsmProvider for Pkcs11Provider {
 
     fn derive_key(
         &self,
-        _auth: &AuthContext,
-        _parent: &KeyHandle,
+        auth: &AuthContext,
+        parent: &KeyHandle,
         _spec: &KeySpec,
     ) -> Result<KeyMetadata, ProviderError> {
+        auth.may_manage()?;
+        self.find(parent.public_key())?;
         Err(ProviderError::Unsupported {
             operation: Operation::Derive,
-            reason: "signing keys carry the right to sign and no other",
+            reason: NO_DERIVATION,
         })
     }
 
@@ -396,6 +421,8 @@ impl HsmProvider for Pkcs11Provider {
     }
 }
 
+#[cfg(test)]
+mod endurance;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use super::{
     acts::Acts,
     client::Client,
+    mechanism,
     pin::Tries,
     provider::{TokenConfig, connect},
     record::CkaId,
@@ -96,7 +97,7 @@ impl WrappedKek {
 /// The token that seals.
 pub struct TokenSeal {
     pub(super) acts: Acts,
-    client: Arc<Client>,
+    pub(super) client: Arc<Client>,
     identity: TokenIdentity,
     arena: Arena,
 }
@@ -249,7 +250,7 @@ impl TokenSeal {
     fn method(&self) -> Result<Method, ProviderError> {
         let offered = self
             .client
-            .look(|context, slot| Ok(context.get_mechanism_list(slot)?))
+            .look(mechanism::offered)
             .map_err(|error| error.during(Operation::Initialize))?;
         best_method(&offered).ok_or(ProviderError::Unsupported {
             operation: Operation::Initialize,

@@ -14,7 +14,9 @@ use cryptoki::{object::ObjectHandle, session::Session};
 
 use super::{
     client::{Access, Client, Live, Presence},
+    ecdsa::Hashing,
     error::{Kind, TokenError},
+    module::Generation,
     pin::Tries,
     record::CkaId,
 };
@@ -22,8 +24,14 @@ use super::{
 /// How long a request that finds the token away waits for the keeper to find it again.
 const PATIENCE: Duration = Duration::from_millis(750);
 
-/// Handles of private keys, good for one session.
-pub(super) type Handles = HashMap<CkaId, ObjectHandle>;
+/// What was found out in one session, and is good for that one.
+#[derive(Default)]
+pub(super) struct Handles {
+    /// Private keys.
+    pub(super) keys: HashMap<CkaId, ObjectHandle>,
+    /// Who hashes for ECDSA.
+    pub(super) hashing: Hashing,
+}
 
 /// One thread's session.
 pub(super) struct Seat {
@@ -31,6 +39,8 @@ pub(super) struct Seat {
     access: Access,
     live: Option<Live>,
     handles: Handles,
+    /// The initialisation in which an object was missing last.
+    shown_nothing: Option<Generation>,
 }
 
 impl Seat {
@@ -39,12 +49,13 @@ impl Seat {
             client,
             access,
             live: None,
-            handles: Handles::new(),
+            handles: Handles::default(),
+            shown_nothing: None,
         }
     }
 
     /// Runs `work` in a logged-in session. A session that proves lost is opened anew, once at once, and once more when the token
-    /// has come back, if it does so soon.
+    /// has come back, if it does so soon. So is one that does not show an object, after the module was started anew.
     pub(super) fn run<T>(
         &mut self,
         deadline: Instant,
@@ -54,31 +65,42 @@ impl Seat {
             return Err(shut_out(why));
         }
         let mut outcome = self.attempt(&mut work);
-        if outcome.as_ref().is_err_and(|error| error.kind.is_worth_a_new_session()) {
+        if outcome
+            .as_ref()
+            .is_err_and(|error| error.kind.is_worth_a_new_session())
+        {
             outcome = self.attempt(&mut work);
         }
         let Err(error) = outcome else {
             return outcome;
         };
-        if error.kind != Kind::Lost {
-            return Err(error);
+        match (error.kind, self.shown_nothing) {
+            (Kind::Lost, _) => self.client.lost(&error),
+            (Kind::Missing, Some(generation)) if self.client.doubt(&error, generation) => {}
+            _ => return Err(error),
         }
-        self.client.lost(&error);
-        let patience = deadline.saturating_duration_since(Instant::now()).min(PATIENCE);
+        // A little less than there is: who knows why it failed answers before the clock, which does not.
+        let rest = deadline.saturating_duration_since(Instant::now());
+        let patience = rest.saturating_sub(rest / 8).min(PATIENCE);
         if !self.client.wait_until_up(patience) {
             return Err(error);
         }
-        self.attempt(&mut work)
+        let outcome = self.attempt(&mut work);
+        if error.kind == Kind::Missing && outcome.is_ok() {
+            self.client.doubt_was_right();
+        }
+        outcome
     }
 
     fn attempt<T>(
         &mut self,
         work: &mut impl FnMut(&Session, &mut Handles) -> Result<T, TokenError>,
     ) -> Result<T, TokenError> {
-        let live = match self.live.take() {
+        // A session of an initialisation that is over is no failure of this request: it does not count as one.
+        let live = match self.live.take().filter(|live| self.client.is_current(live)) {
             Some(live) => live,
             None => {
-                self.handles.clear();
+                self.handles = Handles::default();
                 self.client.connect(self.access, Tries::Spare)?.0
             }
         };
@@ -86,8 +108,12 @@ impl Seat {
         let outcome = self.client.within(&live, |session| work(session, handles));
         match &outcome {
             Err(error) if error.kind == Kind::StaleHandle => {
-                self.handles.clear();
+                self.handles = Handles::default();
                 self.live = Some(live);
+            }
+            Err(error) if error.kind == Kind::Missing => {
+                self.shown_nothing = Some(live.generation());
+                self.client.close(live);
             }
             Err(error) if error.kind.is_worth_a_new_session() => self.client.close(live),
             _ => self.live = Some(live),

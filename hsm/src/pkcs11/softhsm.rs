@@ -2,7 +2,12 @@
 //!
 //! SoftHSM2 reads `SOFTHSM2_CONF` once, when it is loaded; so all tests of a process share one configuration, and each makes a
 //! token of its own in it. A missing module fails the tests that need it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test support"
+)]
 
 use std::{
     path::{Path, PathBuf},
@@ -75,7 +80,11 @@ impl Shim {
                 .arg("-ldl")
                 .output()
                 .expect("a C compiler is needed");
-            assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+            assert!(
+                built.status.success(),
+                "{}",
+                String::from_utf8_lossy(&built.stderr)
+            );
             set_variable("SIGWARD_SHIM_MODULE", &home.join("softhsm.so"));
             set_variable("SIGWARD_SHIM_CONTROL", &home.join("control"));
             home
@@ -104,7 +113,10 @@ impl Drop for Shim {
 }
 
 /// Before any thread reads the environment for the module: `OnceLock` lets one thread through.
-#[allow(unsafe_code, reason = "modules take their configuration from the environment alone")]
+#[allow(
+    unsafe_code,
+    reason = "modules take their configuration from the environment alone"
+)]
 fn set_variable(name: &str, path: &Path) {
     // SAFETY: called once a variable, before the module that reads it is loaded; Rust's own readers take the same lock.
     unsafe { std::env::set_var(name, path) };
@@ -116,7 +128,16 @@ pub(crate) fn token(folder: &Path) -> TokenConfig {
     tokens();
     let label = format!("sigward-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
     let made = Command::new("softhsm2-util")
-        .args(["--init-token", "--free", "--label", &label, "--pin", PIN, "--so-pin", "so-pin-0815"])
+        .args([
+            "--init-token",
+            "--free",
+            "--label",
+            &label,
+            "--pin",
+            PIN,
+            "--so-pin",
+            "so-pin-0815",
+        ])
         .output()
         .expect("softhsm2-util is needed: apt-get install softhsm2");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));

@@ -71,11 +71,16 @@ pub(super) fn find(
 ) -> Result<Present, TokenError> {
     let mut fitting = Vec::new();
     let mut seen = Vec::new();
-    for slot in context.get_slots_with_initialized_token()? {
+    // Not cryptoki's `get_slots_with_initialized_token`: it fails when any token of the module does, and another one's trouble is
+    // none of ours.
+    for slot in context.get_slots_with_token()? {
         // A token that goes away between the two calls is one that is not there.
         let Ok(info) = context.get_token_info(slot) else {
             continue;
         };
+        if !info.token_initialized() {
+            continue;
+        }
         seen.push(format!("{:?} (serial {:?})", info.label(), info.serial_number()));
         let fits = match selector {
             TokenSelector::Label(label) => info.label() == label,
@@ -97,7 +102,10 @@ pub(super) fn find(
         (Some(token), 1) => same_as_before(token, selector, pinned),
         (None, _) => Err(TokenError::new(
             Kind::Lost,
-            format!("C_GetSlotList shows no token with {selector}; there are: {}", list(&seen)),
+            format!(
+                "C_GetSlotList shows no token with {selector}; there are: {}",
+                list(&seen)
+            ),
             "see that the token is plugged in and that the module is configured to find it",
         )),
         (Some(_), _) => Err(TokenError::new(

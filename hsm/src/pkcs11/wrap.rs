@@ -6,14 +6,17 @@
 //! decrypting, every extractable key of the token.
 
 use cryptoki::{
-    mechanism::{Mechanism, MechanismType, aead::GcmParams},
+    mechanism::{Mechanism, MechanismType, aead::GcmParams, vendor_defined::VendorDefinedMechanism},
     object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle},
     session::Session,
 };
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::error::{Kind, TokenError};
+use super::{
+    error::{Kind, TokenError},
+    mechanism,
+};
 
 /// Bytes of a nonce of AES-GCM.
 const NONCE: usize = 12;
@@ -27,6 +30,8 @@ const DOMAIN: &[u8] = b"sigward key-encryption key v1";
 pub(super) enum Method {
     #[serde(rename = "CKM_AES_GCM")]
     Gcm,
+    #[serde(rename = "CKM_AES_KEY_WRAP_KWP")]
+    Kwp,
     #[serde(rename = "CKM_AES_KEY_WRAP_PAD")]
     KeyWrapPad,
     #[serde(rename = "CKM_AES_KEY_WRAP")]
@@ -37,6 +42,7 @@ impl Method {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Gcm => "CKM_AES_GCM",
+            Self::Kwp => "CKM_AES_KEY_WRAP_KWP",
             Self::KeyWrapPad => "CKM_AES_KEY_WRAP_PAD",
             Self::KeyWrap => "CKM_AES_KEY_WRAP",
         }
@@ -47,6 +53,7 @@ impl Method {
 pub(super) fn best_method(offered: &[MechanismType]) -> Option<Method> {
     [
         (Method::Gcm, MechanismType::AES_GCM),
+        (Method::Kwp, mechanism::AES_KEY_WRAP_KWP),
         (Method::KeyWrapPad, MechanismType::AES_KEY_WRAP_PAD),
         (Method::KeyWrap, MechanismType::AES_KEY_WRAP),
     ]
@@ -55,17 +62,22 @@ pub(super) fn best_method(offered: &[MechanismType]) -> Option<Method> {
     .map(|(method, _)| method)
 }
 
-/// How long unwrapping takes, with a wrapping key of this session alone.
-pub(super) fn unwrap_rounds(
+/// Unwrapping with a wrapping key of this session alone, after it was seen to give back what was wrapped.
+pub(super) fn unwrapper(
     session: &Session,
     method: Method,
-    rounds: usize,
-) -> Result<Vec<std::time::Duration>, TokenError> {
+) -> Result<Box<dyn FnMut() -> Result<(), TokenError> + '_>, TokenError> {
     let key = make_wrapping_key(session, method, &[Attribute::Token(false)])?;
     let (nonce, wrapped) = wrap(session, method, key, &[7; 32])?;
-    super::probe::timed(rounds, || {
-        unwrap(session, method, key, &nonce, &wrapped).map(drop)
-    })
+    let once = move || unwrap(session, method, key, &nonce, &wrapped);
+    if *once()? != [7; 32] {
+        return Err(TokenError::new(
+            Kind::Failed,
+            "the token unwraps another key than it wrapped",
+            "do not use this token to seal",
+        ));
+    }
+    Ok(Box::new(move || once().map(drop)))
 }
 
 pub(super) fn make_wrapping_key(
@@ -154,7 +166,7 @@ pub(super) fn wrap(
         Attribute::Sensitive(false),
         Attribute::Extractable(true),
     ])?;
-    let wrapped = session.wrap_key(&mechanism(method), key, object);
+    let wrapped = session.wrap_key(&key_wrap(method), key, object);
     let _session_object = session.destroy_object(object);
     Ok((Vec::new(), wrapped?))
 }
@@ -183,7 +195,7 @@ pub(super) fn unwrap(
         )?));
     }
     let object = session.unwrap_key(
-        &mechanism(method),
+        &key_wrap(method),
         key,
         wrapped,
         &[
@@ -206,8 +218,12 @@ pub(super) fn unwrap(
     Ok(secret)
 }
 
-const fn mechanism(method: Method) -> Mechanism<'static> {
+fn key_wrap(method: Method) -> Mechanism<'static> {
     match method {
+        Method::Kwp => Mechanism::VendorDefined(VendorDefinedMechanism::new::<()>(
+            mechanism::AES_KEY_WRAP_KWP,
+            None,
+        )),
         Method::KeyWrapPad => Mechanism::AesKeyWrapPad,
         Method::Gcm | Method::KeyWrap => Mechanism::AesKeyWrap,
     }
@@ -220,24 +236,70 @@ mod tests {
     use crate::{
         error::Operation,
         fixtures::arena,
-        pkcs11::{TokenSeal, softhsm},
+        pkcs11::{
+            TokenConfig, TokenSeal,
+            softhsm::{self, Shim},
+        },
     };
+
+    /// What a key wraps comes back; a changed bit, or another key, does not give anything (RFC 3394 and 5649: the integrity check).
+    fn wraps_and_notices_changes(seal: &TokenSeal, method: Method) {
+        let unwrapped = seal.acts.run(Operation::Generate, move |session| {
+            let key = make_wrapping_key(session, method, &[Attribute::Token(false)])?;
+            let other = make_wrapping_key(session, method, &[Attribute::Token(false)])?;
+            let (nonce, wrapped) = wrap(session, method, key, &[7; 32])?;
+            assert_eq!(
+                wrapped.len(),
+                if method == Method::Gcm { 48 } else { 40 },
+                "{method:?}"
+            );
+            for byte in 0..wrapped.len() {
+                let mut changed = wrapped.clone();
+                if let Some(byte) = changed.get_mut(byte) {
+                    *byte ^= 1;
+                }
+                assert!(
+                    unwrap(session, method, key, &nonce, &changed).is_err(),
+                    "{method:?}: byte {byte}"
+                );
+            }
+            assert!(unwrap(session, method, other, &nonce, &wrapped).is_err());
+            unwrap(session, method, key, &nonce, &wrapped)
+        });
+        assert_eq!(unwrapped.unwrap().as_slice(), [7; 32]);
+    }
 
     #[test]
     fn every_way_of_wrapping_that_the_token_offers_works() {
         let folder = tempfile::tempdir().unwrap();
         let seal = TokenSeal::open(&softhsm::token(folder.path()), &arena(8)).unwrap();
-        for method in [Method::Gcm, Method::KeyWrap] {
-            let secret = vec![7; 32];
-            let unwrapped = seal
-                .acts
-                .run(Operation::Generate, move |session| {
-                    let key = make_wrapping_key(session, method, &[Attribute::Token(false)])?;
-                    let (nonce, wrapped) = wrap(session, method, key, &secret)?;
-                    unwrap(session, method, key, &nonce, &wrapped)
-                })
-                .unwrap();
-            assert_eq!(unwrapped.as_slice(), [7; 32]);
+        for method in [Method::Gcm, Method::KeyWrapPad, Method::KeyWrap] {
+            wraps_and_notices_changes(&seal, method);
         }
+    }
+
+    #[test]
+    fn the_mechanism_of_rfc_5649_is_found_and_used_by_its_own_number() {
+        let (shim, folder) = (Shim::take(), tempfile::tempdir().unwrap());
+        let config = TokenConfig {
+            module: shim.module.clone(),
+            ..softhsm::token(folder.path())
+        };
+        let arena = arena(8);
+        let seal = TokenSeal::open(&config, &arena).unwrap();
+        let offered = || seal.client.look(mechanism::offered).unwrap();
+        assert_eq!(best_method(&offered()), Some(Method::Gcm));
+        assert!(!offered().contains(&mechanism::AES_KEY_WRAP_KWP));
+        shim.tell("kwp");
+        assert_eq!(best_method(&offered()), Some(Method::Kwp));
+        wraps_and_notices_changes(&seal, Method::Kwp);
+        let path = folder.path().join("seal.pkcs11");
+        seal.create(&path, "rfc-5649").unwrap();
+        assert!(
+            std::fs::read_to_string(&path)
+                .unwrap()
+                .contains("\"CKM_AES_KEY_WRAP_KWP\"")
+        );
+        seal.unwrap(&path).unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! How a guard row begins, and how a foreign state joins one (DECISIONS: beginning).
+//! How a guard row begins, and how a foreign state joins one.
 //!
 //! *Invariant:* joining takes the maximum; it never lowers a watermark and never makes a signed key fresh.
 

@@ -1,4 +1,4 @@
-//! The edge: what a peer sent, field by field, becomes a [`Consensus`] or a refusal (DECISIONS: sane positions, vote extensions).
+//! The edge: what a peer sent, field by field, becomes a [`Consensus`] or a refusal.
 //!
 //! *Invariant:* every field is judged with checked conversions before a value of the inner types exists.
 

@@ -54,6 +54,7 @@ pub(super) fn describe(manifest: &Manifest, bytes: &[u8]) -> Value {
                 "chain_id": note.chain.as_str(),
                 "shared": note.shared,
                 "moved_out": note.moved_out,
+                "left_for": note.left_for.as_ref().map(|to| to.as_str()),
                 "at_least_height": note.at_least.height(),
             })).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
@@ -105,8 +106,11 @@ fn far(note: &ChainNote) -> String {
         AtLeast::Closed(height) => format!("was closed up to height {height}"),
         AtLeast::Signed(position) => format!("had signed {position}, and has gone on since"),
     };
-    let gone = if note.moved_out { "; moved out" } else { "" };
-    format!("{far}{gone}")
+    match &note.left_for {
+        Some(to) => format!("{far}; it is {to} now, and closed"),
+        None if note.moved_out => format!("{far}; moved out"),
+        None => far,
+    }
 }
 
 fn time(at: UnixSeconds) -> String {

@@ -13,7 +13,7 @@ mod unlock;
 use std::path::Path;
 
 use sigward_hsm::backup::BackupError;
-use sigward_hsm::secret::{Arena, ArenaSize, Unlocked, harden_process};
+use sigward_hsm::secret::{Arena, ArenaSize, Unlocked};
 
 use super::exit::RefusedByRule;
 use crate::config;
@@ -27,7 +27,6 @@ const SECRETS: u32 = 8;
 
 /// Locked memory for the secrets of this command. Only a configuration may allow it to be unlocked; a drill needs none.
 fn arena(home: Option<&Path>) -> anyhow::Result<Arena> {
-    harden_process()?;
     let allowed = home
         .and_then(|home| config::load(home).ok())
         .is_some_and(|config| config.keys.allow_unlocked_memory);

@@ -24,7 +24,12 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "LABEL", requires = "module")]
     token_label: Option<String>,
     /// The token's serial number
-    #[arg(long, value_name = "SERIAL", requires = "module", conflicts_with = "token_label")]
+    #[arg(
+        long,
+        value_name = "SERIAL",
+        requires = "module",
+        conflicts_with = "token_label"
+    )]
     token_serial: Option<String>,
     /// A file with the token's user PIN, mode 0600; there is no flag for the PIN itself
     #[arg(long, value_name = "FILE", requires = "module")]
@@ -55,7 +60,10 @@ pub(super) fn run(
     });
     bar.finish_and_clear();
     let found = outcome.map_err(|trouble| {
-        let advice = trouble.remedy.map(|remedy| format!("\n{remedy}")).unwrap_or_default();
+        let advice = trouble
+            .remedy
+            .map(|remedy| format!("\n{remedy}"))
+            .unwrap_or_default();
         CheckFailed(format!("{}{advice}", trouble.what))
     })?;
     output.result(&value(&found), text(&found)?);
@@ -87,7 +95,11 @@ fn asked(args: &Args, home: PathBuf) -> anyhow::Result<Asked> {
         });
     }
     let config = config::load(&home)?;
-    let ids: Vec<_> = config.providers.iter().map(|provider| provider.id.as_str()).collect();
+    let ids: Vec<_> = config
+        .providers
+        .iter()
+        .map(|provider| provider.id.as_str())
+        .collect();
     let wanted = match (&args.provider, ids.as_slice()) {
         (Some(id), _) => id.as_str(),
         (None, [only]) => only,
@@ -106,14 +118,22 @@ fn asked(args: &Args, home: PathBuf) -> anyhow::Result<Asked> {
             .into());
         }
     };
-    match config.providers.iter().find(|provider| provider.id.as_str() == wanted) {
+    match config
+        .providers
+        .iter()
+        .find(|provider| provider.id.as_str() == wanted)
+    {
         Some(provider) => Ok(Asked::Configured {
             provider: provider.clone(),
             keys: config.keys.dir.clone(),
         }),
         None => Err(RefusedByRule(format!(
             "provider_not_found: the configuration has no token {wanted:?}; it has {}",
-            if ids.is_empty() { "none".to_owned() } else { ids.join(", ") }
+            if ids.is_empty() {
+                "none".to_owned()
+            } else {
+                ids.join(", ")
+            }
         ))
         .into()),
     }
@@ -155,6 +175,7 @@ fn finding(finding: &Finding) -> Value {
         "reason": reason,
         "p50_us": finding.latency.map(|(median, _)| micros(median)),
         "p99_us": finding.latency.map(|(_, slow)| micros(slow)),
+        "per_second": finding.rate,
         "per_second_one_session": finding.latency.map(|(median, _)| rate(median)),
     })
 }
@@ -171,7 +192,11 @@ fn text(probe: &Probe) -> anyhow::Result<String> {
     let sessions = probe
         .sessions
         .map_or_else(|| "as many as you like".to_owned(), |most| most.to_string());
-    writeln!(text, "        {} mechanisms, sessions: {sessions}\n", probe.mechanisms)?;
+    writeln!(
+        text,
+        "        {} mechanisms, sessions: {sessions}\n",
+        probe.mechanisms
+    )?;
     for finding in &probe.findings {
         let (verdict, detail) = match &finding.verdict {
             Verdict::InHardware { mechanism } => ("yes, the key never leaves it", *mechanism),
@@ -181,6 +206,9 @@ fn text(probe: &Probe) -> anyhow::Result<String> {
         write!(text, "{:30} {verdict:36} {detail}", finding.purpose.as_str())?;
         if let Some((median, slow)) = finding.latency {
             write!(text, "  p50 {median:.0?}, p99 {slow:.0?}, {}/s", rate(median))?;
+            if let Some(all) = finding.rate {
+                write!(text, " in one session, {all:.0}/s in all")?;
+            }
         }
         writeln!(text)?;
     }

@@ -161,7 +161,10 @@ fn a_token_waits_for_the_next_start_and_its_pin_does_not() {
     for (old, new) in [(BASE, &with), (&with, &BASE.to_owned()), (&with, &other)] {
         let shown = lines(old, new);
         assert!(shown.starts_with("~ provider hsm-a: token "), "{shown}");
-        assert!(shown.ends_with("(needs a restart)") && shown.lines().count() == 1, "{shown}");
+        assert!(
+            shown.ends_with("(needs a restart)") && shown.lines().count() == 1,
+            "{shown}"
+        );
     }
     assert_eq!(
         lines(&with, &with.replace("'p'", "'q'")),

@@ -71,7 +71,9 @@ impl fmt::Display for Entry {
             } => {
                 match subject {
                     Subject::Setting => write!(f, "~ {name}: {old} -> {new}")?,
-                    Subject::Provider(_) | Subject::Chain(_) | Subject::Node(..) => write!(f, "~ {subject}: {name} {old} -> {new}")?,
+                    Subject::Provider(_) | Subject::Chain(_) | Subject::Node(..) => {
+                        write!(f, "~ {subject}: {name} {old} -> {new}")?
+                    }
                 }
                 match effect {
                     Effect::Live => Ok(()),

@@ -2,7 +2,8 @@
 
 use sigward_proto::v1::hsm_service_server::HsmService;
 use sigward_proto::v1::{
-    FoundTokenKey, ListTokensRequest, ListTokensResponse, LogInOnceRequest, LogInOnceResponse, Token, TokenKey,
+    FoundTokenKey, ListTokensRequest, ListTokensResponse, LogInOnceRequest, LogInOnceResponse, Token,
+    TokenKey,
 };
 use tonic::{Request, Response, Status};
 
@@ -12,7 +13,10 @@ use crate::admin::SeenToken;
 
 #[tonic::async_trait]
 impl HsmService for Services {
-    async fn list(&self, request: Request<ListTokensRequest>) -> Result<Response<ListTokensResponse>, Status> {
+    async fn list(
+        &self,
+        request: Request<ListTokensRequest>,
+    ) -> Result<Response<ListTokensResponse>, Status> {
         let tokens = self
             .admin
             .tokens(request.into_inner().search)
@@ -50,7 +54,9 @@ fn to_wire(seen: &SeenToken) -> Token {
         advice: trouble.map(|trouble| trouble.advice.clone()).unwrap_or_default(),
         serial: identity.map(|token| token.serial.clone()).unwrap_or_default(),
         label: identity.map(|token| token.label.clone()).unwrap_or_default(),
-        manufacturer: identity.map(|token| token.manufacturer.clone()).unwrap_or_default(),
+        manufacturer: identity
+            .map(|token| token.manufacturer.clone())
+            .unwrap_or_default(),
         model: identity.map(|token| token.model.clone()).unwrap_or_default(),
         sessions: seen.load.map_or(0, |load| count(load.sessions)),
         waiting: seen.load.map_or(0, |load| count(load.waiting)),

@@ -1,6 +1,6 @@
 //! Keeping a connection to a node: dial, handshake, serve, and dial again.
 //!
-//! The node listens and sigward dials (spec 1.1). A node that starts gives its signer 3 s (spec 1.3.1), so the pause between
+//! The node listens and sigward dials (docs/privval.md). A node that starts gives its signer 3 s (docs/privval.md, timers), so the pause between
 //! two attempts never exceeds one. Each connection is a task of its own: what one node does costs no other a millisecond.
 
 use std::fmt;
@@ -23,7 +23,7 @@ use crate::telemetry::metrics::{LinkKind, NodeMetrics};
 use crate::telemetry::readiness::Check;
 
 /// Connecting and the handshake, together, take no longer. A second signer that dials a busy node sits in its backlog without
-/// a byte (spec 1.1): this is what bounds that wait.
+/// a byte: this is what bounds that wait.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// First pause between two attempts.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

@@ -1,7 +1,7 @@
-//! One connection to a node: requests in, replies out, one at a time (spec 1.1).
+//! One connection to a node: requests in, replies out, one at a time (docs/privval.md).
 //!
 //! *Invariant:* a refusal is an answer in the arm of its request, and the connection stays open; a node whose connection is
-//! closed is blind for up to 3.3 s (spec 1.3.5). Only bytes that are no message, or silence, end a session.
+//! closed is blind for up to 3.3 s (docs/privval.md, timers). Only bytes that are no message, or silence, end a session.
 
 use std::time::Duration;
 

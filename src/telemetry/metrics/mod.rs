@@ -1,4 +1,4 @@
-//! Metrics: counters, gauges and histograms in OpenMetrics text (spec/key-management 4.8), all named `sigward_…`.
+//! Metrics: counters, gauges and histograms in OpenMetrics text, all named `sigward_…`.
 //!
 //! [`Metrics`] hands out handles, resolved once per chain, node and operation; on the way of a signature they cost an atomic
 //! addition or an uncontended lock each, and no label set is hashed. Labels hold configured names and stable codes only: nothing

@@ -163,3 +163,60 @@ fn a_restored_key_signs_above_its_height_and_nothing_below() {
         .journal
         .assert_recorded(CHAIN, &assert_no_double_sign(&scene.signer));
 }
+
+#[test]
+fn a_chain_id_that_was_left_stays_closed_after_a_restore() {
+    let home = Home::new();
+    let old = Signer::init(&home);
+    old.run(&["keys", "create", "val"]);
+    old.run(&[
+        "state", "init", "--key", "val", "--chain", "r-1", "--above", "1000",
+    ]);
+    for (from, to) in [("r-1", "r-2"), ("r-2", "r-3")] {
+        old.run(&["state", "rebind", "--key", "val", "--chain", from, "--to", to]);
+    }
+    let (file, secret) = backed_up(&home, &old);
+    let new = Signer::named(&home, "new");
+    new.make();
+    new.run(&[
+        "keys",
+        "restore",
+        &file,
+        "--passphrase-file",
+        &secret,
+        "--key",
+        "val",
+        "--above",
+        "r-3=5000",
+    ]);
+    let holds = new.json(&["holds", "--json"]);
+    let left: Vec<_> = holds
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|hold| (&hold["kind"], &hold["chain_id"], &hold["new_chain_id"]))
+        .collect();
+    let rebound = json!("rebound");
+    assert_eq!(
+        left,
+        [
+            (&rebound, &json!("r-1"), &json!("r-2")),
+            (&rebound, &json!("r-2"), &json!("r-3"))
+        ]
+    );
+    for old_id in ["r-1", "r-2"] {
+        let again = new.attempt(&[
+            "state", "init", "--key", "val", "--chain", old_id, "--above", "9000", "--shared",
+        ]);
+        let said = String::from_utf8_lossy(&again.stderr).into_owned();
+        assert!(said.contains("chain_rebound"), "{old_id}: {said}");
+    }
+    let states = new.json(&["state", "show", "--json"]);
+    let row = |chain: &str| {
+        let rows = states.as_array().unwrap();
+        let row = rows.iter().find(|row| row["chain_id"] == chain).unwrap();
+        (row["kind"].clone(), row["height"].clone())
+    };
+    assert_eq!(row("r-3"), (json!("closed"), json!(5000)));
+    assert_eq!(row("r-1").0, json!("exported"));
+}

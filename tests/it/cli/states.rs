@@ -113,6 +113,19 @@ fn a_state_leaves_with_its_key_file_and_comes_back_only_newer() {
         "state_conflict",
         &words.each_ref().map(String::as_str),
     );
+    // Nor does it without its sign bytes, which proves nothing: only the height is left to judge by.
+    let mut bare: Value = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
+    for field in ["signbytes", "signature"] {
+        bare.as_object_mut().unwrap().remove(field).unwrap();
+    }
+    let bare_path = home_path(&scene, "bare.json");
+    std::fs::write(&bare_path, bare.to_string()).unwrap();
+    let words = back(&bare_path);
+    refused(
+        &scene.signer,
+        "state_conflict",
+        &words.each_ref().map(String::as_str),
+    );
     let words = back(&newer);
     scene.signer.run(&words.each_ref().map(String::as_str));
     let mut scene = scene.forget();

@@ -9,3 +9,5 @@ mod load;
 mod moving;
 mod points;
 mod seal;
+
+pub(crate) use dying::dies;

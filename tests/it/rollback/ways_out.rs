@@ -150,3 +150,31 @@ fn a_lost_database_is_replaced_and_its_keys_are_adopted_by_name() {
         "{acts:?}"
     );
 }
+
+/// The key signed under the other store on a chain that the configuration names no more: nobody can say how far.
+#[test]
+fn adopting_a_key_stops_it_on_chains_that_are_not_configured() {
+    let mut scene = lost("guard.db", "store_missing");
+    let keys = scene.signer.home().join("keys");
+    let sealed = std::fs::read_dir(&keys)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "sealed"))
+        .unwrap();
+    let of_the_first_store = std::fs::read(&sealed).unwrap();
+    scene.signer.run(&["state", "adopt", "--above", "500"]);
+    scene.signer.run(&["keys", "adopt", KEY, "--above", "500"]);
+    std::fs::write(&sealed, of_the_first_store).unwrap();
+    let chains = |table: &mut toml::Table| table.remove("chain");
+    let mut taken = None;
+    scene.signer.configure(|table| taken = chains(table));
+    scene.signer.run(&["keys", "adopt", KEY, "--above", "600"]);
+    let rows = scene.signer.json(&["state", "show", "--json"]);
+    assert_eq!(rows[0]["kind"], "exported", "{rows}");
+    // The chain comes back into the configuration, and the key does not sign there by itself.
+    scene.signer.configure(|table| {
+        table.insert("chain".to_owned(), taken.unwrap());
+    });
+    scene.start();
+    scene.assert_refuses(601, "key_stopped");
+}

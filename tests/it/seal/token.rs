@@ -86,8 +86,9 @@ impl Token {
         self.found_by(Signer::not_yet(home))
     }
 
-    pub(crate) fn found_by(&self, signer: Signer) -> Signer {
-        signer.with_variable("SOFTHSM2_CONF", &self.configuration())
+    pub(crate) fn found_by(&self, mut signer: Signer) -> Signer {
+        signer.environment("SOFTHSM2_CONF", &self.configuration());
+        signer
     }
 
     /// `sigward init` with the token as the seal.

@@ -1,5 +1,5 @@
 //! A folder that is cut off at every step of its way opens with what the configuration names.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use sigward_policies::model::id::StoreId;
 use tempfile::TempDir;

@@ -1,4 +1,4 @@
-//! Messages on a stream: an unsigned varint says how long, then that many bytes (spec 1.4;
+//! Messages on a stream: an unsigned varint says how long, then that many bytes (docs/privval.md;
 //! cometbft `libs/protoio`).
 //!
 //! # Invariants

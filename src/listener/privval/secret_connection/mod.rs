@@ -1,5 +1,5 @@
 //! SecretConnection: the encrypted, challenge-signed stream of CometBFT's `tcp://` sockets
-//! (spec 1.5; cometbft v0.38.25 `p2p/conn/secret_connection.go`).
+//! (cometbft v0.38.25 `p2p/conn/secret_connection.go`).
 //!
 //! `handshake`, `frame` and their parts are pure: bytes in, bytes out, no socket and no clock.
 //! `connection` puts them on a stream. May import: dalek, x25519, chacha20poly1305, hkdf, merlin,

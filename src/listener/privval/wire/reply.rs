@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! * A reply is in the arm that belongs to its request, errors included: nodes retry an answer in a wrong
-//!   arm fifty times (spec 1.4.3).
+//!   arm fifty times (docs/privval.md, versions).
 //! * A reply is short: the extension of a vote is never sent back, and texts are cut, so that nodes with a
 //!   10 KiB limit read it.
 
@@ -44,7 +44,7 @@ impl KeyType {
 /// An answer to a node.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
-    /// The consensus public key, in every encoding that a node may look for (spec 1.4.1).
+    /// The consensus public key, in every encoding that a node may look for (docs/privval.md, requests and answers).
     PubKey(PubKeyResponse),
     /// A signed vote.
     Vote(SignedVoteResponse),

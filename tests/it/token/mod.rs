@@ -1,0 +1,10 @@
+//! Keys in a PKCS#11 token: SoftHSM2, whose token is a folder that can be taken away and brought back.
+
+#[cfg(feature = "failpoints")]
+pub(crate) mod cut_off;
+mod real_node;
+mod softhsm;
+mod staying;
+mod taking_in;
+mod words;
+mod wrong_pin;
