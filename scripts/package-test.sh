@@ -101,6 +101,10 @@ inside() { # package
     systemd-analyze security --offline=true --threshold=15 /lib/systemd/system/sigward.service
   systemd-analyze security --offline=true /lib/systemd/system/sigward.service 2>/dev/null | tail -1 || true
   check "there is a manual page for each command" test -s /usr/share/man/man1/sigward-keys-create.1.gz
+  check "its pages are there, runbooks too" bash -c '
+    for page in README.md docs/operating.md docs/reload.md docs/runbooks/failover.md docs/examples/one-node.toml dist/systemd/sigward.service; do
+      dpkg -L sigward | grep -qx "/usr/share/doc/sigward/$page" || { echo "no $page"; exit 1; }
+    done'
   check "bash completes it" bash -c '. /usr/share/bash-completion/completions/sigward && complete -p sigward'
   check "its user sets it up" sigward_ init --allow-volatile
   # Another sigward of this machine may have the usual port.

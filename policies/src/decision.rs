@@ -239,10 +239,16 @@ codes! {
         NotMovable = "not_movable",
         /// The other signer still runs on this machine.
         OldSignerRuns = "old_signer_runs",
+        /// Whether the other signer still runs cannot be seen from here, and nothing else proves that it does not.
+        OldSignerUnseen = "old_signer_unseen",
         /// The chain has seen signatures above the state that was to be imported.
         WatermarkBehindChain = "watermark_behind_chain",
+        /// The chain could not be looked through down to the state that was to be imported.
+        ChainNotCompared = "chain_not_compared",
         /// Somebody else signs with the key right now.
         AnotherSignerIsSigning = "another_signer_is_signing",
+        /// The chain made no block while it was watched, and that has other explanations than that nobody signs with the key.
+        ChainStandsStill = "chain_stands_still",
         /// A state file behind, or in conflict with, what is known here.
         StateConflict = "state_conflict",
         /// A key file that does not parse or whose halves do not belong together.

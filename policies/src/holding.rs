@@ -128,6 +128,11 @@ impl Holds {
         }
     }
 
+    /// The same where the key is not known: what is in force for every key there.
+    pub fn conditions_of_any(&self, chain: &ChainId) -> Conditions {
+        come_to(self.0.iter().map(|hold| &hold.fact), None, chain)
+    }
+
     /// Whether everything is frozen.
     pub fn all_frozen(&self) -> bool {
         self.of(&Place::Freeze(Scope::All)).is_some()
@@ -142,6 +147,14 @@ impl Holds {
 
 /// What `facts` come to for `key` on `chain`.
 pub fn conditions<'a>(facts: impl Iterator<Item = &'a Fact>, key: &PublicKey, chain: &ChainId) -> Conditions {
+    come_to(facts, Some(key), chain)
+}
+
+fn come_to<'a>(
+    facts: impl Iterator<Item = &'a Fact>,
+    key: Option<&PublicKey>,
+    chain: &ChainId,
+) -> Conditions {
     let mut now = Conditions::default();
     for fact in facts {
         match fact {
@@ -149,7 +162,7 @@ pub fn conditions<'a>(facts: impl Iterator<Item = &'a Fact>, key: &PublicKey, ch
                 let covers = match scope {
                     Scope::All => true,
                     Scope::Chain(frozen) => frozen == chain,
-                    Scope::Key(frozen) => frozen == key,
+                    Scope::Key(frozen) => Some(frozen) == key,
                 };
                 // The widest is told: it is the first that has to go.
                 if covers && now.frozen.as_ref().is_none_or(|known| scope < known) {
@@ -159,7 +172,7 @@ pub fn conditions<'a>(facts: impl Iterator<Item = &'a Fact>, key: &PublicKey, ch
             Fact::StopLine(line, height) => {
                 let covers = match line {
                     Line::Chain(stopped) => stopped == chain,
-                    Line::Row(stopped, on) => stopped == key && on == chain,
+                    Line::Row(stopped, on) => Some(stopped) == key && on == chain,
                 };
                 if covers {
                     now.stop_line = Some(now.stop_line.map_or(*height, |lowest| lowest.min(*height)));
@@ -167,7 +180,7 @@ pub fn conditions<'a>(facts: impl Iterator<Item = &'a Fact>, key: &PublicKey, ch
             }
             Fact::Drained(..) => {}
             Fact::Rebound(moved, from, to) => {
-                if moved == key && from == chain {
+                if Some(moved) == key && from == chain {
                     now.rebound = Some(to.clone());
                 }
             }

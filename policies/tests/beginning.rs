@@ -30,6 +30,10 @@ fn above(value: i64) -> Beginning {
     Beginning::Above(Height::new(value).unwrap())
 }
 
+fn unproven(value: i64) -> Beginning {
+    Beginning::Unproven(Height::new(value).unwrap())
+}
+
 fn state(request: &Consensus) -> Beginning {
     Beginning::State(Box::new(last(request, None)))
 }
@@ -97,6 +101,51 @@ fn a_key_that_was_moved_out_comes_back_only_with_a_state() {
     }
 }
 
+/// Every kind of row against every kind of word, from one height below to one above.
+#[test]
+fn the_state_that_a_key_left_with_does_not_bring_it_back_however_it_is_written() {
+    let states = |height| {
+        [
+            vote(PREVOTE, height, 0, Some(A)),
+            vote(PRECOMMIT, height, 0, Some(A)),
+            vote(PRECOMMIT, height, 1, None),
+        ]
+    };
+    let mut knowns = vec![row(Beginning::NeverSigned), row(above(100)), row(unproven(100))];
+    knowns.extend(states(100).iter().map(|last| row(state(last))));
+    for known in &knowns {
+        let stopped = known.stop();
+        refuses(&stopped, Beginning::NeverSigned);
+        let left = known.watermark.height();
+        for height in [99, 100, 101] {
+            let joined = |beginning| merge(Some(&stopped), beginning, NOW);
+            // Without sign bytes only a greater height says more; an operator's word may close what it left at.
+            assert_eq!(
+                joined(unproven(height)).is_ok(),
+                height > left,
+                "{known:?} {height}"
+            );
+            assert_eq!(
+                joined(above(height)).is_ok(),
+                height >= left,
+                "{known:?} {height}"
+            );
+            for last in states(height) {
+                let more = match &known.watermark {
+                    Watermark::Fresh => true,
+                    Watermark::Closed { .. } => height > left,
+                    Watermark::Signed(own) => last.message().position() > own.position,
+                };
+                assert_eq!(joined(state(&last)).is_ok(), more, "{known:?} {last:?}");
+            }
+        }
+        // Where nothing stopped it, its own state again changes nothing.
+        if left > 0 {
+            assert!(merge(Some(known), unproven(100), NOW).is_ok());
+        }
+    }
+}
+
 #[test]
 fn what_is_known_of_an_extension_is_not_forgotten() {
     let precommit = vote(PRECOMMIT, 5, 0, Some(A));
@@ -140,6 +189,7 @@ fn any_beginning() -> impl Strategy<Value = Beginning> {
     prop_oneof![
         1 => Just(Beginning::NeverSigned),
         3 => (1_i64..4).prop_map(above),
+        3 => (1_i64..4).prop_map(unproven),
         6 => (1_i64..4, 0..2, 1..3, id).prop_map(|(h, r, kind, id)| state(&vote(kind, h, r, id))),
     ]
 }

@@ -279,13 +279,15 @@ enum Act {
     Allow(i64),
     NeverSigned,
     Above(i64),
+    /// A state without sign bytes.
+    Unproven(i64),
     /// Exports the state and imports it back.
     RoundTrip,
     /// Imports another message for the position of the watermark.
     ForeignState,
 }
 
-const ACTS: [Act; 10] = [
+const ACTS: [Act; 11] = [
     Act::CloseTo(1),
     Act::CloseTo(2),
     Act::Stop,
@@ -294,6 +296,7 @@ const ACTS: [Act; 10] = [
     Act::NeverSigned,
     Act::Above(1),
     Act::Above(2),
+    Act::Unproven(1),
     Act::RoundTrip,
     Act::ForeignState,
 ];
@@ -306,6 +309,7 @@ fn act(row: &GuardRow, act: Act) -> Result<GuardRow, Refused> {
         (Act::Allow(value), _) => Ok(row.allowed(height(value))),
         (Act::NeverSigned, _) => join(Beginning::NeverSigned),
         (Act::Above(value), _) => join(Beginning::Above(height(value))),
+        (Act::Unproven(value), _) => join(Beginning::Unproven(height(value))),
         (Act::RoundTrip, Watermark::Signed(last)) => join(Beginning::State(Box::new(last.clone()))),
         (Act::ForeignState, Watermark::Signed(last)) => {
             let mut foreign = last.clone();

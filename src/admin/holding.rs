@@ -8,10 +8,11 @@ use sigward_policies::holding::{Fact, Hold, Line, Note, Place, Scope};
 use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, Height, KeyName};
+use sigward_policies::model::text;
 
 use super::Admin;
 use super::act::Act;
-use crate::store::{Batch, Change};
+use crate::store::{Batch, Change, MAX_HOLD_REASON};
 
 /// What to freeze, by the names that operators use.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,8 +44,10 @@ pub struct NamedHold {
 }
 
 impl Admin {
-    /// Freezes `scope`. Twice is once.
+    /// Freezes `scope`. Twice is once. A reason that cannot be kept as it is, is kept as well as it can be.
     pub async fn freeze(&self, who: &Caller, scope: &FreezeScope, reason: &str) -> Result<(), Refused> {
+        // Nobody is sent back to write a better reason while something signs that should not.
+        let reason = &fitting(reason);
         let scope = self.scope(scope).await?;
         let hold = Hold {
             fact: Fact::Freeze(scope.clone()),
@@ -65,6 +68,7 @@ impl Admin {
             )
             .into());
         }
+        showable(reason)?;
         let scope = self.scope(scope).await?;
         let place = Place::Freeze(scope.clone());
         let lift = Change::Lift {
@@ -84,6 +88,7 @@ impl Admin {
         height: Height,
         reason: &str,
     ) -> Result<(), Refused> {
+        showable(reason)?;
         let line = self.line(scope).await?;
         let hold = Hold {
             fact: Fact::StopLine(line, height),
@@ -107,6 +112,7 @@ impl Admin {
         scope: &StopScope,
         reason: &str,
     ) -> Result<(), Refused> {
+        showable(reason)?;
         let place = Place::StopLine(self.line(scope).await?);
         let lift = Change::Lift {
             place: place.clone(),
@@ -186,6 +192,24 @@ impl Admin {
         )
         .into())
     }
+}
+
+/// Holds are listed line by line, on terminals: a reason that moves the cursor or forges a line is refused.
+fn showable(reason: &str) -> Result<(), Refusal> {
+    if reason.chars().all(text::is_plain) {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        RefusalCode::InvalidParameters,
+        "a reason is one line of text, without control characters",
+    ))
+}
+
+/// The reason as it can be kept: one line, no longer than the store takes.
+fn fitting(reason: &str) -> String {
+    let mut kept = text::one_line(reason);
+    kept.truncate(kept.floor_char_boundary(MAX_HOLD_REASON));
+    kept
 }
 
 /// Which key and chain a place is of.

@@ -32,6 +32,8 @@ pub struct ListedKey {
     pub key: Key,
     /// The chains, in order.
     pub chains: Vec<ChainId>,
+    /// Those of them on which it signs no more: it was moved out, or the chain has another id.
+    pub stopped: Vec<ChainId>,
     /// Which object of which token it is; nothing of a key in a sealed file.
     pub token: Option<TokenKey>,
     /// Why it cannot sign, as far as its place is known.
@@ -44,6 +46,7 @@ impl ListedKey {
         Self {
             key,
             chains,
+            stopped: Vec::new(),
             token: None,
             fault: None,
         }
@@ -256,7 +259,15 @@ impl Admin {
                     .map(|row| row.chain.clone())
                     .collect();
                 chains.sort();
-                self.listed(key, chains)
+                let is_stopped = |chain: &&ChainId| {
+                    rows.iter()
+                        .any(|row| row.public_key == public_key && row.chain == **chain && row.row.stopped)
+                };
+                let stopped = chains.iter().filter(is_stopped).cloned().collect();
+                ListedKey {
+                    stopped,
+                    ..self.listed(key, chains)
+                }
             })
             .collect())
     }
@@ -323,7 +334,10 @@ impl Admin {
         match self.keys().await?.iter().any(|key| key.name == *name) {
             false => Ok(()),
             true => {
-                Err(Refusal::new(RefusalCode::KeyExists, format!("there is a key {name} already")).into())
+                let message = format!(
+                    "there is a key {name} already; `sigward keys show {name}` prints it, and another key needs another name"
+                );
+                Err(Refusal::new(RefusalCode::KeyExists, message).into())
             }
         }
     }
@@ -396,7 +410,7 @@ impl Admin {
 pub(super) fn describe(beginning: &Beginning) -> String {
     match beginning {
         Beginning::NeverSigned => "never signed".to_owned(),
-        Beginning::Above(height) => format!("above {height}"),
+        Beginning::Above(height) | Beginning::Unproven(height) => format!("above {height}"),
         Beginning::State(last) => format!("signed {}", last.position),
     }
 }

@@ -30,6 +30,7 @@ use sigward_policies::model::id::{ChainId, KeyName};
 use sigward_policies::model::key::Key;
 
 pub use backup::{MadeBackup, VerifiedBackup};
+pub use bind::unnamed_chain;
 pub use holding::{FreezeScope, NamedHold, StopScope};
 pub use keys::{ImportBeginning, ListedKey};
 pub use leave::{LeftKey, OtherChains};

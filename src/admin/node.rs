@@ -81,7 +81,7 @@ impl Admin {
         }
         let hold = Hold {
             fact: Fact::Drained(chain.clone(), name.clone()),
-            note: self.note(who, "drained"),
+            note: self.note(who, ""),
         };
         self.record(who, Act::NodeDrain, chain, name, Change::Hold(hold))
             .await
@@ -98,7 +98,7 @@ impl Admin {
         }
         let lift = Change::Lift {
             place: Place::Node(chain.clone(), name.clone()),
-            note: self.note(who, "undrained"),
+            note: self.note(who, ""),
         };
         self.record(who, Act::NodeUndrain, chain, name, lift).await
     }

@@ -117,8 +117,13 @@ impl Admin {
                     .await?;
             }
             self.open(key.clone())?;
+            let left = plan.closed.iter().filter(|closed| closed.moved_out);
+            let stopped = left.map(|closed| closed.chain.clone()).collect();
             let chains = plan.closed.into_iter().map(|closed| closed.chain).collect();
-            listed.push(ListedKey::new(key, chains));
+            listed.push(ListedKey {
+                stopped,
+                ..ListedKey::new(key, chains)
+            });
         }
         Ok(listed)
     }

@@ -92,15 +92,6 @@ impl Admin {
         let row = self.row(&key, chain).await?;
         let verifier = self.keyring.find(name)?.verifier;
         let beginning = state_file::parse(json, &verifier, chain)?;
-        // The file that the key left with, again: without sign bytes it says no more than before, and the key may have signed since.
-        let known = row.row.row.watermark.height();
-        if row.row.row.stopped && matches!(&beginning, Beginning::Above(height) if height.value() <= known) {
-            return Err(Refusal::new(
-                RefusalCode::StateConflict,
-                "the key was moved out at this height and may have signed elsewhere since: give its newer state file, or the height to close (`sigward state init --above HEIGHT`)",
-            )
-            .into());
-        }
         let detail = describe(&beginning);
         let change = Change::Begin {
             public_key: key.version.public_key,

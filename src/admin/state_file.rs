@@ -5,6 +5,8 @@
 //! {"height": "5", "round": 0, "step": 3, "signature": "<base64>", "signbytes": "<HEX>"}
 //! ```
 //!
+//! tmkms's state file is read too, wherever this one is: it says a height and nothing more.
+//!
 //! *Invariant:* what is read is believed only as far as it proves itself: the sign bytes must be canonical, be for this position
 //! and chain, and carry a signature of this key.
 
@@ -16,6 +18,8 @@ use sigward_policies::double_sign::{Beginning, GuardRow, LastSigned, Watermark};
 use sigward_policies::model::algorithm::Signature;
 use sigward_policies::model::id::{ChainId, Height, Round};
 use sigward_policies::model::payload::{Position, Step};
+
+use crate::foreign;
 
 /// A state file has a few hundred bytes.
 const MAX_LEN: usize = 16 * 1024;
@@ -42,7 +46,10 @@ pub fn parse(json: &[u8], verifier: &Verifier, chain: &ChainId) -> Result<Beginn
             json.len()
         )));
     }
-    let file: File = serde_json::from_slice(json).map_err(|error| invalid(error.to_string()))?;
+    if is_of_tmkms(json) {
+        return foreign::parse_tmkms_state(json);
+    }
+    let file: File = serde_json::from_slice(json).map_err(|error| not_a_state(json, &error))?;
     let height: i64 = file
         .height
         .parse()
@@ -56,7 +63,7 @@ pub fn parse(json: &[u8], verifier: &Verifier, chain: &ChainId) -> Result<Beginn
     let height = Height::new(height).map_err(|refusal| invalid(refusal.message))?;
     let round = Round::new(file.round).map_err(|refusal| invalid(refusal.message))?;
     match (file.signbytes, file.signature) {
-        (None, None) if file.step <= 3 => Ok(Beginning::Above(height)),
+        (None, None) if file.step <= 3 => Ok(Beginning::Unproven(height)),
         (Some(bytes), Some(signature)) => {
             let step = Step::from_value(file.step).ok_or_else(|| invalid("step is not 1, 2 or 3"))?;
             signed(
@@ -71,6 +78,30 @@ pub fn parse(json: &[u8], verifier: &Verifier, chain: &ChainId) -> Result<Beginn
     }
 }
 
+/// Whether this has the shape of tmkms's state: the round is text there, or a block id is named.
+pub fn is_of_tmkms(json: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(json).is_ok_and(|file| {
+        file.contains_key("height")
+            && (file.contains_key("block_id") || file.get("round").is_some_and(serde_json::Value::is_string))
+    })
+}
+
+fn not_a_state(json: &[u8], error: &serde_json::Error) -> Refusal {
+    #[derive(Deserialize)]
+    struct KeyFile {
+        #[serde(rename = "priv_key")]
+        _secret: serde::de::IgnoredAny,
+    }
+    if serde_json::from_slice::<KeyFile>(json).is_ok() {
+        return invalid(
+            "this is a key file (priv_validator_key.json); the state is another one, priv_validator_state.json, in the node's data folder",
+        );
+    }
+    invalid(format!(
+        "{error}; the last state of CometBFT's own signer or of tmkms is wanted"
+    ))
+}
+
 fn signed(
     position: Position,
     bytes: &str,
@@ -78,7 +109,11 @@ fn signed(
     verifier: &Verifier,
     chain: &ChainId,
 ) -> Result<Beginning, Refusal> {
-    let bytes = hex::decode(bytes).map_err(|_| invalid("signbytes is not hexadecimal"))?;
+    // CometBFT writes hexadecimal, horcrux base64; whichever it is, the signature below says whether it was read right.
+    let bytes = hex::decode(bytes)
+        .ok()
+        .or_else(|| BASE64_STANDARD.decode(bytes).ok())
+        .ok_or_else(|| invalid("signbytes is not hexadecimal, nor base64"))?;
     let signature: [u8; 64] = BASE64_STANDARD
         .decode(signature)
         .ok()
@@ -86,7 +121,7 @@ fn signed(
         .ok_or_else(|| invalid("signature is not 64 bytes of base64"))?;
     let (last, signed_chain) = LastSigned::read(bytes, Signature(signature), None)?;
     if signed_chain != *chain {
-        return Err(foreign(format!(
+        return Err(of_another(format!(
             "the state is of chain {signed_chain}, not {chain}"
         )));
     }
@@ -96,9 +131,9 @@ fn signed(
             last.position
         )));
     }
-    verifier
-        .verify(&last.sign_bytes, &last.signature)
-        .map_err(|_| foreign("another key signed this state: the signature does not verify with this one"))?;
+    verifier.verify(&last.sign_bytes, &last.signature).map_err(|_| {
+        of_another("another key signed this state: the signature does not verify with this one")
+    })?;
     Ok(Beginning::State(Box::new(last)))
 }
 
@@ -134,6 +169,6 @@ fn invalid(message: impl Into<String>) -> Refusal {
     Refusal::new(RefusalCode::InvalidStateFile, message)
 }
 
-fn foreign(message: impl Into<String>) -> Refusal {
+fn of_another(message: impl Into<String>) -> Refusal {
     Refusal::new(RefusalCode::ForeignStateFile, message)
 }

@@ -1,8 +1,15 @@
 //! What is held back, as the daemon tells it: in readiness and metrics; and the kill switch that works without the admin socket.
+//!
+//! *Invariant:* whoever sends SIGUSR1 is heard, from the first moment of `serve` on: what is read before is acted on before a node is
+//! dialled.
 
+use std::future::poll_fn;
+use std::io;
 use std::sync::Arc;
+use std::task::Poll;
 
-use sigward_policies::holding::{Place, Scope};
+use sigward_policies::decision::Refused;
+use sigward_policies::holding::{Conditions, Holds, Place, Scope};
 use sigward_policies::model::caller::Caller;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -13,67 +20,117 @@ use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::{Check, Readiness, Weight};
 
-/// Tells what is held back until the daemon ends.
-pub(super) struct Holds {
+/// SIGUSR1: the way to freeze everything when the admin socket is gone.
+#[derive(Debug)]
+pub(super) struct KillSwitch(Signal);
+
+impl KillSwitch {
+    /// It is heard from here on: unheard, it would end the process, and whatever starts it again would sign on.
+    pub(super) fn new() -> io::Result<Self> {
+        signal(SignalKind::user_defined1()).map(Self)
+    }
+
+    /// Freezes everything if it was thrown already.
+    pub(super) async fn act_on_the_past(&mut self, admin: &Admin) -> Result<(), Refused> {
+        let thrown = poll_fn(|cx| Poll::Ready(self.0.poll_recv(cx).is_ready())).await;
+        if thrown { freeze_all(admin).await } else { Ok(()) }
+    }
+
+    /// Freezes everything each time it is thrown, until the daemon ends.
+    pub(super) async fn watch(mut self, admin: Arc<Admin>, shutdown: Shutdown) {
+        loop {
+            tokio::select! {
+                () = shutdown.begun() => return,
+                thrown = self.0.recv() => if thrown.is_none() { return },
+            }
+            let admin = admin.clone();
+            // On a task of its own: the next one is heard whatever this one waits for.
+            tokio::spawn(async move {
+                let _told = freeze_all(&admin).await;
+            });
+        }
+    }
+}
+
+async fn freeze_all(admin: &Admin) -> Result<(), Refused> {
+    let frozen = admin.freeze(&Caller::Service, &FreezeScope::All, "SIGUSR1").await;
+    if let Err(refused) = &frozen {
+        tracing::error!(
+            alarm = true,
+            code = refused.code(),
+            "SIGUSR1 could not freeze: {refused}"
+        );
+    }
+    frozen
+}
+
+/// Tells what is held back.
+pub(super) struct Held {
     admin: Arc<Admin>,
     guard: Arc<Guard>,
     metrics: Arc<Metrics>,
     check: Check,
-    kill_switch: Signal,
 }
 
-impl Holds {
-    /// SIGUSR1 is heard from here on: unheard, it would end the process.
-    pub(super) fn new(parts: &Parts, metrics: &Arc<Metrics>, readiness: &Readiness) -> std::io::Result<Self> {
-        let holds = Self {
+impl Held {
+    pub(super) fn new(parts: &Parts, metrics: &Arc<Metrics>, readiness: &Readiness) -> Arc<Self> {
+        let held = Self {
             admin: parts.admin.clone(),
             guard: parts.guard.clone(),
             metrics: metrics.clone(),
             check: readiness.check(
                 "freeze",
                 Weight::Required,
-                "`sigward holds` says why; `sigward unfreeze --all --reason TEXT` lifts it",
+                "`sigward holds` says why; `sigward unfreeze` with the scope that it names, and --reason TEXT, lifts it",
             ),
-            kill_switch: signal(SignalKind::user_defined1())?,
         };
-        holds.tell();
-        Ok(holds)
+        held.tell();
+        Arc::new(held)
     }
 
-    pub(super) async fn watch(mut self, shutdown: Shutdown) {
+    /// Follows what operators do until the daemon ends.
+    pub(super) async fn watch(self: Arc<Self>, shutdown: Shutdown) {
         let mut changes = self.guard.watch_holds();
+        // What changed before anybody watched.
+        self.tell();
         while !shutdown.has_begun() {
             tokio::select! {
                 () = shutdown.begun() => {}
-                Ok(()) = changes.changed() => self.tell(),
-                Some(()) = self.kill_switch.recv() => self.freeze_all(),
+                changed = changes.changed() => match changed {
+                    Ok(()) => self.tell(),
+                    Err(_guard_is_gone) => return,
+                },
             }
         }
     }
 
-    /// SIGUSR1: the way to freeze everything when the admin socket is gone.
-    fn freeze_all(&self) {
-        let admin = self.admin.clone();
-        tokio::spawn(async move {
-            let frozen = admin.freeze(&Caller::Service, &FreezeScope::All, "SIGUSR1").await;
-            if let Err(refused) = frozen {
-                tracing::error!(
-                    alarm = true,
-                    code = refused.code(),
-                    "SIGUSR1 could not freeze: {refused}"
-                );
-            }
-        });
-    }
-
-    fn tell(&self) {
+    /// Tells it now: of everything, and of each chain of the configuration in force.
+    pub(super) fn tell(&self) {
         let holds = self.guard.holds();
         self.metrics.set_frozen(&holds);
+        let chains = self.admin.chains.now();
+        let mut signing = 0_usize;
+        for chain in chains.iter() {
+            let now = self.conditions(&holds, chain);
+            signing += usize::from(now.frozen.is_none());
+            let metrics = self.metrics.chain(&chain.id);
+            metrics.frozen(now.frozen.is_some());
+        }
         match holds.of(&Place::Freeze(Scope::All)) {
             Some(hold) => self
                 .check
                 .fail(format!("frozen: everything, by {}", hold.note.by)),
+            None if signing == 0 && !chains.is_empty() => {
+                self.check.fail("frozen: every chain of the configuration");
+            }
             None => self.check.good(),
+        }
+    }
+
+    fn conditions(&self, holds: &Holds, chain: &crate::admin::ConfiguredChain) -> Conditions {
+        match self.admin.keyring.find(&chain.key) {
+            Ok(key) => holds.conditions(&key.key.version.public_key, &chain.id),
+            Err(_) => holds.conditions_of_any(&chain.id),
         }
     }
 }

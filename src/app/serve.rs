@@ -9,7 +9,7 @@ use sigward_policies::model::caller::Caller;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
-use super::holds::Holds;
+use super::holds::{Held, KillSwitch};
 use super::notify;
 use super::parts;
 use super::seal::Late;
@@ -39,21 +39,31 @@ pub fn serve(home: &Path, config: &Config, cut: impl FnOnce(Cut) + Send + 'stati
         LogFormat::Text => Style::Text,
         LogFormat::Json => Style::Json,
     };
-    let levels = log::begin(style, &config.log.level)?;
-    let shutdown = Shutdown::new(GRACE);
-    shutdown.on_signals(cut)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // Two at least: a lone vote is committed by the thread that asks, which then waits for the disk.
         .worker_threads(std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8)))
         .thread_name("sigward")
         .enable_all()
         .build()?;
-    let outcome = runtime.block_on(run(home, config, levels, &shutdown));
+    let kill_switch = {
+        let _entered = runtime.enter();
+        KillSwitch::new()?
+    };
+    let levels = log::begin(style, &config.log.level)?;
+    let shutdown = Shutdown::new(GRACE);
+    shutdown.on_signals(cut)?;
+    let outcome = runtime.block_on(run(home, config, levels, kill_switch, &shutdown));
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
-async fn run(home: &Path, config: &Config, levels: Levels, shutdown: &Shutdown) -> anyhow::Result<()> {
+async fn run(
+    home: &Path,
+    config: &Config,
+    levels: Levels,
+    mut kill_switch: KillSwitch,
+    shutdown: &Shutdown,
+) -> anyhow::Result<()> {
     // Heard from here on: unheard, it would end the process.
     let hangups = signal(SignalKind::hangup())?;
     let parts = parts::open(config)?;
@@ -98,7 +108,12 @@ async fn run(home: &Path, config: &Config, levels: Levels, shutdown: &Shutdown) 
     );
     let late = Late::new(&parts, config, &readiness);
     let tokens = Tokens::new(&parts, &metrics, &readiness);
-    let holds = Holds::new(&parts, &metrics, &readiness)?;
+    let mut tasks = JoinSet::new();
+    let held = Held::new(&parts, &metrics, &readiness);
+    tasks.spawn(held.clone().watch(shutdown.clone()));
+    // A freeze that fails here ends the start: serving would be what somebody asked us not to do.
+    kill_switch.act_on_the_past(&parts.admin).await?;
+    tasks.spawn(kill_switch.watch(parts.admin.clone(), shutdown.clone()));
     let shared = Shared {
         denials: ledger.denials.clone(),
         sign_metrics: Arc::new(metrics.sign(Proto::Privval)),
@@ -109,11 +124,11 @@ async fn run(home: &Path, config: &Config, levels: Levels, shutdown: &Shutdown) 
         shutdown: shutdown.clone(),
         levels,
         home: home.to_owned(),
+        held,
         parts,
     };
     let supervisor = Supervisor::start(shared, config, config_check).await;
 
-    let mut tasks = JoinSet::new();
     listen(
         config,
         &supervisor,
@@ -126,7 +141,6 @@ async fn run(home: &Path, config: &Config, levels: Levels, shutdown: &Shutdown) 
     if let Some(late) = late {
         tasks.spawn(late.watch(supervisor.clone(), shutdown.clone()));
     }
-    tasks.spawn(holds.watch(shutdown.clone()));
     tasks.spawn(hear(hangups, supervisor.clone(), shutdown.clone()));
     tasks.spawn(tokens::follow(supervisor.clone(), shutdown.clone()));
     ledger.tick();

@@ -9,8 +9,11 @@ use anyhow::Context as _;
 
 use crate::crash::crash_point;
 
-/// Replaces `file`, which holds `old`, by `new`. A file that was edited meanwhile is left alone, and `then` says what now.
+/// Replaces `file`, which holds `old`, by `new`. A file that was edited meanwhile is left alone, and `then` says what now; of a link,
+/// its target is replaced.
 pub(super) fn replace(file: &Path, old: &str, new: &str, then: &str) -> anyhow::Result<()> {
+    // Configuration management links files into place: a file instead of the link would part from what it manages.
+    let file = &std::fs::canonicalize(file).with_context(|| format!("cannot read {}", file.display()))?;
     let now = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     anyhow::ensure!(
         now == old,

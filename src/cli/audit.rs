@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use sigward_proto::v1::audit_service_client::AuditServiceClient;
 use sigward_proto::v1::{Decision, Record, TailRequest, VerifyRequest};
 
-use super::client::{explain, with_services};
+use super::client::{at_once, explain, with_services};
 use super::exit::CheckFailed;
-use super::output::Output;
+use super::output::{Output, one_line};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -30,7 +30,7 @@ pub(super) enum Command {
 
 pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Result<()> {
     match command {
-        Command::Tail { from, lines, follow } => with_services(home, async |channel| {
+        Command::Tail { from, lines, follow } => at_once(home, async |channel| {
             let limit = if lines == 0 { u32::MAX } else { lines };
             let from_sequence = if lines == 0 { from.or(Some(1)) } else { from };
             let request = TailRequest {
@@ -117,11 +117,18 @@ fn line(record: &Record) -> String {
         "{:>8} {time:27} {:8} {:24} {} {} {}{times}",
         record.sequence,
         word(record.decision()),
-        record.operation,
-        record.subject,
-        record.position,
-        record.reason,
+        one_line(&record.operation),
+        one_line(&record.subject),
+        place(record),
+        one_line(&record.reason),
     )
+}
+
+/// Where it happened: the chain, and the position on it where there is one.
+fn place(record: &Record) -> String {
+    let parts = [&record.chain_id, &record.position];
+    let known = parts.into_iter().filter(|part| !part.is_empty());
+    known.map(|part| one_line(part)).collect::<Vec<_>>().join(" ")
 }
 
 const fn word(decision: Decision) -> &'static str {

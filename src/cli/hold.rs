@@ -10,8 +10,8 @@ use sigward_proto::v1::{
     UnfreezeRequest, freeze_scope::Scope,
 };
 
-use super::client::{explain, with_services};
-use super::output::Output;
+use super::client::{at_once, explain};
+use super::output::{Output, one_line};
 
 /// What a freeze covers.
 #[derive(Debug, clap::Args)]
@@ -96,7 +96,7 @@ pub(super) fn freeze(args: FreezeArgs, home: &Path, output: &Output) -> anyhow::
         scope: Some(args.what.scope()),
         reason: args.reason,
     };
-    let holds = with_services(home, async |channel| {
+    let holds = at_once(home, async |channel| {
         let reply = HoldServiceClient::new(channel).freeze(request).await;
         Ok(reply.map_err(explain)?.into_inner().holds)
     })?;
@@ -110,7 +110,7 @@ pub(super) fn unfreeze(args: UnfreezeArgs, home: &Path, output: &Output) -> anyh
         scope: Some(args.what.scope()),
         reason: args.reason,
     };
-    let holds = with_services(home, async |channel| {
+    let holds = at_once(home, async |channel| {
         let reply = HoldServiceClient::new(channel).unfreeze(request).await;
         Ok(reply.map_err(explain)?.into_inner().holds)
     })?;
@@ -128,7 +128,7 @@ pub(super) fn stop_line(command: StopLine, home: &Path, output: &Output) -> anyh
                 height: at,
                 reason: line.reason,
             };
-            with_services(home, async |channel| {
+            at_once(home, async |channel| {
                 let reply = HoldServiceClient::new(channel).set_stop_line(request).await;
                 Ok(reply.map_err(explain)?.into_inner().holds)
             })?
@@ -139,7 +139,7 @@ pub(super) fn stop_line(command: StopLine, home: &Path, output: &Output) -> anyh
                 key: line.key,
                 reason: line.reason,
             };
-            with_services(home, async |channel| {
+            at_once(home, async |channel| {
                 let reply = HoldServiceClient::new(channel).clear_stop_line(request).await;
                 Ok(reply.map_err(explain)?.into_inner().holds)
             })?
@@ -161,7 +161,7 @@ pub(super) fn list(home: &Path, output: &Output) -> anyhow::Result<()> {
 }
 
 fn in_force(home: &Path) -> anyhow::Result<Vec<Hold>> {
-    with_services(home, async |channel| {
+    at_once(home, async |channel| {
         let reply = HoldServiceClient::new(channel)
             .list_holds(ListHoldsRequest {})
             .await;
@@ -229,9 +229,9 @@ fn line(hold: &Hold) -> String {
         HoldKind::Unspecified => "unknown".to_owned(),
     };
     let at = hold.at.as_ref().map(super::audit::rfc3339).unwrap_or_default();
-    let _infallible = write!(text, "  by {} at {at}", hold.by);
+    let _infallible = write!(text, "  by {} at {at}", one_line(&hold.by));
     if !hold.reason.is_empty() {
-        let _infallible = write!(text, ": {}", hold.reason);
+        let _infallible = write!(text, ": {}", one_line(&hold.reason));
     }
     text
 }

@@ -8,6 +8,17 @@ use super::output::Output;
 use crate::app;
 use crate::config::SEAL_LABEL;
 
+/// Who moves in or restores must not make a key first: the name would be taken.
+const NEXT: &str = "\
+Next, one of
+  sigward keys create validator     a new key
+  sigward import --help             the keys, states and nodes of the signer that you use now
+  sigward keys restore --help       keys of a backup
+and then
+  name your chain and node in the configuration (import does)
+  sigward config check
+  sigward serve";
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Accept overlayfs, tmpfs and network file systems, which may forget, and write so into the configuration. For
@@ -76,10 +87,7 @@ pub(super) fn run(args: &Args, home: &Path, output: &Output) -> anyhow::Result<(
     };
     output.result(
         &json!({ "home": home, "config": made.config, "store_id": made.store_id.to_string() }),
-        format!(
-            "Wrote {}\n\nNext:\n  sigward keys create validator\n  name your chain and node in the configuration\n  sigward serve",
-            made.config.display()
-        ),
+        format!("Wrote {}\n\n{NEXT}", made.config.display()),
     );
     Ok(())
 }

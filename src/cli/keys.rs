@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
+use sigward_hsm::FileError;
+use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_proto::v1::key_service_client::KeyServiceClient;
 use sigward_proto::v1::{
     AdoptKeyRequest, CreateKeyRequest, GetKeyRequest, ImportFromTokenRequest, ImportKeyRequest, Key,
@@ -13,8 +15,10 @@ use sigward_proto::v1::{
 };
 
 use super::backup;
-use super::client::{explain, with_services};
+use super::client::{at_once, explain, with_services};
+use super::exit::RefusedByRule;
 use super::output::Output;
+use super::running;
 
 /// Files of keys and states are small; anything larger is something else.
 const MAX_FILE: u64 = 64 * 1024;
@@ -41,6 +45,8 @@ pub(super) enum Command {
     },
     /// Bring in a CometBFT priv_validator_key.json, or a key pair that is in a token already. Stop the old signer first, for ever
     ///
+    /// `sigward import` does more: it reads key, state and configuration of a whole signer, and asks the chain.
+    ///
     ///   sigward keys import validator --file priv_validator_key.json --state priv_validator_state.json --chain my-chain-1
     ///   sigward keys import validator --from-token --provider hsm-a --label old-validator --above 5200000 --chain my-chain-1
     ///
@@ -66,6 +72,9 @@ pub(super) enum Command {
         shared: bool,
         #[command(flatten)]
         beginning: ImportBeginning,
+        /// Go on although a process that looks like the old signer runs on this machine, or may run unseen
+        #[arg(long)]
+        ignore_running: bool,
         /// Prefix of bech32 addresses: PREFIXvalcons1…
         #[arg(long, default_value = "cosmos", value_name = "PREFIX")]
         bech32: String,
@@ -124,7 +133,7 @@ pub(super) struct FromToken {
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct ImportBeginning {
-    /// The old signer's state: nothing at or below it is signed again
+    /// The old signer's state, CometBFT's or tmkms's: nothing at or below it is signed again
     #[arg(long, value_name = "priv_validator_state.json")]
     state: Option<PathBuf>,
     /// Sign only heights greater than this
@@ -177,6 +186,8 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             chain,
             shared,
             beginning,
+            // The old signer's files are not known: the advice below is all there is.
+            ignore_running: _,
             bech32,
         } => {
             let key = import_from_token(name, from, chain, shared, &beginning, home)?;
@@ -196,14 +207,24 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             chain,
             shared,
             beginning,
+            ignore_running,
             bech32,
         } => {
+            let known = read_beginning(&beginning)?;
+            if !ignore_running {
+                let files: Vec<_> = std::iter::once(&file).chain(&beginning.state).collect();
+                let state = match &known {
+                    Beginning::StateJson(json) => Some(&json[..]),
+                    Beginning::Above(_) | Beginning::NeverSigned(_) => None,
+                };
+                running::refuse(&files.iter().map(|path| &***path).collect::<Vec<_>>(), state)?;
+            }
             let request = ImportKeyRequest {
                 name,
-                priv_validator_key_json: read(&file)?,
+                priv_validator_key_json: read_secret(&file)?,
                 chain_id: chain,
                 shared,
-                beginning: Some(read_beginning(&beginning)?),
+                beginning: Some(known),
             };
             let key = with_services(home, async |channel| {
                 let reply = KeyServiceClient::new(channel)
@@ -250,7 +271,7 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             Ok(())
         }
         Command::List { bech32 } => {
-            let keys = with_services(home, async |channel| {
+            let keys = at_once(home, async |channel| {
                 let reply = KeyServiceClient::new(channel)
                     .list(ListKeysRequest {})
                     .await
@@ -260,7 +281,7 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             list(&keys, &bech32, output)
         }
         Command::Show { name, bech32 } => {
-            let key = with_services(home, async |channel| {
+            let key = at_once(home, async |channel| {
                 let reply = KeyServiceClient::new(channel)
                     .get(GetKeyRequest { name })
                     .await
@@ -310,11 +331,31 @@ fn import_from_token(
     })
 }
 
+/// Reads a key file, which must be closed to everybody but its owner.
+fn read_secret(path: &Path) -> anyhow::Result<Vec<u8>> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let about = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mode = about.permissions().mode() & 0o7777;
+    if mode & 0o177 != 0 {
+        let error = FileError::Permissions {
+            path: path.to_owned(),
+            mode,
+        };
+        let refusal = Refusal::new(
+            RefusalCode::InvalidKeyFile,
+            format!("{error}; {}", error.remedy().unwrap_or_default()),
+        );
+        return Err(RefusedByRule(refusal.to_string()).into());
+    }
+    read(path)
+}
+
 /// Reads a small file whole.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let size = std::fs::metadata(path)
-        .with_context(|| format!("cannot read {}", path.display()))?
-        .len();
+    // Asked first: opening a pipe would wait for its writer.
+    let about = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+    anyhow::ensure!(about.is_file(), "{} is not a file", path.display());
+    let size = about.len();
     anyhow::ensure!(
         size <= MAX_FILE,
         "{} has {size} bytes; a key or state file has a few hundred",
@@ -348,7 +389,7 @@ fn list(keys: &[Key], prefix: &str, output: &Output) -> anyhow::Result<()> {
         let chains = if key.chains.is_empty() {
             "no chain yet".to_owned()
         } else {
-            key.chains.join(", ")
+            chains(key)
         };
         output.line(format!(
             "{:20} {:10} {:10} {:10} {}  {chains}  {}",
@@ -387,6 +428,7 @@ fn show(key: &Key, prefix: &str, output: &Output) -> anyhow::Result<()> {
         ("public key (hex)", "public_key_hex"),
         ("for assign-consensus-key", "consensus_pubkey"),
         ("chains", "chains"),
+        ("exported", "exported"),
         ("newest backup", "backed_up_at"),
         ("backup's bundle id", "backup_bundle_id"),
     ] {
@@ -395,11 +437,11 @@ fn show(key: &Key, prefix: &str, output: &Output) -> anyhow::Result<()> {
             Some(Value::Array(items)) if items.is_empty() => {
                 "none yet: name one in the configuration".to_owned()
             }
-            Some(Value::Array(items)) => items
-                .iter()
-                .filter_map(Value::as_str)
-                .collect::<Vec<_>>()
-                .join(", "),
+            Some(Value::Array(_)) => chains(key),
+            Some(Value::Bool(false)) => continue,
+            Some(Value::Bool(true)) => {
+                "yes: it was moved out, restored or adopted once, and never begins as fresh again".to_owned()
+            }
             Some(Value::Null) if field == "backed_up_at" && key.provider == crate::config::SOFTWARE => {
                 "none known".to_owned()
             }
@@ -410,6 +452,15 @@ fn show(key: &Key, prefix: &str, output: &Output) -> anyhow::Result<()> {
     }
     output.result(&value, text.trim_end());
     Ok(())
+}
+
+/// Its chains, each with a word where the key signs no more: `active` says nothing of that, it is about the key's bytes.
+fn chains(key: &Key) -> String {
+    let one = |chain: &String| match key.stopped_chains.contains(chain) {
+        true => format!("{chain} (signs no more here)"),
+        false => chain.clone(),
+    };
+    key.chains.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn describe(key: &Key, prefix: &str) -> anyhow::Result<Value> {
@@ -435,6 +486,7 @@ fn describe(key: &Key, prefix: &str) -> anyhow::Result<Value> {
         // What `tx provider assign-consensus-key` and `gentx --pubkey` take.
         "consensus_pubkey": json!({ "@type": format!("/cosmos.crypto.{}.PubKey", key.algorithm), "key": base64 }),
         "chains": key.chains,
+        "stopped_chains": key.stopped_chains,
         "exported": key.exported,
         "backed_up_at": key.backed_up_at.as_ref().map(super::audit::rfc3339),
         "backup_bundle_id": (!key.backup_bundle_id.is_empty()).then(|| hex::encode(&key.backup_bundle_id)),

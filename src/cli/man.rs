@@ -1,6 +1,8 @@
 //! `sigward man`: manual pages, from the same words as `--help`.
 
-use std::path::PathBuf;
+mod page;
+
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::CommandFactory;
@@ -22,14 +24,23 @@ pub(super) struct Args {
 }
 
 pub(super) fn run<C: CommandFactory>(args: &Args, output: &Output) -> anyhow::Result<()> {
-    let command = C::command();
+    let mut command = C::command().disable_help_subcommand(true);
+    command.build();
     let Some(dir) = &args.dir else {
-        let mut page = Vec::new();
-        clap_mangen::Man::new(command).render(&mut page)?;
-        output.line(String::from_utf8_lossy(&page).trim_end());
+        output.line(page::render(command)?.trim_end());
         return Ok(());
     };
     std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    clap_mangen::generate_to(command, dir)
-        .with_context(|| format!("cannot write manual pages into {}", dir.display()))
+    write(command, dir).with_context(|| format!("cannot write manual pages into {}", dir.display()))
+}
+
+/// A page for the command and for each below it.
+fn write(command: clap::Command, dir: &Path) -> anyhow::Result<()> {
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+        write(below.clone(), dir)?;
+    }
+    let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+    let path = dir.join(format!("{name}.1"));
+    std::fs::write(path, page::render(command)?)?;
+    Ok(())
 }

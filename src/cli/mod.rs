@@ -17,8 +17,10 @@ mod init;
 mod keys;
 mod man;
 mod node;
+mod out_file;
 mod output;
 mod reload;
+mod running;
 mod seal;
 mod serve;
 mod state;
@@ -103,6 +105,9 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Freeze(hold::FreezeArgs),
     /// Lift a freeze; exactly the scope that is given, wider and narrower ones stay
+    ///
+    /// CometBFT does not ask again for a vote that was refused. Other validators carry the chain past it; where yours is the only
+    /// one, or holds a third of the power, restart the node.
     Unfreeze(hold::UnfreezeArgs),
     /// Sign nothing at or above a height: for a planned halt
     ///

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use sigward_proto::v1::node_service_client::NodeServiceClient;
 use sigward_proto::v1::{DrainNodeRequest, ListNodesRequest, Node, NodeLink, UndrainNodeRequest};
 
-use super::client::{explain, with_services};
-use super::output::Output;
+use super::client::{at_once, explain, with_services};
+use super::output::{Output, one_line};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -22,7 +22,7 @@ pub(super) enum Command {
     ///
     /// For maintenance of one of several nodes, and for a node that is no longer trusted.
     ///
-    ///   sigward node drain --chain my-chain-1 node-0
+    ///   sigward node drain my-chain-1/node-0
     #[command(verbatim_doc_comment)]
     Drain {
         #[command(flatten)]
@@ -41,12 +41,33 @@ pub(super) enum Command {
 /// A node of a chain.
 #[derive(Debug, clap::Args)]
 pub(super) struct Place {
-    /// The node's chain
+    /// The node's chain, where it does not stand before the node's name
     #[arg(long, value_name = "CHAIN_ID")]
-    chain: String,
-    /// The node's name in the configuration
-    #[arg(value_name = "NODE")]
+    chain: Option<String>,
+    /// The node as `sigward status` calls it, or with --chain its name alone
+    #[arg(value_name = "CHAIN_ID/NODE")]
     name: String,
+}
+
+impl Place {
+    /// Chain and name. A chain id may hold a slash; a node's name holds none.
+    fn split(self) -> anyhow::Result<(String, String)> {
+        match (self.chain, self.name.rsplit_once('/')) {
+            (Some(chain), None) => Ok((chain, self.name)),
+            (Some(chain), Some((before, name))) if before == chain => Ok((chain, name.to_owned())),
+            (None, Some((chain, name))) => Ok((chain.to_owned(), name.to_owned())),
+            (Some(chain), Some(_)) => {
+                anyhow::bail!(
+                    "{} is not on {chain}\nname the chain once: {chain}/NODE",
+                    one_line(&self.name)
+                )
+            }
+            (None, None) => anyhow::bail!(
+                "on which chain?\nwrite CHAIN_ID/{}, as `sigward status` does; `sigward node list` shows all nodes",
+                one_line(&self.name)
+            ),
+        }
+    }
 }
 
 pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Result<()> {
@@ -55,7 +76,7 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             let request = ListNodesRequest {
                 chain_id: chain.unwrap_or_default(),
             };
-            let reply = with_services(home, async |channel| {
+            let reply = at_once(home, async |channel| {
                 let reply = NodeServiceClient::new(channel).list(request).await;
                 Ok(reply.map_err(explain)?.into_inner())
             })?;
@@ -67,9 +88,10 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             Ok(())
         }
         Command::Drain { place, force } => {
+            let (chain_id, name) = place.split()?;
             let request = DrainNodeRequest {
-                chain_id: place.chain,
-                name: place.name,
+                chain_id,
+                name,
                 force,
             };
             let node = with_services(home, async |channel| {
@@ -78,25 +100,26 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
                 node.context("the service returned no node")
             })?;
             let text = format!(
-                "{} of {} is drained: it gets no signature until `sigward node undrain --chain {} {}`",
+                "{} of {} is drained: it gets no signature until `sigward node undrain {}/{}`",
                 node.name, node.chain_id, node.chain_id, node.name
             );
             output.result(&value(&node), text);
             Ok(())
         }
         Command::Undrain { place } => {
+            let (chain_id, name) = place.split()?;
             let request = UndrainNodeRequest {
-                chain_id: place.chain.clone(),
-                name: place.name.clone(),
+                chain_id: chain_id.clone(),
+                name: name.clone(),
             };
             let node = with_services(home, async |channel| {
                 let reply = NodeServiceClient::new(channel).undrain(request).await;
                 Ok(reply.map_err(explain)?.into_inner().node)
             })?;
-            let gone = json!({ "chain": place.chain, "name": place.name, "drained": false });
+            let gone = json!({ "chain": chain_id, "name": name, "drained": false });
             output.result(
                 &node.as_ref().map_or(gone, value),
-                format!("{} of {} is drained no more", place.name, place.chain),
+                format!("{name} of {chain_id} is drained no more"),
             );
             Ok(())
         }
@@ -136,7 +159,7 @@ fn table(nodes: &[Node], serving: bool) -> String {
         "STATE",
         "SINCE",
         "LAST REQUEST",
-        "SIGNED",
+        "ASKED FIRST",
         "LINK",
         "ADDRESS",
     ];
@@ -186,9 +209,6 @@ fn row(node: &Node, serving: bool) -> [String; 8] {
         time(node.last_request),
         node.signatures.to_string(),
         link(node).to_owned(),
-        node.address
-            .chars()
-            .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-            .collect(),
+        one_line(&node.address),
     ]
 }

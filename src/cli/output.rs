@@ -1,10 +1,16 @@
 //! Text for people or JSON for scripts; errors go to standard error in either.
+//!
+//! *Invariant:* no control character reaches a terminal but the line breaks of our own sentences. Who puts somebody else's words into
+//! a sentence makes them [`one_line`] first, so that they forge no line of it.
 
 use std::cell::RefCell;
 use std::fmt::Display;
 use std::io::{self, Write as _};
 
 use serde_json::{Value, json};
+use sigward_policies::model::text;
+
+pub(super) use sigward_policies::model::text::one_line;
 
 /// How to print.
 #[derive(Debug)]
@@ -38,6 +44,9 @@ impl Output {
 
     /// Prints one line. What goes wrong is kept for [`finish`](Self::finish): an act is not undone by a full disk under its output.
     pub(super) fn line(&self, text: impl Display) {
+        let text = text.to_string();
+        // JSON has escapes of its own, and scripts want the very text.
+        let text = if self.json { text } else { text::lines(&text) };
         let written = writeln!(io::stdout().lock(), "{text}");
         if let Err(error) = written {
             self.failed.borrow_mut().get_or_insert(error);
@@ -60,18 +69,63 @@ impl Output {
 
     /// Prints an error with the causes that it does not name itself.
     pub(super) fn error(&self, error: &anyhow::Error) {
-        let mut text = error.to_string();
-        for cause in error.chain().skip(1) {
-            let cause = cause.to_string();
-            if !text.contains(&cause) {
-                text.push_str(": ");
-                text.push_str(&cause);
-            }
-        }
+        let text = in_full(error);
         if self.json {
             eprintln!("{}", json!({ "error": text }));
         } else {
-            eprintln!("sigward: {text}");
+            eprintln!("sigward: {}", text::lines(&text));
         }
+    }
+}
+
+/// What is wrong and why, on the first line; what to do, indented, on those below. Each cause may have both.
+pub(super) fn in_full(error: &anyhow::Error) -> String {
+    let (mut facts, mut advice) = (String::new(), Vec::<String>::new());
+    for said in error.chain().map(ToString::to_string) {
+        let (fact, rest) = said.split_once('\n').unwrap_or((&said, ""));
+        let fact = fact.trim();
+        if facts.is_empty() {
+            facts.push_str(fact);
+        } else if !facts.contains(fact) && !advice.iter().any(|line| line.contains(fact)) {
+            facts.push_str(": ");
+            facts.push_str(fact);
+        }
+        for line in rest.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            if !advice.iter().any(|known| known == line) {
+                advice.push(line.to_owned());
+            }
+        }
+    }
+    for line in advice {
+        facts.push_str("\n  ");
+        facts.push_str(&line);
+    }
+    facts
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn causes_come_first_and_then_what_to_do() {
+        let refused =
+            anyhow!("file_permissions: a has mode 0644\nchmod 0600 a").context("cannot open the key folder");
+        assert_eq!(
+            in_full(&refused),
+            "cannot open the key folder: file_permissions: a has mode 0644\n  chmod 0600 a"
+        );
+        let io = anyhow::Error::new(io::Error::other("the disk is on fire"))
+            .context("config_unreadable: x\n  see to it");
+        assert_eq!(
+            in_full(&io),
+            "config_unreadable: x: the disk is on fire\n  see to it"
+        );
+        // A cause that the sentence names already is not said twice.
+        let twice = anyhow!("no such file").context("cannot read a: no such file");
+        assert_eq!(in_full(&twice), "cannot read a: no such file");
+        assert_eq!(in_full(&anyhow!("a\n\nb\n    c")), "a\n  b\n  c");
     }
 }

@@ -84,6 +84,16 @@ fn text(reply: &ReloadResponse) -> String {
         .map(|said| format!("! {said}"))
         .collect();
     lines.extend(warnings);
+    let waits = |change: &ConfigChange| change.effect() == ConfigChangeEffect::NeedsRestart;
+    let waiting = reply.changes.iter().filter(|change| waits(change)).count();
+    if reply.applied && waiting > 0 {
+        lines.push(match waiting == reply.changes.len() {
+            true => "nothing was taken over: what differs waits for a restart, and `sigward status` says so"
+                .to_owned(),
+            false => "reloaded, but for what waits for a restart; `sigward status` says so".to_owned(),
+        });
+        return lines.join("\n");
+    }
     lines.push(match (reply.applied, reply.changes.is_empty()) {
         (true, false) => "reloaded".to_owned(),
         (true, true) => "nothing differs from what runs".to_owned(),

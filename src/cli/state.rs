@@ -13,8 +13,9 @@ use sigward_proto::v1::{
     ShowStateRequest, SignState, SignStateKind, WithdrawAllowRequest, init_state_request::Beginning,
 };
 
-use super::client::{explain, with_services};
+use super::client::{at_once, explain, with_services};
 use super::keys::read;
+use super::out_file;
 use super::output::Output;
 use crate::app;
 use crate::config;
@@ -52,13 +53,16 @@ pub(super) enum Command {
         #[arg(long)]
         never_signed: bool,
     },
-    /// Join a CometBFT priv_validator_state.json into a key's state; the greater position wins
+    /// Join another signer's last state into a key's state; the greater position wins. Stop that signer first, for ever
     Import {
         #[command(flatten)]
         row: Row,
-        /// The state file
+        /// The state file: CometBFT's priv_validator_state.json, or tmkms's
         #[arg(long, value_name = "priv_validator_state.json")]
         file: PathBuf,
+        /// Go on although a process that looks like that signer runs on this machine, or may run unseen
+        #[arg(long)]
+        ignore_running: bool,
     },
     /// Write a priv_validator_state.json, the way back to CometBFT's own signer. The key signs no more here
     Export {
@@ -94,7 +98,8 @@ pub(super) enum Command {
     ///
     ///   sigward state rebind --key validator --chain my-chain-1 --to my-chain-2
     ///
-    /// Begins the new id above what was signed for the old one. Then write the new id into the configuration and restart.
+    /// Begins the new id above what was signed for the old one. Then write the new id into the configuration and
+    /// run `sigward reload`, or start sigward where it does not run. It cures a chain id that was mistyped at first, too.
     #[command(verbatim_doc_comment)]
     Rebind {
         #[command(flatten)]
@@ -129,7 +134,7 @@ pub(super) struct Row {
 pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Result<()> {
     match command {
         Command::Show { key, chain } => {
-            let states = with_services(home, async |channel| {
+            let states = at_once(home, async |channel| {
                 let request = ShowStateRequest {
                     key: key.unwrap_or_default(),
                     chain_id: chain.unwrap_or_default(),
@@ -178,11 +183,19 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             show(&state, output);
             Ok(())
         }
-        Command::Import { row, file } => {
+        Command::Import {
+            row,
+            file,
+            ignore_running,
+        } => {
+            let state_json = read(&file)?;
+            if !ignore_running {
+                super::running::refuse(&[&file], Some(&state_json))?;
+            }
             let request = ImportStateRequest {
                 key: row.key,
                 chain_id: row.chain,
-                state_json: read(&file)?,
+                state_json,
             };
             let state = with_services(home, async |channel| {
                 let reply = StateServiceClient::new(channel)
@@ -223,7 +236,7 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             show(&state, output);
             if !output.is_json() {
                 output.line(format!(
-                    "Now write id = \"{}\" into the chain's entry of the configuration, and restart; the key's name stays.",
+                    "Now write id = \"{}\" into the chain's entry of the configuration, and run `sigward reload` (or start sigward, where it does not run); the key's name stays.",
                     state.chain_id
                 ));
             }
@@ -316,16 +329,7 @@ fn adopted(adopted: &Adopted, output: &Output) {
 
 /// The file is made before the key is stopped: a path that cannot be written must not cost the key.
 fn export(row: Row, file: &Path, home: &Path, output: &Output) -> anyhow::Result<()> {
-    let mut out = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(file)
-        .with_context(|| {
-            format!(
-                "cannot create {} (an existing file is never overwritten)",
-                file.display()
-            )
-        })?;
+    let mut out = out_file::create(file, 0o666)?;
     let request = ExportStateRequest {
         key: row.key,
         chain_id: row.chain,

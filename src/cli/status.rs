@@ -9,7 +9,7 @@ use sigward_proto::v1::{ChainStatus, GetStatusRequest, GetStatusResponse, Height
 use tonic::transport::Channel;
 
 use super::audit::rfc3339;
-use super::client::{explain, with_services};
+use super::client::{at_once, explain};
 use super::output::Output;
 use super::top::render::{Style, Words, frame};
 
@@ -17,7 +17,7 @@ use super::top::render::{Style, Words, frame};
 const WIDTH: usize = 110;
 
 pub(super) fn run(home: &Path, output: &Output) -> anyhow::Result<()> {
-    let status = with_services(home, get)?;
+    let status = at_once(home, get)?;
     if output.is_json() {
         output.line(json(&status));
     } else {

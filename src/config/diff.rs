@@ -159,7 +159,10 @@ impl Diff {
                 (Subject::Setting | Subject::Provider(_), _) => false,
                 (Subject::Chain(id), Change::Added(_) | Change::Removed(_)) => id == chain,
                 (Subject::Chain(id), Change::Set { name, .. }) => id == chain && *name == KEY,
-                (Subject::Node(id, name), _) => id == chain && name == node,
+                (Subject::Node(id, of), Change::Added(_) | Change::Removed(_)) => id == chain && of == node,
+                (Subject::Node(id, of), Change::Set { name, .. }) => {
+                    id == chain && of == node && *name == ADDRESS
+                }
             })
     }
 
@@ -331,12 +334,14 @@ impl Diff {
         self.set(&of, KEY, (key, &new.key), Effect::Live, ToString::to_string);
         self.guarded(Guarded::of(old), new, Only::Everything);
         for node in nodes {
-            let subject = Subject::Node(old.id.clone(), node.name.clone());
-            match find(&new.nodes, &node.name) {
-                None => self.push(subject, Change::Removed(text::address(&node.address))),
+            let NodeConfig { name, address, rpc } = node;
+            let subject = Subject::Node(old.id.clone(), name.clone());
+            match find(&new.nodes, name) {
+                None => self.push(subject, Change::Removed(text::address(address))),
                 Some(now) => {
-                    let addresses = (&node.address, &now.address);
-                    self.set(&subject, "address", addresses, Effect::Live, text::address);
+                    let addresses = (address, &now.address);
+                    self.set(&subject, ADDRESS, addresses, Effect::Live, text::address);
+                    self.set(&subject, "rpc", (rpc, &now.rpc), Effect::Live, text::rpc);
                 }
             }
         }
@@ -400,6 +405,8 @@ impl Diff {
 
 /// The setting whose change ends every connection of its chain.
 const KEY: &str = "key";
+/// The one whose change ends the connection of its node.
+const ADDRESS: &str = "address";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Only {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::{ConfigCode, ConfigError, Place};
 use super::{Config, MAX_CONFIG_BYTES, parse};
@@ -30,6 +30,30 @@ pub fn load_with_text(home: &Path) -> Result<(Config, String), ConfigError> {
     read(&path)
         .and_then(|text| Ok((parse(&text, &home)?, text)))
         .map_err(|error| error.in_file(&path))
+}
+
+/// The admin socket that a file names which cannot be read as a whole: a mistake anywhere else in it must not hide the daemon from
+/// whoever wants to freeze it. A guess, for looking; nothing is judged by it.
+pub fn admin_socket_of_a_bad_file(home: &Path) -> Option<PathBuf> {
+    let home = std::path::absolute(home).ok()?;
+    let text = read(&home.join(FILE_NAME)).ok()?;
+    let mut section = "";
+    for line in text.lines().map(str::trim) {
+        if line.starts_with('[') {
+            section = line;
+        }
+        let named = match section {
+            "[admin]" => line.strip_prefix("socket"),
+            "" => line.strip_prefix("admin.socket"),
+            _ => None,
+        };
+        let value = named.and_then(|rest| rest.trim_start().strip_prefix('='));
+        if let Some(value) = value.map(str::trim_start) {
+            let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+            return Some(home.join(value.split(quote).nth(1)?));
+        }
+    }
+    None
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {

@@ -10,7 +10,7 @@ use sigward_policies::model::id::ChainId;
 
 use super::{
     ForeignChain, ForeignKey, ForeignKind, ForeignSigner, KeyFileFormat, StateFormat, cometbft, cosmos_kms,
-    horcrux, invalid, tmkms,
+    horcrux, invalid, not_movable, tmkms,
 };
 
 /// Longest configuration or state that is read.
@@ -63,12 +63,29 @@ pub fn load(kind: ForeignKind, places: &Places) -> Result<ForeignSigner, Refusal
     };
     if let Some(chain) = &places.chain {
         for key in &mut plan.keys {
-            key.chains.retain(|known| known.id == *chain);
+            if !key.chains.iter().any(|known| known.id == *chain) {
+                key.chains.clear();
+            }
+            whole(key, chain)?;
         }
         plan.keys.retain(|key| !key.chains.is_empty());
         plan = plan.checked()?;
     }
     Ok(plan)
+}
+
+/// Refuses to take a key for one of its chains only: it would sign for the others where it is, and be here as if it had one chain.
+fn whole(key: &ForeignKey, chain: &ChainId) -> Result<(), Refusal> {
+    if key.chains.len() < 2 {
+        return Ok(());
+    }
+    let all: Vec<_> = key.chains.iter().map(|chain| chain.id.as_str()).collect();
+    Err(not_movable(format!(
+        "{} signs for {}: it moves for all of them or for none, since two signers would have it otherwise. Leave --chain {chain} out; \
+         a chain that has ended is closed with --above CHAIN=HEIGHT",
+        key.file.display(),
+        all.join(", ")
+    )))
 }
 
 fn load_cometbft(places: &Places) -> Result<ForeignSigner, Refusal> {
@@ -171,6 +188,11 @@ fn chain_of(genesis: &Path) -> Result<ChainId, Refusal> {
             genesis.display()
         ))
     };
+    // Asked first: opening a pipe would wait for its writer.
+    let about = std::fs::metadata(genesis).map_err(|error| refuse(error.to_string()))?;
+    if !about.is_file() {
+        return Err(refuse("this is not a file".to_owned()));
+    }
     let file = File::open(genesis).map_err(|error| refuse(error.to_string()))?;
     let read: Genesis = serde_json::from_reader(BufReader::new(file.take(MAX_GENESIS)))
         .map_err(|error| refuse(error.to_string()))?;

@@ -110,6 +110,16 @@ fn the_yaml_that_means_more_is_refused_with_its_line() {
     assert!(yaml::parse(&deep).is_err());
 }
 
+/// A megabyte of names: each compared with all before it would take minutes.
+#[test]
+fn many_names_are_read_and_the_one_that_is_there_twice_is_found() {
+    let mut text: String = (0..100_000).map(|n| format!("n{n}: 1\n")).collect();
+    assert!(yaml::parse(&text).is_ok());
+    text.push_str("n7: 1\n");
+    let said = yaml::parse(&text).unwrap_err().message;
+    assert!(said.starts_with("line 100001: "), "{said}");
+}
+
 #[test]
 fn tmkms_steps_close_their_whole_height() {
     use sigward_policies::double_sign::Beginning;
@@ -122,7 +132,7 @@ fn tmkms_steps_close_their_whole_height() {
         (r#"{"height":"6","round":"3","step":1}"#, 6),
     ] {
         match parse_tmkms_state(json.as_bytes()).unwrap() {
-            Beginning::Above(closed) => assert_eq!(closed.value(), height),
+            Beginning::Unproven(closed) => assert_eq!(closed.value(), height),
             other => panic!("{json}: {other:?}"),
         }
     }

@@ -174,7 +174,7 @@ pub fn parse_state(json: &[u8]) -> Result<Beginning, Refusal> {
     }
     match state.height.parse::<i64>() {
         Ok(0) => Ok(Beginning::NeverSigned),
-        Ok(height) => Ok(Beginning::Above(
+        Ok(height) => Ok(Beginning::Unproven(
             Height::new(height).map_err(|refusal| invalid(refusal.message))?,
         )),
         Err(_) => Err(invalid("the height of tmkms's state is not a number")),

@@ -4,6 +4,8 @@
 //! Anything else (anchors, tags, block scalars, flow mappings, several documents, tabs) is refused with its line: a meaning that is
 //! guessed could be a wrong chain id.
 
+use std::collections::HashSet;
+
 use super::invalid;
 use super::tree::Tree;
 use sigward_policies::decision::Refusal;
@@ -103,6 +105,8 @@ fn mapping<'a>(
     mut first: Option<Line<'a>>,
 ) -> Result<Tree, Refusal> {
     let mut fields: Vec<(String, Tree)> = Vec::new();
+    // Beside the list, which has the file's order: comparing each name with all would take minutes for a megabyte of them.
+    let mut names = HashSet::new();
     loop {
         let (number, text) = match first.take() {
             Some(line) => (line.number, line.text),
@@ -118,7 +122,7 @@ fn mapping<'a>(
         };
         let (name, value) =
             split_key(text, number)?.ok_or_else(|| bad(number, "neither `name: value` nor `- item`"))?;
-        if fields.iter().any(|(known, _)| *known == name) {
+        if !names.insert(name.clone()) {
             return Err(bad(number, "a name that stands there twice"));
         }
         let value = if value.is_empty() {

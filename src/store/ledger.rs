@@ -345,7 +345,10 @@ impl Ledger {
         if self.keys.contains_key(&key.name) || draft.keys.iter().any(|known| known.name == key.name) {
             return refuse(
                 RefusalCode::KeyExists,
-                format!("there is a key {} already", key.name),
+                format!(
+                    "there is a key {} already; another key needs another name",
+                    key.name
+                ),
             );
         }
         draft.keys.push(key);

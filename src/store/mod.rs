@@ -297,7 +297,7 @@ pub(crate) fn may_share(rows: &[StoredRow], chain: &ChainId, sharing: Sharing) -
         Some(other) if !all_shared => Err(Refusal::new(
             RefusalCode::SharingRefused,
             format!(
-                "this key serves {} already; one key on two chains needs shared = true on each of them",
+                "this key belongs to {} already, and a key serves one chain, unless each of them said shared = true from the beginning; a chain that has another id now: `sigward state rebind`",
                 other.chain
             ),
         )),

@@ -2,7 +2,7 @@
 //!
 //! *Invariant:* unknown is not ready: a check fails until its owner says that it is good, and again when its owner is dropped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// All checks of the process. Cheap to clone.
@@ -20,7 +20,7 @@ struct Checks {
 pub enum Weight {
     /// Without it nothing can be signed.
     Required,
-    /// One node's or one key's trouble: it is told, and every other chain keeps signing.
+    /// One node's trouble, or a word to the operator: it is told, and everything is signed.
     Told,
 }
 
@@ -31,6 +31,10 @@ struct Entry {
     weight: Weight,
     advice: String,
     failing: Option<String>,
+    /// It is good, whatever it says itself, while one of its members is.
+    one_of: bool,
+    /// The check that it is a member of.
+    member_of: Option<String>,
 }
 
 /// One check, in the hands of its owner. Dropped, it fails: its owner has ended. [`retire`](Self::retire) takes it away.
@@ -75,6 +79,8 @@ impl Readiness {
             weight,
             advice: advice.into(),
             failing: Some("not begun yet".to_owned()),
+            one_of: false,
+            member_of: None,
         };
         checks.by_name.insert(name.clone(), entry);
         drop(checks);
@@ -85,6 +91,22 @@ impl Readiness {
         }
     }
 
+    /// Adds a check that is good while one of its [members](Check::member_of) is; `none` is what it says otherwise.
+    pub fn one_of(
+        &self,
+        name: impl Into<String>,
+        weight: Weight,
+        none: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Check {
+        let check = self.check(name, weight, advice);
+        check.change(|entry| {
+            entry.one_of = true;
+            entry.failing = Some(none.into());
+        });
+        check
+    }
+
     /// Takes away the check called `name`, whoever owns it: what it spoke of is gone on purpose.
     pub fn forget(&self, name: &str) {
         self.lock().by_name.remove(name);
@@ -92,17 +114,27 @@ impl Readiness {
 
     /// What all checks say now.
     pub fn report(&self) -> Report {
-        let checks: Vec<_> = self
-            .lock()
+        let known = self.lock();
+        let good: BTreeSet<_> = known
+            .by_name
+            .values()
+            .filter(|entry| entry.failing.is_none())
+            .filter_map(|entry| entry.member_of.as_ref())
+            .collect();
+        let checks: Vec<_> = known
             .by_name
             .iter()
             .map(|(name, entry)| CheckReport {
                 name: name.clone(),
                 weight: entry.weight,
-                failing: entry.failing.clone(),
+                failing: entry
+                    .failing
+                    .clone()
+                    .filter(|_| !(entry.one_of && good.contains(name))),
                 advice: entry.advice.clone(),
             })
             .collect();
+        drop(known);
         let mut required = checks
             .iter()
             .filter(|check| check.weight == Weight::Required)
@@ -128,6 +160,13 @@ impl Check {
         self.set(Some(reason.into()));
     }
 
+    /// The same check, as one of those that `group` needs one of.
+    #[must_use]
+    pub fn member_of(self, group: impl Into<String>) -> Self {
+        self.change(|entry| entry.member_of = Some(group.into()));
+        self
+    }
+
     /// Takes the check away: what it spoke of is gone on purpose.
     pub fn retire(self) {
         let mut checks = self.of.lock();
@@ -141,17 +180,24 @@ impl Check {
     }
 
     fn set(&self, failing: Option<String>) {
+        self.change(|entry| entry.failing = failing);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Entry)) {
         if let Some(entry) = self.of.lock().by_name.get_mut(&self.name)
             && entry.owner == self.owner
         {
-            entry.failing = failing;
+            change(entry);
         }
     }
 }
 
 impl Drop for Check {
     fn drop(&mut self) {
-        self.fail("what it watches has ended");
+        self.change(|entry| {
+            entry.one_of = false;
+            entry.failing = Some("what it watches has ended".to_owned());
+        });
     }
 }
 
@@ -205,6 +251,40 @@ mod tests {
         readiness.forget("other");
         drop(other);
         assert_eq!(readiness.report().checks.len(), 1, "its owner brings it not back");
+    }
+
+    #[test]
+    fn one_good_member_is_enough_and_none_is_not() {
+        let readiness = Readiness::default();
+        let nodes = readiness.one_of("nodes", Weight::Required, "no node is connected", "see the nodes");
+        let failing = || {
+            readiness
+                .report()
+                .checks
+                .into_iter()
+                .find(|check| check.name == "nodes")
+                .unwrap()
+                .failing
+        };
+        assert_eq!(
+            failing().as_deref(),
+            Some("no node is connected"),
+            "no member at all"
+        );
+        let [a, b] = ["a", "b"].map(|name| readiness.check(name, Weight::Told, "").member_of("nodes"));
+        assert!(!readiness.report().ready);
+        a.good();
+        assert!(readiness.report().ready, "content with one of two");
+        b.good();
+        drop(a);
+        assert!(readiness.report().ready);
+        b.retire();
+        assert!(!readiness.report().ready);
+        readiness.check("c", Weight::Told, "").member_of("nodes").good();
+        drop(readiness.check("d", Weight::Told, "").member_of("nodes"));
+        assert!(!readiness.report().ready, "dropped is not good");
+        drop(nodes);
+        assert!(failing().is_some());
     }
 
     #[test]

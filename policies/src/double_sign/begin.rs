@@ -1,6 +1,7 @@
 //! How a guard row begins, and how a foreign state joins one.
 //!
-//! *Invariant:* joining takes the maximum; it never lowers a watermark and never makes a signed key fresh.
+//! *Invariants:* joining takes the maximum; it never lowers a watermark and never makes a signed key fresh. A key that was moved
+//! out comes back only with a state that proves more than is known here, or by an operator's explicit height.
 
 use super::watermark::{GuardRow, LastSigned, Watermark};
 use crate::decision::{Refusal, RefusalCode};
@@ -11,8 +12,11 @@ use crate::model::id::{Height, UnixSeconds};
 pub enum Beginning {
     /// Generated here, never exported, on no chain yet; or attested by the operator never to have signed.
     NeverSigned,
-    /// Signed elsewhere, up to this height at most.
+    /// An operator's explicit word: signed elsewhere, up to this height at most.
     Above(Height),
+    /// A state file without sign bytes: something was signed at this height, and the whole height is closed. A copy of the state
+    /// that a key left with says the same, so it brings no key back.
+    Unproven(Height),
     /// The last message signed elsewhere, with its bytes and signature.
     State(Box<LastSigned>),
 }
@@ -21,7 +25,7 @@ impl Beginning {
     fn watermark(self) -> Watermark {
         match self {
             Self::NeverSigned => Watermark::Fresh,
-            Self::Above(height) => Watermark::Closed { height },
+            Self::Above(height) | Self::Unproven(height) => Watermark::Closed { height },
             Self::State(last) => Watermark::Signed(*last),
         }
     }
@@ -34,18 +38,17 @@ pub fn merge(
     beginning: Beginning,
     now: UnixSeconds,
 ) -> Result<GuardRow, Refusal> {
-    let incoming = beginning.watermark();
     let Some(row) = existing else {
-        return Ok(GuardRow::begin(incoming, now));
+        return Ok(GuardRow::begin(beginning.watermark(), now));
     };
     // What a key signed after it was moved out, nobody here can know: the state it left with proves nothing.
-    if row.stopped && says_nothing_new(&row.watermark, &incoming) {
+    if row.stopped && !says_more(&row.watermark, &beginning) {
         return Err(Refusal::new(
             RefusalCode::StateConflict,
-            "the key was moved out with this state and may have signed elsewhere since: give its newer state file, or the height to close (`sigward state init --above HEIGHT`)",
+            "the key was moved out with this state and may have signed elsewhere since: give its newer state file, or the height to close (--above)",
         ));
     }
-    let watermark = maximum(&row.watermark, incoming)?;
+    let watermark = maximum(&row.watermark, beginning.watermark())?;
     Ok(GuardRow {
         watermark,
         touched: now.max(row.touched),
@@ -54,12 +57,16 @@ pub fn merge(
     })
 }
 
-fn says_nothing_new(known: &Watermark, incoming: &Watermark) -> bool {
-    match (known, incoming) {
-        (_, Watermark::Fresh) => true,
-        (Watermark::Signed(known), Watermark::Signed(incoming)) => incoming.position == known.position,
-        (Watermark::Fresh | Watermark::Closed { .. }, Watermark::Signed(_))
-        | (_, Watermark::Closed { .. }) => false,
+/// Whether `beginning` tells more of a key than what it left with. An operator's height may be the one that it left at: who gives
+/// it says that nothing was signed above, and a chain of one validator that rests there could go on no other way.
+fn says_more(known: &Watermark, beginning: &Beginning) -> bool {
+    match (known, beginning) {
+        (_, Beginning::NeverSigned) => false,
+        (_, Beginning::Above(height)) => height.value() >= known.height(),
+        (_, Beginning::Unproven(height)) => height.value() > known.height(),
+        (Watermark::Fresh, Beginning::State(_)) => true,
+        (Watermark::Closed { height }, Beginning::State(last)) => last.position.height > *height,
+        (Watermark::Signed(known), Beginning::State(last)) => last.position > known.position,
     }
 }
 

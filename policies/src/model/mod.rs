@@ -9,3 +9,4 @@ pub mod operation;
 pub mod parse;
 pub mod payload;
 pub mod sign_bytes;
+pub mod text;

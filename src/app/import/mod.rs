@@ -2,8 +2,11 @@
 //!
 //! *Invariants:* a plan is read and judged whole, the new configuration included, before anything is written; a home that did not
 //! exist appears at once and whole; in one that exists, keys and watermarks come in one commit, the configuration after them: until
-//! it names a chain nothing signs for it, and the same command again finishes the work.
+//! it names a chain nothing signs for it, and the same command again finishes the work. Right before the commit every state file
+//! is read again: one that has changed since the plan was made means that the old signer lives, and nothing is written.
 
+mod lock;
+mod past;
 mod sections;
 mod stage;
 
@@ -11,20 +14,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use sigward_hsm::secret::Arena;
-use sigward_hsm::software::{KeyMaterial, filepv::FilePvError, moving};
+use sigward_hsm::software::KeyMaterial;
 use sigward_hsm::verify::{Verifier, address};
 use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::double_sign::Beginning;
 use sigward_policies::model::algorithm::{Address, PublicKey};
 use sigward_policies::model::id::{ChainId, Height, KeyName};
 
+use past::StateText;
+
 use super::{Durability, parts, swap};
-use crate::admin::{Incoming, IncomingChain, state_file};
+use crate::admin::{Incoming, IncomingChain};
 use crate::authn;
 use crate::config::{self, Config};
-use crate::foreign::{
-    self, ForeignChain, ForeignKey, ForeignKind, ForeignSigner, KeyFileFormat, Places, StateFormat,
-};
+use crate::foreign::{self, ForeignKey, ForeignKind, ForeignSigner, Places};
 use crate::store::Sharing;
 
 /// What an operator asks for.
@@ -63,6 +66,8 @@ pub struct Import {
     /// What is added to `sigward.toml`.
     pub added: String,
     home: PathBuf,
+    /// The state files as they were, to see whether they still are.
+    states: Vec<StateText>,
     /// The configuration as it was, to see whether it still is.
     old_text: String,
     new_text: String,
@@ -101,6 +106,7 @@ pub struct MovingChain {
 
 /// Reads another signer's files, the key files among them, and plans. Writes nothing.
 pub fn read(home: &Path, wish: &Wish) -> anyhow::Result<Import> {
+    let home = &*std::path::absolute(home)?;
     let home_exists = home.join(config::FILE_NAME).exists();
     let (config, old_text) = if home_exists {
         let text = std::fs::read_to_string(home.join(config::FILE_NAME))?;
@@ -120,6 +126,7 @@ pub fn read(home: &Path, wish: &Wish) -> anyhow::Result<Import> {
         home_exists,
         added: String::new(),
         home: home.to_owned(),
+        states: Vec::new(),
         old_text,
         new_text: String::new(),
         durability: wish.durability,
@@ -137,13 +144,16 @@ pub fn read(home: &Path, wish: &Wish) -> anyhow::Result<Import> {
 impl Import {
     fn read_keys(&mut self, arena: &Arena, signer: ForeignSigner, wish: &Wish) -> anyhow::Result<()> {
         for ForeignKey { file, format, chains } in signer.keys {
-            let material = read_material(arena, &file, format)?;
+            let material = past::read_material(arena, &file, format)?;
             let public_key = *material.public_key();
             let verifier = Verifier::new(&public_key)?;
-            let chains = chains
-                .into_iter()
-                .map(|chain| begin(chain, &verifier, wish))
-                .collect::<Result<Vec<_>, _>>()?;
+            let mut moving = Vec::with_capacity(chains.len());
+            for chain in chains {
+                let text = StateText::read(&chain.state_file)?;
+                moving.push(past::begin(chain, &text, &verifier, wish)?);
+                self.states.push(text);
+            }
+            let chains = moving;
             self.sources.push(file.clone());
             if let Some(key) = self.keys.iter_mut().find(|key| key.public_key == public_key) {
                 key.files.push(file);
@@ -291,27 +301,57 @@ impl Import {
         self.home.join(config::FILE_NAME)
     }
 
-    /// The commit, and the folder or the file that makes it true.
-    pub async fn apply(self) -> anyhow::Result<()> {
+    /// The files that say how far the keys have signed.
+    pub fn state_files(&self) -> impl Iterator<Item = &Path> {
+        self.states.iter().map(StateText::path)
+    }
+
+    /// Refuses if a state file says something else than when the plan was made: somebody signs.
+    pub fn still_as_read(&self) -> Result<(), Refusal> {
+        self.states.iter().try_for_each(StateText::still_as_read)
+    }
+
+    /// The commit, and the folder or the file that makes it true. `last_look` is asked when everything else is ready, right before
+    /// the commit: what it refuses is not written.
+    pub async fn apply(self, last_look: impl FnOnce() -> Result<(), Refusal>) -> anyhow::Result<()> {
+        let _lock = lock::Lock::take(&self.home)?;
         if self.home_exists {
+            let file = self.config_file();
             let config = config::load(&self.home)?;
-            let (home, old, new) = (self.home.clone(), self.old_text.clone(), self.new_text.clone());
-            self.commit(&config).await?;
+            let (old, new) = (self.old_text.clone(), self.new_text.clone());
+            anyhow::ensure!(
+                std::fs::read_to_string(&file)? == old,
+                "{} was edited meanwhile; nothing was written, run the same command again",
+                file.display()
+            );
+            self.commit(&config, last_look).await?;
             crate::crash::crash_point!("import_committed");
             let then = "the keys are here, and the same command again adds their chains";
-            return swap::replace(&home.join(config::FILE_NAME), &old, &new, then);
+            return swap::replace(&file, &old, &new, then);
         }
         let stage = stage::Stage::new(&self.home, self.durability)?;
         let config = config::load(stage.folder())?;
         let new = self.new_text.clone();
-        self.commit(&config).await?;
-        stage.finish(&new)
+        self.commit(&config, last_look).await?;
+        stage
+            .finish(&new)
+            .context("nothing signs with what was written so far; run the same command again")
     }
 
-    async fn commit(self, config: &Config) -> anyhow::Result<()> {
+    async fn commit(
+        self,
+        config: &Config,
+        last_look: impl FnOnce() -> Result<(), Refusal>,
+    ) -> anyhow::Result<()> {
         let parts = parts::open(config).context(
-            "the home cannot be opened; if a daemon runs on it, stop it first: moving in changes its configuration",
+            "the home cannot be opened, and nothing was written; if a daemon runs on it, stop it first (`systemctl stop sigward`): \
+             moving in changes its configuration",
         )?;
+        let looked = self.still_as_read().and_then(|()| last_look());
+        if let Err(refusal) = looked {
+            parts.store.close();
+            return Err(refusal.into());
+        }
         let incoming = self.keys.into_iter().map(|key| {
             let sharing = if key.chains.len() > 1 {
                 Sharing::Shared
@@ -339,103 +379,5 @@ impl Import {
         parts.store.close();
         moved?;
         Ok(())
-    }
-}
-
-fn read_material(arena: &Arena, file: &Path, format: KeyFileFormat) -> Result<KeyMaterial, Refusal> {
-    let read = match format {
-        KeyFileFormat::FilePv => moving::read_filepv(arena, file),
-        KeyFileFormat::Base64 => moving::read_base64(arena, file),
-    };
-    read.map_err(|error: FilePvError| {
-        // Its usual advice is about CometBFT's file only.
-        let remedy = match &error {
-            FilePvError::File(_) | FilePvError::Memory(_) => {
-                error.remedy().map(|remedy| format!("; {remedy}"))
-            }
-            _ => None,
-        };
-        Refusal::new(
-            RefusalCode::InvalidKeyFile,
-            format!("{}: {error}{}", file.display(), remedy.unwrap_or_default()),
-        )
-    })
-}
-
-/// What a key has signed on a chain: the greater of what its state file and the operator say.
-fn begin(chain: ForeignChain, verifier: &Verifier, wish: &Wish) -> Result<MovingChain, Refusal> {
-    let ForeignChain {
-        id,
-        state_file,
-        state_format,
-        nodes,
-    } = chain;
-    let file = state_file.display();
-    let above = wish
-        .above
-        .iter()
-        .find(|(chain, _)| *chain == id)
-        .map(|(_, height)| *height);
-    let vouched = wish.never_signed.contains(&id);
-    let stated = match std::fs::symlink_metadata(&state_file) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        _ => {
-            let bytes = foreign::read_small(&state_file)?;
-            let read = match state_format {
-                StateFormat::FilePv => state_file::parse(&bytes, verifier, &id),
-                StateFormat::Horcrux => {
-                    foreign::horcrux_state(&bytes).and_then(|json| state_file::parse(&json, verifier, &id))
-                }
-                StateFormat::Tmkms => foreign::parse_tmkms_state(&bytes),
-            };
-            Some(read.map_err(|refusal| Refusal::new(refusal.code, format!("{file}: {}", refusal.message)))?)
-        }
-    };
-    let stated_height = stated.as_ref().map_or(0, height_of);
-    let ask = |why: String| {
-        Err(Refusal::new(
-            RefusalCode::BeginningRequired,
-            format!(
-                "chain {id}: {why}; if the key has signed there, close every height up to now with --above {id}=HEIGHT, if it never has, --never-signed {id}"
-            ),
-        ))
-    };
-    let (beginning, said_by) = match (stated, above) {
-        (None, None) if vouched => (Beginning::NeverSigned, "your word".to_owned()),
-        (None, None) => return ask(format!("there is no state file {file}")),
-        // The state of a new signer, and of one whose files were reset while its key went on signing.
-        (Some(Beginning::NeverSigned), None) if !vouched => {
-            return ask(format!(
-                "{file} says that nothing was ever signed, as it does after every reset"
-            ));
-        }
-        (Some(Beginning::NeverSigned), None) => (Beginning::NeverSigned, format!("{file}, and your word")),
-        (None | Some(Beginning::NeverSigned), Some(height)) => {
-            (Beginning::Above(height), "your word (--above)".to_owned())
-        }
-        (Some(_), _) if vouched => {
-            return Err(Refusal::new(
-                RefusalCode::StateConflict,
-                format!("chain {id}: --never-signed, and {file} says that it has signed"),
-            ));
-        }
-        (Some(stated), None) => (stated, file.to_string()),
-        (Some(stated), Some(height)) if height_of(&stated) > height.value() => (stated, file.to_string()),
-        (Some(_), Some(height)) => (Beginning::Above(height), "your word (--above)".to_owned()),
-    };
-    Ok(MovingChain {
-        id,
-        beginning,
-        said_by,
-        stated_height,
-        nodes,
-    })
-}
-
-fn height_of(beginning: &Beginning) -> i64 {
-    match beginning {
-        Beginning::NeverSigned => 0,
-        Beginning::Above(height) => height.value(),
-        Beginning::State(last) => last.position.height.value(),
     }
 }

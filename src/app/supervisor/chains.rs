@@ -24,6 +24,8 @@ pub(super) struct Chain {
     pub(super) limits: LiveLimits,
     /// The key, where the chain can be served.
     key: Option<ConsensusKey>,
+    /// Fails while none of its nodes is connected; nobody asks about a chain that is not served.
+    nodes: Option<Check>,
 }
 
 impl State {
@@ -37,7 +39,7 @@ impl State {
         for chain in &new.chains {
             let before = old.iter().find(|before| before.id == chain.id);
             let held = self.chains.remove(&chain.id);
-            let (now, refused) = settled(shared, chain, before, held).await;
+            let (now, refused) = settled(shared, chain, &new.chains, before, held).await;
             unserved.extend(refused.map(|refused| format!("chain {} is not served: {refused}", chain.id)));
             self.chains.insert(chain.id.clone(), now);
             self.departed.remove(&chain.id);
@@ -51,27 +53,31 @@ impl State {
         for chain in &gone {
             if let Some(chain) = self.chains.remove(&chain.id) {
                 chain.check.retire();
+                chain.nodes.into_iter().for_each(Check::retire);
             }
             shared.metrics.forget_chain(&chain.id);
         }
         shared
             .metrics
             .set_unauthenticated_links(new.unauthenticated_links());
+        shared.held.tell();
         unserved
     }
 
     /// Serves chains of the configuration in force that could not be served when it was taken.
     pub(super) async fn serve_more(&mut self, shared: &Shared) {
         let mut more = false;
-        for chain in self.config.chains.clone() {
+        let all = self.config.chains.clone();
+        for chain in &all {
             let held = self.chains.remove(&chain.id);
             let waits = held.as_ref().is_none_or(|held| held.key.is_none());
-            let (now, _told) = settled(shared, &chain, Some(&chain), held).await;
+            let (now, _told) = settled(shared, chain, &all, Some(chain), held).await;
             more |= waits && now.key.is_some();
             self.chains.insert(chain.id.clone(), now);
         }
         if more {
             self.link(shared).await;
+            shared.held.tell();
         }
     }
 
@@ -112,6 +118,40 @@ impl State {
             .filter(|spec| !replaced(spec))
             .for_each(|spec| connect::forget(shared, spec));
         start(shared, &self.chains, &mut self.links, plan.later);
+        self.tell_of_drained(shared);
+    }
+
+    /// A node that is left alone on purpose stays in sight: with its metrics, and with a check that says what brings it back.
+    fn tell_of_drained(&mut self, shared: &Shared) {
+        let drained = self.config.chains.iter().flat_map(|chain| {
+            let of_chain = |node: &&NodeConfig| self.holds.is_drained(&chain.id, &node.name);
+            let place = |node: &NodeConfig| (chain.id.clone(), node.name.clone());
+            chain.nodes.iter().filter(of_chain).map(place)
+        });
+        let drained: BTreeSet<_> = drained.collect();
+        let over: Vec<_> = self
+            .drained
+            .extract_if(.., |place, _| !drained.contains(place))
+            .collect();
+        for ((chain, node), check) in over {
+            check.retire();
+            let configured = self
+                .config
+                .chains
+                .iter()
+                .any(|known| known.id == chain && known.nodes.iter().any(|known| known.name == node));
+            match configured {
+                true => shared.metrics.node(&chain, &node).drained(false),
+                false => shared.metrics.forget_node(&chain, &node),
+            }
+        }
+        for (chain, node) in drained {
+            shared.metrics.node(&chain, &node).drained(true);
+            let place = (chain.clone(), node.clone());
+            self.drained
+                .entry(place)
+                .or_insert_with(|| connect::drained(shared, &chain, &node));
+        }
     }
 
     fn wanted(&self) -> Vec<LinkSpec> {
@@ -156,32 +196,52 @@ fn start(
 async fn settled(
     shared: &Shared,
     chain: &ChainConfig,
+    all: &[ChainConfig],
     before: Option<&ChainConfig>,
     held: Option<Chain>,
 ) -> (Chain, Option<Refused>) {
     let held = held.unwrap_or_else(|| Chain {
         check: shared.readiness.check(
             format!("chain/{}", chain.id),
-            Weight::Told,
+            Weight::Required,
             "see the log; `sigward keys list` and `sigward state show` say what there is; then `sigward reload`",
         ),
         limits: LiveLimits::new(chain.limits),
         key: None,
+        nodes: None,
     });
     held.limits.tighten(chain.limits);
     let same = before.is_some_and(|before| (&before.key, before.shared) == (&chain.key, chain.shared));
     if same && held.key.is_some() {
         return (held, None);
     }
-    let found = key_of(shared, chain).await;
+    let found = key_of(shared, chain, all).await;
     match &found {
         Ok(_) => held.check.good(),
         Err(refused) => alarm(&held, &chain.id, refused),
     }
     let refused = found.as_ref().err().cloned();
+    let Chain {
+        check, limits, nodes, ..
+    } = held;
+    let nodes = match (&refused, nodes) {
+        (None, None) => Some(shared.readiness.one_of(
+            connect::group_name(&chain.id),
+            Weight::Required,
+            "no node is connected: nobody asks for signatures",
+            "see what the checks of its nodes say; `sigward node list` shows them",
+        )),
+        (None, some) => some,
+        (Some(_), some) => {
+            some.into_iter().for_each(Check::retire);
+            None
+        }
+    };
     let now = Chain {
+        check,
+        limits,
         key: found.ok(),
-        ..held
+        nodes,
     };
     (now, refused)
 }
@@ -191,13 +251,35 @@ fn alarm(chain: &Chain, id: &ChainId, refused: &Refused) {
     chain.check.fail(refused.to_string());
 }
 
-async fn key_of(shared: &Shared, chain: &ChainConfig) -> Result<ConsensusKey, Refused> {
-    shared.parts.admin.bind(&parts::configured(chain)).await?;
+async fn key_of(shared: &Shared, chain: &ChainConfig, all: &[ChainConfig]) -> Result<ConsensusKey, Refused> {
+    shared.parts.admin.bind(&parts::configured(chain), all).await?;
     let key = usable(shared, &chain.key).await?;
-    match shared.parts.guard.slot(&key.key.version.public_key, &chain.id) {
-        Some(_) => Ok(key),
-        None => Err(no_row(&chain.key, &chain.id)),
+    if shared
+        .parts
+        .guard
+        .slot(&key.key.version.public_key, &chain.id)
+        .is_none()
+    {
+        return Err(no_row(&chain.key, &chain.id));
     }
+    tell_of_moved_out(shared, chain).await?;
+    Ok(key)
+}
+
+/// A key that was moved out is served, because it may come back any moment; until then all it gives are refusals.
+async fn tell_of_moved_out(shared: &Shared, chain: &ChainConfig) -> Result<(), Refused> {
+    let states = shared
+        .parts
+        .admin
+        .states(Some(&chain.key), Some(&chain.id))
+        .await?;
+    if states.iter().any(|state| state.row.row.stopped) {
+        tracing::warn!(
+            alarm = true, chain = %chain.id, key = %chain.key, code = RefusalCode::KeyStopped.as_str(),
+            "the key was moved out of this chain (`sigward state export`): it signs nothing here; take the chain out of the configuration, or bring the key back with its newest state (`sigward state import`)"
+        );
+    }
+    Ok(())
 }
 
 /// The key, from the ring or from a sealed file that has come since. The store knows it: making it anew is no advice.

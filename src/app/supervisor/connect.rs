@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sigward_policies::decision::Refused;
+use sigward_policies::model::id::{ChainId, NodeName};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +17,7 @@ use crate::keyring::ConsensusKey;
 use crate::listener::privval::Link;
 use crate::sign::ChainSigner;
 use crate::telemetry::activity::Activity;
-use crate::telemetry::readiness::Weight;
+use crate::telemetry::readiness::{Check, Weight};
 
 /// A link that was told to stop first finishes the request that it is at: at most the deadline of a signature (4 s) and of a node
 /// that takes its reply slowly (3 s).
@@ -67,10 +68,10 @@ pub(super) fn start(
         identity: shared.identity.clone(),
         metrics: node_metrics,
         check: shared.readiness.check(
-            check_name(spec),
+            check_name(&spec.chain, &spec.node),
             Weight::Told,
             "see that the node runs and that its priv_validator_laddr is the address in the configuration",
-        ),
+        ).member_of(group_name(&spec.chain)),
     };
     let stop = shared.shutdown.child_token();
     let task = tokio::spawn(link.run(stop.clone()));
@@ -97,10 +98,26 @@ pub(super) async fn end(links: Vec<(LinkSpec, Running)>) {
 
 /// Takes a node that is no longer dialled out of what is told.
 pub(super) fn forget(shared: &Shared, spec: &LinkSpec) {
-    shared.readiness.forget(&check_name(spec));
+    shared.readiness.forget(&check_name(&spec.chain, &spec.node));
     shared.metrics.forget_node(&spec.chain, &spec.node);
 }
 
-fn check_name(spec: &LinkSpec) -> String {
-    format!("node/{}/{}", spec.chain, spec.node)
+/// The check of a node that is not dialled by an operator's word.
+pub(super) fn drained(shared: &Shared, chain: &ChainId, node: &NodeName) -> Check {
+    let check = shared.readiness.check(
+        check_name(chain, node),
+        Weight::Told,
+        format!("`sigward node undrain {chain}/{node}` dials it again"),
+    );
+    check.fail("drained by an operator: it is not dialled, and gets no signature");
+    check
+}
+
+/// The check that needs one node of a chain.
+pub(super) fn group_name(chain: &ChainId) -> String {
+    format!("nodes/{chain}")
+}
+
+fn check_name(chain: &ChainId, node: &NodeName) -> String {
+    format!("node/{chain}/{node}")
 }

@@ -14,9 +14,10 @@ use sigward_hsm::identity::NodeIdentity;
 use sigward_policies::decision::{Failure, FailureCode, Refused};
 use sigward_policies::holding::Holds;
 use sigward_policies::model::caller::Caller;
-use sigward_policies::model::id::{ChainId, Generation};
+use sigward_policies::model::id::{ChainId, Generation, NodeName};
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::holds::Held;
 use super::links::Links;
 use super::parts::Parts;
 use crate::admin::live::{Answer, Live, ReloadError, ReloadMode, Reloaded, SeenNode};
@@ -27,7 +28,7 @@ use crate::config::diff::Departed;
 use crate::shutdown::Shutdown;
 use crate::telemetry::log::Levels;
 use crate::telemetry::metrics::{Metrics, Reload, SignMetrics};
-use crate::telemetry::readiness::{Check, Readiness};
+use crate::telemetry::readiness::{Check, Readiness, Weight};
 
 mod chains;
 mod connect;
@@ -47,6 +48,8 @@ pub(super) struct Shared {
     pub(super) authorizer: Arc<Authorizer>,
     pub(super) shutdown: Shutdown,
     pub(super) levels: Levels,
+    /// What is held back, as it is told.
+    pub(super) held: Arc<Held>,
     /// The folder of the configuration.
     pub(super) home: PathBuf,
 }
@@ -55,6 +58,8 @@ pub(super) struct Supervisor {
     shared: Shared,
     /// Fails while the file is not what runs.
     check: Check,
+    /// Fails while something in the file waits for a restart.
+    restart: Check,
     state: Mutex<State>,
 }
 
@@ -66,6 +71,8 @@ struct State {
     generation: Generation,
     /// What the store holds back; drained nodes are among it.
     holds: Holds,
+    /// The configured ones among them, each with its check.
+    drained: BTreeMap<(ChainId, NodeName), Check>,
 }
 
 impl std::fmt::Debug for Supervisor {
@@ -88,12 +95,20 @@ impl Supervisor {
             departed: Departed::new(),
             generation: Generation(0),
             holds: Holds::default(),
+            drained: BTreeMap::new(),
         };
         state.take_over(&shared, config).await;
         check.good();
+        let restart = shared.readiness.check(
+            "restart",
+            Weight::Told,
+            "restart sigward when a few blocks without a signature do no harm, or put the file back and `sigward reload`",
+        );
+        restart.good();
         Arc::new(Self {
             shared,
             check,
+            restart,
             state: Mutex::new(state),
         })
     }
@@ -139,6 +154,15 @@ impl Supervisor {
         match &outcome {
             Ok(reloaded) => {
                 self.check.good();
+                let waiting: Vec<_> = reloaded
+                    .diff
+                    .waiting_for_restart()
+                    .map(ToString::to_string)
+                    .collect();
+                match waiting.is_empty() {
+                    true => self.restart.good(),
+                    false => self.restart.fail(waiting.join("; ")),
+                }
                 self.shared.metrics.reloaded(Reload::Applied);
                 tracing::info!(
                     by = %who, generation = reloaded.generation.0, differences = reloaded.diff.entries().len(), "reloaded"

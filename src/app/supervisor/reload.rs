@@ -67,7 +67,7 @@ impl State {
             if before.is_some_and(|before| (&before.key, before.shared) == (&chain.key, chain.shared)) {
                 continue;
             }
-            let Err(refused) = can_be_served(shared, chain).await else {
+            let Err(refused) = can_be_served(shared, chain, &new.chains).await else {
                 continue;
             };
             let unknown =
@@ -146,8 +146,12 @@ fn something_is_left(old: &Config, new: &Config) -> Result<(), Refusal> {
     ))
 }
 
-async fn can_be_served(shared: &Shared, chain: &ChainConfig) -> Result<(), Refused> {
-    shared.parts.admin.may_bind(&parts::configured(chain)).await?;
+async fn can_be_served(shared: &Shared, chain: &ChainConfig, all: &[ChainConfig]) -> Result<(), Refused> {
+    shared
+        .parts
+        .admin
+        .may_bind(&parts::configured(chain), all)
+        .await?;
     chains::usable(shared, &chain.key).await.map(|_key| ())
 }
 

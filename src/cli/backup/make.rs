@@ -17,6 +17,7 @@ use zeroize::Zeroize as _;
 use super::{age, arena, explain, inspect, passphrase, unlock};
 use crate::cli::client::{explain as explain_status, with_services};
 use crate::cli::exit::RefusedByRule;
+use crate::cli::out_file::may_be_made;
 use crate::cli::output::Output;
 use crate::config;
 use crate::crash::crash_point;
@@ -64,11 +65,7 @@ pub(in crate::cli) fn backup(args: Backup, home: &Path, output: &Output) -> anyh
         return inspect::run(file, output);
     }
     let file = args.file.as_deref().context("give --file OUT")?;
-    anyhow::ensure!(
-        std::fs::symlink_metadata(file).is_err(),
-        "file_exists: {} exists already and is not overwritten",
-        file.display()
-    );
+    may_be_made(file)?;
     let config = if args.with_config {
         config::load(home)?;
         let path = home.join(config::FILE_NAME);

@@ -1,14 +1,18 @@
-//! The running daemon, asked gently: who it is (the peer of its admin socket), how ready it says it is (`/readyz?verbose`) and
-//! which version it is (`/metrics`). Nothing here makes it do more than read its own gauges.
+//! The running daemon, asked gently: who it is (the peer of its admin socket), how ready it says it is and which version it is (on
+//! that socket or, where it does not answer there, by `/readyz?verbose` and `/metrics`). Nothing here makes it do more than read its own gauges.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
+use sigward_proto::v1::CheckStatus;
 
+use super::super::client::at_once;
+use super::super::status;
 use super::finding::{Check, Finding, Status};
 use crate::config::Config;
 
@@ -37,7 +41,7 @@ pub(super) struct Facts {
 }
 
 /// `None` when nobody listens on the admin socket.
-pub(super) fn gather(config: &Config) -> Option<Facts> {
+pub(super) fn gather(home: &Path, config: &Config) -> Option<Facts> {
     let socket = UnixStream::connect(&config.admin_socket).ok()?;
     let pid = rustix::net::sockopt::socket_peercred(&socket)
         .ok()
@@ -50,14 +54,32 @@ pub(super) fn gather(config: &Config) -> Option<Facts> {
         }
         Some(at) => get(at, path).map_err(|error| format!("http://{at}{path}: {error}")),
     };
+    // The admin socket first: by HTTP another process may answer, where the address in the file is not yet the daemon's.
+    let status = at_once(home, status::get).ok();
+    let told = status.as_ref().and_then(|status| status.instance.as_ref());
     Some(Facts {
         pid,
-        words: ask("/readyz?verbose").and_then(|body| words(&body)),
-        version: ask("/metrics").ok().and_then(|body| version(&body)),
+        words: match &status {
+            Some(status) => Ok(status.checks.iter().map(word).collect()),
+            None => ask("/readyz?verbose").and_then(|body| words(&body)),
+        },
+        version: match told {
+            Some(instance) => Some(instance.version.clone()),
+            None => ask("/metrics").ok().and_then(|body| version(&body)),
+        },
         unit: pid
             .and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok())
             .and_then(|text| unit(&text)),
     })
+}
+
+fn word(check: &CheckStatus) -> (String, Word) {
+    let word = Word {
+        required: check.required,
+        failing: (!check.failing.is_empty()).then(|| check.failing.clone()),
+        advice: check.remedy.clone(),
+    };
+    (check.name.clone(), word)
 }
 
 /// The body, whatever the status: 503 carries the checks too.
@@ -161,18 +183,23 @@ pub(super) fn judge(facts: Option<&Facts>, config: &Config, own_version: &str) -
                 .remedy("http.listen = \"127.0.0.1:26650\" lets its checks be read, on loopback only"),
         ),
         Ok(words) => {
-            let of_links = |name: &str| name.starts_with("node/");
+            let of_links = |name: &str| name.starts_with("node/") || name.starts_with("nodes/");
             let failing: Vec<_> = words
                 .iter()
                 .filter(|(name, word)| !of_links(name) && word.failing.is_some())
                 .collect();
             for (name, word) in &failing {
                 let reason = word.failing.clone().unwrap_or_default();
-                let finding =
-                    Finding::failure(Check::DaemonReady, reason, word.advice.clone()).about((*name).clone());
-                found.push(finding);
+                let finding = match word.required {
+                    true => Finding::failure(Check::DaemonReady, reason, word.advice.clone()),
+                    false => Finding::warning(Check::DaemonReady, reason, word.advice.clone()),
+                };
+                found.push(finding.about((*name).clone()));
             }
-            if failing.is_empty() {
+            if words
+                .values()
+                .all(|word| !word.required || word.failing.is_none())
+            {
                 found.push(Finding::ok(Check::DaemonReady, "it says that it is ready"));
             }
             found.extend(in_force(facts, config));
@@ -207,7 +234,7 @@ fn in_force(facts: &Facts, config: &Config) -> Vec<Finding> {
         .into_iter()
         .map(|what| {
             let fact = format!("{what} is in the configuration, and the daemon does not know of it: the file was edited since it started");
-            Finding::warning(Check::ConfigInForce, fact, "sigward config check, then restart the daemon")
+            Finding::warning(Check::ConfigInForce, fact, "sigward config check, then sigward reload")
         })
         .collect();
     if found.is_empty() {
@@ -252,7 +279,7 @@ mod tests {
         };
         let failing = words(&READY.replace(
             r#""name":"store","required":true,"status":"ok""#,
-            r#""name":"store","status":"failing""#,
+            r#""name":"store","required":true,"status":"failing""#,
         ));
         for (facts, config, check, verdict) in [
             (None, config(&["a"]), Check::DaemonRunning, Some(Note)),

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use sigward_proto::v1::{Key, KeyOrigin, KeyState, SignState, SignStateKind};
 
 use super::finding::{Check, Finding};
+use crate::admin::unnamed_chain;
 use crate::app::{Inspection, Trouble};
 use crate::config::Config;
 
@@ -93,7 +94,7 @@ pub(super) fn judge(facts: &Facts, config: &Config) -> Vec<Finding> {
             for chain in &config.chains {
                 let (id, name) = (chain.id.as_str(), chain.key.as_str());
                 found.extend(
-                    known(services, facts.inspection.as_ref(), id, name)
+                    known(services, facts.inspection.as_ref(), config, id, name)
                         .into_iter()
                         .map(|f| f.about(id)),
                 );
@@ -205,7 +206,13 @@ fn no_key(name: &str) -> Finding {
     )
 }
 
-fn known(services: &Services, inspection: Option<&Inspection>, chain: &str, name: &str) -> Vec<Finding> {
+fn known(
+    services: &Services,
+    inspection: Option<&Inspection>,
+    config: &Config,
+    chain: &str,
+    name: &str,
+) -> Vec<Finding> {
     let Some(key) = services.key(name) else {
         return vec![no_key(name)];
     };
@@ -239,33 +246,15 @@ fn known(services: &Services, inspection: Option<&Inspection>, chain: &str, name
             format!("name another key for the chain, or see sigward keys show {name}"),
         )),
     }
-    found.push(row(services, key, chain));
+    found.push(row(services, config, key, chain));
     found
 }
 
-fn row(services: &Services, key: &Key, chain: &str) -> Finding {
+fn row(services: &Services, config: &Config, key: &Key, chain: &str) -> Finding {
     let name = &key.name;
     let Some(row) = services.row(key, chain) else {
-        let elsewhere: Vec<&str> = services
-            .states
-            .iter()
-            .filter(|state| state.public_key == key.public_key)
-            .map(|state| state.chain_id.as_str())
-            .collect();
-        if !elsewhere.is_empty()
-            && services
-                .states
-                .iter()
-                .any(|state| state.public_key == key.public_key && !state.shared)
-        {
-            return Finding::failure(
-                Check::StateRow,
-                format!(
-                    "{name} belongs to {}, and a key serves one chain",
-                    elsewhere.join(", ")
-                ),
-                "use a key of its own; docs/double-sign-protection.md tells about shared ones",
-            );
+        if let Some(finding) = belongs_elsewhere(services, config, key, chain) {
+            return finding;
         }
         if key.origin() == KeyOrigin::Generated && !key.exported {
             return Finding::ok(
@@ -302,6 +291,40 @@ fn row(services: &Services, key: &Key, chain: &str) -> Finding {
             format!("signed up to {}/{}/{}", row.height, row.round, row.step),
         ),
     }
+}
+
+/// A key that serves another chain and does not share: a mistake, or the same chain under another id.
+fn belongs_elsewhere(services: &Services, config: &Config, key: &Key, chain: &str) -> Option<Finding> {
+    let name = &key.name;
+    let own = services
+        .states
+        .iter()
+        .filter(|state| state.public_key == key.public_key);
+    let elsewhere: Vec<_> = own.collect();
+    if elsewhere.iter().all(|state| state.shared) {
+        return None;
+    }
+    let configured = |id: &str| config.chains.iter().any(|chain| chain.id.as_str() == id);
+    let gone = elsewhere
+        .iter()
+        .find(|state| !configured(&state.chain_id) && state.kind() != SignStateKind::Exported);
+    let chains: Vec<_> = elsewhere.iter().map(|state| state.chain_id.as_str()).collect();
+    let fact = format!(
+        "{name} belongs to {}, and a key serves one chain",
+        chains.join(", ")
+    );
+    Some(match gone {
+        Some(state) => Finding::failure(
+            Check::StateRow,
+            fact,
+            unnamed_chain(name, chain, &state.chain_id, state.kind() == SignStateKind::Fresh),
+        ),
+        None => Finding::failure(
+            Check::StateRow,
+            fact,
+            "use a key of its own; docs/double-sign-protection.md tells about shared ones",
+        ),
+    })
 }
 
 #[cfg(test)]
@@ -400,6 +423,41 @@ mod tests {
                 "{services:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_chain_that_is_not_named_any_more_may_be_the_same_one() {
+        let remedy = |other: &str, kind, text: &str| {
+            let services = Services {
+                keys: vec![key(KeyOrigin::Generated, KeyState::Active, false)],
+                states: vec![state(other, kind, false)],
+            };
+            let config = crate::config::parse(text, std::path::Path::new("/h")).unwrap();
+            let facts = Facts {
+                inspection: None,
+                services: Asked::Answered(services),
+            };
+            let found = judge(&facts, &config);
+            let row = found
+                .into_iter()
+                .find(|f| f.check == Check::StateRow && f.status == Failure);
+            row.unwrap().remedy.unwrap()
+        };
+        let one = "[[chain]]\nid = \"c-1\"\nkey = \"k\"\n";
+        let said = remedy("c-typo", SignStateKind::Fresh, one);
+        assert!(
+            said.contains("state rebind --key k --chain c-typo --to c-1")
+                && said.contains("signed nothing there"),
+            "{said}"
+        );
+        let said = remedy("c-old", SignStateKind::Signed, one);
+        assert!(
+            said.contains("state rebind --key k --chain c-old --to c-1") && !said.contains("signed nothing"),
+            "{said}"
+        );
+        let two = format!("{one}[[chain]]\nid = \"c-2\"\nkey = \"other\"\n");
+        let said = remedy("c-2", SignStateKind::Signed, &two);
+        assert!(!said.contains("rebind"), "{said}");
     }
 
     #[test]

@@ -31,7 +31,7 @@ use sigward_proto::v1::{ListKeysRequest, ShowStateRequest};
 
 use super::client::{explain, with_services};
 use super::exit::CheckFailed;
-use super::output::Output;
+use super::output::{Output, in_full};
 use crate::app;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{self, Config, RpcUrl};
@@ -93,11 +93,13 @@ pub(super) fn run(args: &Args, home: &Path, output: &Output) -> anyhow::Result<(
         }
         Err(error) => without_config(home, &error),
     };
+    // Counted before anything is left out.
+    let summary = screen::summary(&findings);
     if args.quiet {
         findings.retain(|finding| finding.status != Status::Ok);
     }
     let marks = screen::Marks::of_locale(|name| std::env::var(name).ok());
-    output.result(&screen::json(&findings), screen::text(&findings, marks));
+    output.result(&screen::json(&findings), screen::text(&findings, marks, &summary));
     verdict(&findings)
 }
 
@@ -112,7 +114,7 @@ pub(super) struct Checked {
 /// `config check`: configuration, files and keys, as `serve` would find them.
 pub(super) fn check_config(home: &Path, config: &Config) -> Checked {
     let us = rustix::process::geteuid().as_raw();
-    let daemon = daemon::gather(config);
+    let daemon = daemon::gather(home, config);
     let files = files::gather(home, Some(config), us, daemon.is_some());
     let mut findings = risks(config);
     findings.extend(files::judge(&files));
@@ -147,7 +149,7 @@ fn examine(args: &Args, home: &Path, config: &Config, output: &Output) -> anyhow
     // The chain before our own state: see `chain`.
     let answers = ask_chains(args, config)?;
     let us = rustix::process::geteuid().as_raw();
-    let running = daemon::gather(config);
+    let running = daemon::gather(home, config);
     let pid = running.as_ref().and_then(|daemon| daemon.pid);
     let files = files::gather(home, Some(config), us, running.is_some());
 
@@ -353,17 +355,6 @@ fn ask_services(home: &Path) -> anyhow::Result<Services> {
             format!("the daemon takes connections on its admin socket and does not answer within {} s\nsee its log; it may stand still", PATIENCE.as_secs())
         })?
     })
-}
-
-/// With the causes that the first sentence does not name.
-fn in_full(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
 }
 
 fn look_at_nodes(args: &Args, config: &Config, running: Option<&daemon::Facts>) -> Vec<node::Facts> {

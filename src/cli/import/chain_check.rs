@@ -1,17 +1,25 @@
 //! Asking the chain how far a key has signed: a state file can be an old copy, the chain is none.
+//!
+//! Blocks are looked through from the latest down to where the state ends, or to the first signature of the key, which is its last.
+//! A signer may have been stopped for weeks: a look at the last blocks only would miss what an old copy does not know of.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::double_sign::Beginning;
 use sigward_policies::model::algorithm::Address;
 
+use super::scan::{Reach, Scan};
 use crate::app::import::{Import, MovingChain, MovingKey};
 use crate::chain::cometbft::{Client, Commit, NodeStatus, RpcCode};
+use crate::cli::output::Output;
 
-/// How many blocks back from the latest are looked at.
+/// How many blocks back from the latest are looked at in any case, to know how fast they come.
 const LOOK_BACK: u64 = 20;
+/// How long the set of validators may take at least.
+const FOR_THE_SET: Duration = Duration::from_secs(60);
 
 /// What all nodes that were asked know.
 #[derive(Default)]
@@ -39,15 +47,21 @@ pub(super) struct Report {
     pub(super) status: NodeStatus,
     /// The greatest signature of ours that was seen.
     pub(super) seen: Option<Seen>,
-    /// Our voting power, and that of all.
+    /// Our voting power, and that of all; `None` when the key is not in the set.
     pub(super) power: Option<(u64, u64)>,
     /// Seconds between the blocks that were looked at.
     pub(super) interval: Option<f64>,
     looked_at: u64,
+    reach: Reach,
 }
 
-/// Asks every node.
-pub(super) async fn all(import: &Import, clients: &[Client]) -> anyhow::Result<Checked> {
+/// Asks every node, each for `limit` at most.
+pub(super) async fn all(
+    import: &Import,
+    clients: &[Client],
+    limit: Duration,
+    output: &Output,
+) -> anyhow::Result<Checked> {
     let mut checked = Checked::default();
     for client in clients {
         let status = client.status().await?;
@@ -73,7 +87,17 @@ pub(super) async fn all(import: &Import, clients: &[Client]) -> anyhow::Result<C
             "{} is still catching up and knows less than the chain: wait, or ask another node",
             client.url()
         );
-        let report = look(client, key, chain, status).await?;
+        let end = Instant::now() + limit;
+        let looked = look(client, key, chain, status, end, output);
+        // And for the set of validators, page by page.
+        let whole = limit + limit.max(FOR_THE_SET);
+        let report = tokio::time::timeout(whole, looked).await.map_err(|_| {
+            anyhow::anyhow!(
+                "{} answers too slowly: not done after {} s; ask another node, or give it longer with --rpc-limit",
+                client.url(),
+                whole.as_secs()
+            )
+        })??;
         if let Some(seen) = report.seen.filter(|seen| is_above(*seen, &chain.beginning)) {
             checked.problems.push(behind(&report, seen, chain));
         }
@@ -86,6 +110,17 @@ pub(super) async fn all(import: &Import, clients: &[Client]) -> anyhow::Result<C
         checked.reports.push(report);
     }
     for (_, chain) in import.chains() {
+        let of_it = || {
+            checked
+                .reports
+                .iter()
+                .filter(|report| report.chain == chain.id.as_str())
+        };
+        // One node that has them all is enough.
+        let short = of_it().all(|report| report.reach != Reach::Whole);
+        if let (true, Some(report)) = (short, of_it().next()) {
+            checked.problems.push(not_compared(report, chain));
+        }
         if !clients.is_empty()
             && !checked
                 .reports
@@ -112,26 +147,21 @@ async fn look(
     key: &MovingKey,
     chain: &MovingChain,
     status: NodeStatus,
+    end: Instant,
+    output: &Output,
 ) -> anyhow::Result<Report> {
     let latest = status.latest_height;
-    let first = latest
-        .saturating_sub(LOOK_BACK)
-        .max(status.earliest_height)
-        .max(1);
-    let mut seen = None;
-    let mut times = Vec::new();
-    let mut looked_at = 0;
-    for height in first..=latest {
-        let commit = match client.commit(Some(height)).await {
-            Ok(commit) => commit,
-            // Pruned meanwhile.
-            Err(error) if error.code == RpcCode::NodeError && height < latest => continue,
-            Err(error) => return Err(error.into()),
-        };
-        looked_at += 1;
-        times.push(commit.time);
-        seen = seen.max(ours(&commit, &key.address));
-    }
+    let scan = Scan {
+        client,
+        address: &key.address,
+        chain: chain.id.as_str(),
+        latest,
+        // The height itself too: within it a later round, or a precommit, can be above what is known.
+        known: u64::try_from(super::height_of(&chain.beginning)).unwrap_or(0),
+        at_least: LOOK_BACK,
+        end,
+    };
+    let found = scan.run(output).await?;
     let power = match client.validators(Some(latest.max(1))).await {
         Ok(set) => set
             .find(&key.address)
@@ -139,21 +169,16 @@ async fn look(
         Err(error) if error.code == RpcCode::NodeError => None,
         Err(error) => return Err(error.into()),
     };
-    let interval = match (times.first(), times.last()) {
-        (Some(first), Some(last)) if times.len() > 1 => {
-            Some(last.duration_since(*first).as_secs_f64() / (times.len() - 1) as f64)
-        }
-        _ => None,
-    };
     Ok(Report {
         url: client.url().to_owned(),
         chain: chain.id.as_str().to_owned(),
         address: key.address,
         status,
-        seen,
+        seen: found.seen,
         power,
-        interval,
-        looked_at,
+        interval: found.interval,
+        looked_at: found.looked_at,
+        reach: found.reach,
     })
 }
 
@@ -169,7 +194,9 @@ pub(super) fn ours(commit: &Commit, address: &Address) -> Option<Seen> {
 pub(super) fn is_above(seen: Seen, beginning: &Beginning) -> bool {
     match beginning {
         Beginning::NeverSigned => true,
-        Beginning::Above(height) => i128::from(seen.height) > i128::from(height.value()),
+        Beginning::Above(height) | Beginning::Unproven(height) => {
+            i128::from(seen.height) > i128::from(height.value())
+        }
         Beginning::State(last) => {
             use sigward_policies::model::payload::Step;
             let known = (
@@ -200,11 +227,36 @@ fn behind(report: &Report, seen: Seen, chain: &MovingChain) -> Refusal {
     )
 }
 
+fn not_compared(report: &Report, chain: &MovingChain) -> Refusal {
+    let why = match &report.reach {
+        Reach::Whole => String::new(),
+        Reach::Pruned { lowest } => format!("{} has no block below {lowest}", report.url),
+        Reach::OutOfTime { lowest } => format!(
+            "{} was asked for as long as --rpc-limit says, and came down to {lowest}",
+            report.url
+        ),
+    };
+    Refusal::new(
+        RefusalCode::ChainNotCompared,
+        format!(
+            "{}: the state that would be imported is {} ({}), {why}, and no signature of this key was seen: whether it signed in between nobody \
+             knows. Ask a node that has the blocks, or close every height that it can have signed: --above {}={}",
+            chain.id,
+            super::watermark(&chain.beginning),
+            chain.said_by,
+            chain.id,
+            report.status.latest_height.saturating_add(10)
+        ),
+    )
+}
+
 impl Report {
-    /// Whether the chain cannot go on without this key (CometBFT needs more than two thirds).
-    pub(super) fn decisive(&self) -> bool {
+    /// Whether blocks come whenever this key signs, whoever else is down: it has more than two thirds of the power by itself
+    /// (CometBFT's quorum). Only then a chain that stands still says that nobody signs with it. With less, it can also be that
+    /// others are down, and the key signs on.
+    pub(super) fn makes_blocks_alone(&self) -> bool {
         self.power
-            .is_some_and(|(own, all)| u128::from(own) * 3 >= u128::from(all))
+            .is_some_and(|(own, all)| u128::from(own) * 3 > u128::from(all) * 2)
     }
 
     /// For scripts.
@@ -214,6 +266,7 @@ impl Report {
             "chain": self.chain,
             "latest_height": self.status.latest_height,
             "blocks_looked_at": self.looked_at,
+            "compared": self.reach == Reach::Whole,
             "last_signature_seen": self.seen.map(|seen| seen.height),
             "in_validator_set": self.power.is_some(),
             "voting_power": self.power.map(|(own, _)| own),

@@ -1,6 +1,8 @@
 //! How a move looks: the plan, and what is left to do by hand.
 
 use std::fmt::Write as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use serde_json::{Value, json};
 use sigward_policies::decision::Refusal;
@@ -8,13 +10,14 @@ use sigward_policies::decision::Refusal;
 use super::chain_check::Checked;
 use super::{chains_value, watermark};
 use crate::app::import::Import;
+use crate::cli::output::one_line;
 use crate::foreign::ForeignKind;
 
 /// What was found and what would be written.
 pub(super) fn plan(import: &Import, applying: bool) -> String {
     let mut text = format!("Moving in from {}\n\nRead:\n", import.from.as_str());
     for source in &import.sources {
-        let _infallible = writeln!(text, "  {}", source.display());
+        let _infallible = writeln!(text, "  {}", path(source));
     }
     for key in &import.keys {
         let _infallible = writeln!(
@@ -30,10 +33,10 @@ pub(super) fn plan(import: &Import, applying: bool) -> String {
                 "  {}  signed up to {}  ({})",
                 chain.id,
                 watermark(&chain.beginning),
-                chain.said_by
+                one_line(&chain.said_by)
             );
             for node in &chain.nodes {
-                let _infallible = writeln!(text, "    node {node}");
+                let _infallible = writeln!(text, "    node {}", one_line(node));
             }
         }
     }
@@ -45,7 +48,7 @@ pub(super) fn plan(import: &Import, applying: bool) -> String {
             let _infallible = writeln!(text, "\n{title}");
         }
         for item in items {
-            let _infallible = writeln!(text, "  - {item}");
+            let _infallible = writeln!(text, "  - {}", one_line(item));
         }
     }
     let file = import.config_file();
@@ -65,6 +68,10 @@ pub(super) fn plan(import: &Import, applying: bool) -> String {
         }
     }
     text
+}
+
+fn path(of: &Path) -> String {
+    one_line(&of.display().to_string())
 }
 
 /// What is there now, and what is left.
@@ -124,6 +131,18 @@ fn before(from: ForeignKind) -> Vec<String> {
     ]
 }
 
+/// What root has written in another user's home, that user cannot open.
+fn give_back(import: &Import) -> Option<String> {
+    let home = import.config_file().parent()?.to_owned();
+    let owner = std::fs::metadata(&home).ok()?.uid();
+    (rustix::process::geteuid().as_raw() != owner).then(|| {
+        format!(
+            "give the home to its user, who runs sigward: chown -R --reference={0} {0}",
+            path(&home)
+        )
+    })
+}
+
 fn after(import: &Import) -> Vec<String> {
     let mut steps: Vec<String> = import
         .keys
@@ -132,10 +151,11 @@ fn after(import: &Import) -> Vec<String> {
         .map(|file| {
             format!(
                 "move {} off this machine, into your safe: as long as another signer can read it, two can sign",
-                file.display()
+                path(file)
             )
         })
         .collect();
+    steps.extend(give_back(import));
     let nodes: Vec<_> = import.chains().flat_map(|(_, chain)| &chain.nodes).collect();
     if nodes.is_empty() {
         steps.push(
@@ -145,7 +165,8 @@ fn after(import: &Import) -> Vec<String> {
     }
     for node in nodes {
         steps.push(format!(
-            "see that the node's config.toml says priv_validator_laddr = \"{node}\", or the address it listens on for that"
+            "see that the node's config.toml says priv_validator_laddr = \"{}\", or the address it listens on for that",
+            one_line(node)
         ));
     }
     steps.push("start sigward (`sigward serve`), then the node".to_owned());

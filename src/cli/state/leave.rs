@@ -3,9 +3,8 @@
 //! The key is stopped first and written then. A path that cannot be written must not be noticed after that: both files are made
 //! before. Should writing fail all the same, the command gives both again, to other paths.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -16,6 +15,7 @@ use zeroize::Zeroize as _;
 
 use super::{Row, describe};
 use crate::cli::client::{explain, with_services};
+use crate::cli::out_file;
 use crate::cli::output::Output;
 
 pub(super) fn run(
@@ -26,8 +26,8 @@ pub(super) fn run(
     home: &Path,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let key_out = create(key_file)?;
-    let state_out = create(file).inspect_err(|_| {
+    let key_out = out_file::create(key_file, 0o600)?;
+    let state_out = out_file::create(file, 0o600).inspect_err(|_| {
         let _left = std::fs::remove_file(key_file);
     })?;
     let request = MoveOutRequest {
@@ -60,30 +60,11 @@ pub(super) fn run(
     Ok(())
 }
 
-/// A new file of mode 0600.
-fn create(path: &Path) -> anyhow::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| {
-            format!(
-                "cannot create {} (an existing file is never overwritten)",
-                path.display()
-            )
-        })
-}
-
 /// Fills a file, down to the disk, its folder included.
 fn put(mut file: File, path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
     file.write_all(bytes)
         .and_then(|()| file.sync_all())
-        .and_then(|()| File::open(folder)?.sync_all())
+        .and_then(|()| File::open(out_file::folder(path))?.sync_all())
         .with_context(|| format!("cannot write {}", path.display()))
 }
 

@@ -4,17 +4,17 @@ pub(super) mod render;
 mod terminal;
 
 use std::io::{self, IsTerminal as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sigward_proto::v1::GetStatusResponse;
 use tokio::signal::unix::{SignalKind, signal};
 use tonic::transport::Channel;
 
-use super::client::{daemon, with_services};
+use super::client::{at_once, daemon, sockets};
 use super::output::Output;
 use super::status::get;
-use crate::config::{self, Config};
+use crate::config;
 use render::{Style, Words, frame, window};
 use terminal::{Key, Terminal};
 
@@ -52,19 +52,24 @@ pub(super) fn run(args: &Args, home: &Path, output: &Output) -> anyhow::Result<(
         Words::of_environment()
     };
     if args.once {
-        let status = with_services(home, get)?;
+        let status = at_once(home, get)?;
         let style = Style { words, colour: false };
         output.line(frame(&status, None, args.width.into(), style).join("\n"));
         return super::status::must_serve(&status);
     }
     let colour =
         io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let config = config::load(home)?;
+    // Looking needs no readable file, as long as the daemon is found.
+    let config = config::load(home);
+    let sockets = sockets(home, &config);
+    if !sockets.iter().any(|socket| socket.exists()) {
+        config?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let terminal = Terminal::take()?;
-    let outcome = runtime.block_on(watch(&config, &terminal, Style { words, colour }));
+    let outcome = runtime.block_on(watch(&sockets, &terminal, Style { words, colour }));
     drop(terminal);
     outcome
 }
@@ -77,7 +82,7 @@ struct Heard {
     note: Option<String>,
 }
 
-async fn watch(config: &Config, terminal: &Terminal, style: Style) -> anyhow::Result<()> {
+async fn watch(sockets: &[PathBuf], terminal: &Terminal, style: Style) -> anyhow::Result<()> {
     let (mut term, mut hup) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
     let mut heard = Heard::default();
     let mut scroll = 0_usize;
@@ -89,7 +94,7 @@ async fn watch(config: &Config, terminal: &Terminal, style: Style) -> anyhow::Re
         tokio::select! {
             _ = term.recv() => return Ok(()),
             _ = hup.recv() => return Ok(()),
-            _ = ask.tick() => heard.ask(config).await,
+            _ = ask.tick() => heard.ask(sockets).await,
             _ = listen.tick() => {}
         }
         let (width, height) = Terminal::size();
@@ -119,8 +124,8 @@ async fn watch(config: &Config, terminal: &Terminal, style: Style) -> anyhow::Re
 }
 
 impl Heard {
-    async fn ask(&mut self, config: &Config) {
-        match tokio::time::timeout(PATIENCE, self.answer(config)).await {
+    async fn ask(&mut self, sockets: &[PathBuf]) {
+        match tokio::time::timeout(PATIENCE, self.answer(sockets)).await {
             Ok(Ok(Some(status))) => (self.status, self.note) = (Some(status), None),
             Ok(Ok(None)) => self.lost("no daemon is running; waiting for it"),
             Ok(Err(error)) => self.lost(&format!("the daemon does not answer: {error}; trying again")),
@@ -128,9 +133,11 @@ impl Heard {
         }
     }
 
-    async fn answer(&mut self, config: &Config) -> anyhow::Result<Option<GetStatusResponse>> {
-        if self.channel.is_none() {
-            self.channel = daemon(&config.admin_socket).await?;
+    async fn answer(&mut self, sockets: &[PathBuf]) -> anyhow::Result<Option<GetStatusResponse>> {
+        for socket in sockets {
+            if self.channel.is_none() {
+                self.channel = daemon(socket).await?;
+            }
         }
         match &self.channel {
             Some(channel) => Ok(Some(get(channel.clone()).await?)),

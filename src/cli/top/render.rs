@@ -179,8 +179,8 @@ impl Page {
 
     fn alarms(&mut self, status: &GetStatusResponse) {
         for check in status.checks.iter().filter(|check| !check.failing.is_empty()) {
-            self.put(&format!("! {}: {}", check.name, check.failing), Ink::Alarm);
-            self.plain(&format!("  {}", check.remedy));
+            self.whole(&format!("! {}: {}", check.name, check.failing), Ink::Alarm);
+            self.whole(&format!("  {}", check.remedy), Ink::Plain);
         }
         for chain in &status.chains {
             for refusal in &chain.refusals {
@@ -223,7 +223,7 @@ impl Page {
         }
         if let Some(line) = chain.stop_line {
             self.put(
-                &format!("  ! stop line: nothing is signed at or above {line}"),
+                &format!("  ! STOP LINE by an operator: nothing is signed at or above {line}"),
                 Ink::Alarm,
             );
         }
@@ -273,15 +273,15 @@ impl Page {
             link => link,
         };
         let since = node.connected_since.as_ref().zip(now);
-        let state = since.map_or_else(
-            || "NOT CONNECTED".to_owned(),
-            |(since, now)| format!("connected {}", span(now.saturating_sub(since.seconds).max(0))),
-        );
-        let drained = if node.drained { ", DRAINED" } else { "" };
-        let line = format!(
-            "  {:<12} {state}{drained}, {link}, won {}",
-            node.name, node.positions_won
-        );
+        let state = match (node.drained, since) {
+            (true, _) => "DRAINED by an operator: not dialled".to_owned(),
+            (false, None) => format!("NOT CONNECTED, {link}"),
+            (false, Some((since, now))) => {
+                let span = span(now.saturating_sub(since.seconds).max(0));
+                format!("connected {span}, {link}")
+            }
+        };
+        let line = format!("  {:<12} {state}, asked first {}", node.name, node.positions_won);
         let ink = if node.connected_since.is_none() || node.drained {
             Ink::Alarm
         } else {
@@ -292,6 +292,26 @@ impl Page {
 
     fn plain(&mut self, text: &str) {
         self.put(text, Ink::Plain);
+    }
+
+    /// What must be read whole: on as many lines as it takes, broken between words where that is possible.
+    fn whole(&mut self, text: &str, ink: Ink) {
+        let indent = if text.starts_with(' ') { "  " } else { "" };
+        let mut line = indent.to_owned();
+        let mut words = 0;
+        for word in text.split_whitespace() {
+            if words > 0 && line.chars().count() + 1 + word.chars().count() > self.width {
+                self.put(&line, ink);
+                line = "  ".to_owned();
+                words = 0;
+            }
+            if words > 0 {
+                line.push(' ');
+            }
+            line.push_str(word);
+            words += 1;
+        }
+        self.put(&line, ink);
     }
 
     /// One line, cleaned and cut. Every character of ours is one column wide; of others only ASCII passes.

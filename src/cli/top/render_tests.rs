@@ -239,3 +239,27 @@ fn no_size_is_too_small() {
         }
     }
 }
+
+#[test]
+fn what_is_wrong_and_its_remedy_are_never_cut() {
+    let mut bad = status(vec![]);
+    let (failing, remedy) = ("why ".repeat(60), "what to do ".repeat(30));
+    bad.checks[0].failing = failing.trim().to_owned();
+    bad.checks[0].remedy = remedy.trim().to_owned();
+    for width in [20, 40, 80, 110] {
+        let style = Style {
+            words: Words::Ascii,
+            colour: false,
+        };
+        let lines = frame(&bad, None, width, style);
+        assert!(
+            lines.iter().all(|line| line.chars().count() <= width),
+            "{lines:#?}"
+        );
+        let flat = lines.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            flat.contains(failing.trim()) && flat.contains(remedy.trim()),
+            "{lines:#?}"
+        );
+    }
+}

@@ -144,6 +144,23 @@ fn chains_and_nodes_come_go_and_move() {
 }
 
 #[test]
+fn another_rpc_is_a_difference_and_ends_no_connection() {
+    let (old, new) = (
+        config(BASE),
+        config(&BASE.replace("name = 'n'", "name = 'n'\nrpc = 'http://127.0.0.1:26657'")),
+    );
+    let diff = Diff::between(&old, &new);
+    assert_eq!(
+        diff.to_string(),
+        "~ chain a-1: node n: rpc none -> http://127.0.0.1:26657"
+    );
+    let chain = old.chains.first().unwrap();
+    let (chain, node) = (&chain.id, &chain.nodes.first().unwrap().name);
+    assert!(!diff.touches(chain, node));
+    assert!(Diff::between(&old, &config(&BASE.replace("/run/n", "/run/m"))).touches(chain, node));
+}
+
+#[test]
 fn what_a_path_holds_does_not_reach_the_terminal() {
     let shown = lines(
         "",

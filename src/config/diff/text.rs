@@ -6,7 +6,9 @@ use std::path::Path;
 
 use super::{Change, Diff, Effect, Entry, Subject};
 use crate::config::error::quote;
-use crate::config::{ChainConfig, LogFormat, NodeAddress, PinFrom, Pkcs11Config, SealSource, TokenName};
+use crate::config::{
+    ChainConfig, LogFormat, NodeAddress, PinFrom, Pkcs11Config, RpcUrl, SealSource, TokenName,
+};
 
 impl Effect {
     /// The word on the wire.
@@ -179,6 +181,10 @@ pub(super) fn path(path: &Path) -> String {
 
 pub(super) fn listen(address: &Option<SocketAddr>) -> String {
     address.map_or_else(|| "off".to_owned(), |address| address.to_string())
+}
+
+pub(super) fn rpc(url: &Option<RpcUrl>) -> String {
+    url.as_ref().map_or_else(|| "none".to_owned(), RpcUrl::to_string)
 }
 
 /// A unix socket's path may hold anything.

@@ -32,8 +32,11 @@ pub(super) fn status(refused: Refused) -> Status {
             | RefusalCode::ForeignStore
             | RefusalCode::NotMovable
             | RefusalCode::OldSignerRuns
+            | RefusalCode::OldSignerUnseen
             | RefusalCode::WatermarkBehindChain
+            | RefusalCode::ChainNotCompared
             | RefusalCode::AnotherSignerIsSigning
+            | RefusalCode::ChainStandsStill
             | RefusalCode::KeyNotExportable
             | RefusalCode::KeyInUse
             | RefusalCode::BelowBackup

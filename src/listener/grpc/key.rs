@@ -183,6 +183,7 @@ pub(super) fn to_wire(listed: &ListedKey) -> Key {
             nanos: 0,
         }),
         chains: listed.chains.iter().map(ToString::to_string).collect(),
+        stopped_chains: listed.stopped.iter().map(ToString::to_string).collect(),
         exported: version.exported,
         backed_up_at: version.backup.map(|backup| prost_types::Timestamp {
             seconds: backup.at.0,

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use sigward_policies::double_sign::{GuardRow, Watermark as Mark};
-use sigward_policies::model::id::ChainId;
+use sigward_policies::holding::Conditions;
+use sigward_policies::model::id::{ChainId, Height};
 use sigward_proto::v1::status_service_server::StatusService;
 use sigward_proto::v1::{
     ChainStatus, CheckStatus, GetStatusRequest, GetStatusResponse, HeightCounts, HeightStatus, Instance,
@@ -76,6 +77,7 @@ impl Services {
     }
 
     fn configured(&self, metrics: Option<&Arc<Metrics>>) -> Vec<ChainStatus> {
+        let holds = self.admin.guard.holds();
         let one = |chain: &crate::admin::ConfiguredChain| {
             let key = self.admin.keyring.find(&chain.key).ok();
             let version = key.as_ref().map(|key| &key.key.version);
@@ -92,6 +94,13 @@ impl Services {
             if let Some(slot) = slot {
                 guarded(&mut status, &slot.row());
             }
+            held(
+                &mut status,
+                version.map_or_else(
+                    || holds.conditions_of_any(&chain.id),
+                    |version| holds.conditions(&version.public_key, &chain.id),
+                ),
+            );
             if let Some(metrics) = metrics {
                 seen(
                     &mut status,
@@ -107,6 +116,7 @@ impl Services {
     /// The configured chains, and whatever else the store holds a watermark of.
     async fn all(&self) -> Result<Vec<ChainStatus>, Status> {
         let mut chains = self.configured(None);
+        let holds = self.admin.guard.holds();
         let known = |chain: &ChainId, key: &str| {
             self.admin
                 .chains
@@ -124,6 +134,10 @@ impl Services {
                 ..ChainStatus::default()
             };
             guarded(&mut other, &named.row.row);
+            held(
+                &mut other,
+                holds.conditions(&named.row.public_key, &named.row.chain),
+            );
             chains.push(other);
         }
         Ok(chains)
@@ -180,6 +194,12 @@ fn guarded(status: &mut ChainStatus, row: &GuardRow) {
     status.watermark = Some(mark);
 }
 
+/// What operators hold back, by the guard's own word.
+fn held(status: &mut ChainStatus, now: Conditions) {
+    status.frozen = now.frozen.is_some();
+    status.stop_line = now.stop_line.map(Height::value);
+}
+
 fn seen(status: &mut ChainStatus, chain: &ChainSeen, nodes: Vec<NodeSeen>) {
     let height = |(height, marks): &(i64, crate::telemetry::metrics::Marks)| HeightStatus {
         height: *height,
@@ -201,7 +221,6 @@ fn seen(status: &mut ChainStatus, chain: &ChainSeen, nodes: Vec<NodeSeen>) {
     };
     status.refusals = chain.refusals.iter().map(refusal).collect();
     status.nodes = nodes.into_iter().map(node).collect();
-    status.frozen = chain.frozen;
     // To the microsecond; the row knows seconds only.
     if let Some(last) = chain.last_signature {
         status.last_signed_at = Some(micros(last));

@@ -115,7 +115,8 @@ impl Link {
         let _standing = self.signer.activity.connected(self.signer.clock.unix_seconds());
         self.check.good();
         let mut messages = Messages::new(transport);
-        let end = session::serve(&mut messages, &self.signer, stop).await;
+        let strange = |other: &session::OtherChain| self.check.fail(other.to_string());
+        let end = session::serve(&mut messages, &self.signer, stop, strange).await;
         self.check.fail(format!("disconnected: {end}"));
         match end {
             End::Closed | End::Stopping => {

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use sigward_policies::decision::{Refusal, RefusalCode, Refused};
+use sigward_policies::model::text;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +21,9 @@ pub const IDLE: Duration = Duration::from_secs(12);
 /// A node that does not take a reply for this long is gone. Together with the deadline of a signature (4 s) it stays below the
 /// grace of a shutdown, so that a node that reads nothing cannot make SIGTERM end hard.
 const WRITE: Duration = Duration::from_secs(3);
+
+/// Characters of a foreign chain id that are repeated: chain ids have 50 at most (CometBFT `types/genesis.go`).
+const MAX_SHOWN: usize = 50;
 
 /// Why a session ended.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +40,9 @@ pub enum End {
     /// sigward is stopping, or the node was taken out of the configuration, or drained.
     #[error("sigward is stopping, or was told to leave this node")]
     Stopping,
+    /// The node closed it after asking about another chain.
+    #[error(transparent)]
+    OtherChain(OtherChain),
     /// The bytes are no messages, or the socket failed.
     #[error(transparent)]
     Framing(#[from] FramingError),
@@ -44,15 +51,31 @@ pub enum End {
     Malformed(#[from] Malformed),
 }
 
-/// Serves requests until the session ends. A request under way is finished before `stop` takes effect.
-pub async fn serve<S>(messages: &mut Messages<S>, signer: &ChainSigner, stop: &CancellationToken) -> End
+/// What a node asked for that is of another chain; cleaned and cut.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("it is a node of another chain: it asked for {0:?}; correct the id of the [[chain]], or the address")]
+pub struct OtherChain(String);
+
+/// Serves requests until the session ends. A request under way is finished before `stop` takes effect. `strange` hears once of a node
+/// of another chain.
+pub async fn serve<S>(
+    messages: &mut Messages<S>,
+    signer: &ChainSigner,
+    stop: &CancellationToken,
+    strange: impl Fn(&OtherChain) + Sync,
+) -> End
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let mut other = None;
     loop {
-        match exchange(messages, signer, stop).await {
-            Ok(()) => {}
-            Err(end) => return end,
+        let known = other.is_some();
+        let exchanged = exchange(messages, signer, stop, &mut other).await;
+        match (exchanged, &other) {
+            (Ok(()), Some(asked)) if !known => strange(asked),
+            (Ok(()), _) => {}
+            (Err(End::Closed), Some(asked)) => return End::OtherChain(asked.clone()),
+            (Err(end), _) => return end,
         }
     }
 }
@@ -61,6 +84,7 @@ async fn exchange<S>(
     messages: &mut Messages<S>,
     signer: &ChainSigner,
     stop: &CancellationToken,
+    other: &mut Option<OtherChain>,
 ) -> Result<(), End>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -73,6 +97,13 @@ where
     let bytes = read.map_err(|_elapsed| End::Silent)??.ok_or(End::Closed)?;
     let request = Request::decode(bytes)?;
     signer.activity.asked(signer.clock.unix_seconds());
+    if let Some(asked) = request.chain_id().filter(|asked| *asked != signer.chain.as_str()) {
+        let asked = OtherChain(text::cut(asked, MAX_SHOWN));
+        if other.is_none() {
+            tracing::warn!(chain = %signer.chain, by = %signer.caller, "nothing is signed for this node: {asked}");
+        }
+        *other = Some(asked);
+    }
     let reply = answer(signer, request).await;
     tokio::time::timeout(WRITE, messages.write(|out| reply.encode(out)))
         .await
@@ -130,8 +161,9 @@ fn same_chain(signer: &ChainSigner, asked: &str) -> Result<(), Refused> {
     Err(signer.refuse_at_edge(Refusal::new(
         RefusalCode::ChainIdMismatch,
         format!(
-            "this connection serves {}, not the chain that was asked for",
-            signer.chain
+            "this connection serves {}, and the node asked for {:?}",
+            signer.chain,
+            text::cut(asked, MAX_SHOWN)
         ),
     )))
 }

@@ -51,8 +51,6 @@ pub struct ChainSeen {
     pub refusals: BTreeMap<&'static str, u64>,
     /// When the last new signature was made, microseconds since 1970; before the start too.
     pub last_signature: Option<i64>,
-    /// Whether an operator has frozen it.
-    pub frozen: bool,
 }
 
 impl ChainFamilies {
@@ -70,7 +68,7 @@ impl ChainFamilies {
         };
         registry.register(
             "last_signed_height",
-            "Highest height with a signature",
+            "Highest height with a signature; 0 when the key never signed here",
             all.height.clone(),
         );
         registry.register(
@@ -208,10 +206,13 @@ impl ChainMetrics {
     /// Tells where the guard stands at the start; counts nothing.
     pub fn begins_at(&self, row: &GuardRow) {
         let height = row.watermark.height();
-        self.height.inner().fetch_max(height, Ordering::Relaxed);
-        if matches!(row.watermark, Watermark::Signed(_)) && self.last.get() == 0.0 {
-            #[allow(clippy::cast_precision_loss, reason = "seconds since 1970 have 31 bits")]
-            self.last.set(row.touched.0 as f64);
+        // A height that was closed by a word of the operator was never signed.
+        if matches!(row.watermark, Watermark::Signed(_)) {
+            self.height.inner().fetch_max(height, Ordering::Relaxed);
+            if self.last.get() == 0.0 {
+                #[allow(clippy::cast_precision_loss, reason = "seconds since 1970 have 31 bits")]
+                self.last.set(row.touched.0 as f64);
+            }
         }
         self.lock().picture.begins_at(height);
     }
@@ -282,7 +283,6 @@ impl ChainMetrics {
             unfinished: self.unfinished.get(),
             skipped: self.skipped.get(),
             last_signature: (last > 0).then_some(last),
-            frozen: self.frozen.get() > 0,
         }
     }
 

@@ -43,6 +43,7 @@ pub(super) struct NodeFamilies {
     reconnects: Family<NodeLabels, Counter>,
     positions: Family<NodeLabels, Counter>,
     links: Family<LinkLabels, Gauge>,
+    drained: Family<NodeLabels, Gauge>,
     /// The handles that were given out, to be read back; one for each configured node.
     known: Mutex<BTreeMap<(String, String), NodeMetrics>>,
 }
@@ -71,6 +72,7 @@ impl NodeFamilies {
             reconnects: Family::default(),
             positions: Family::default(),
             links: Family::default(),
+            drained: Family::default(),
             known: Mutex::default(),
         };
         registry.register(
@@ -87,6 +89,11 @@ impl NodeFamilies {
             "positions",
             "Positions signed for the node that asked first; repeats are not counted",
             all.positions.clone(),
+        );
+        registry.register(
+            "node_drained",
+            "1 while an operator has drained the node: it is not dialled",
+            all.drained.clone(),
         );
         registry.register(
             "node_link",
@@ -107,8 +114,8 @@ impl NodeFamilies {
                 positions: self.positions.get_or_create_owned(&labels),
                 links: self.links.clone(),
                 link: Arc::default(),
+                drained: self.drained.get_or_create_owned(&labels),
                 labels: Arc::new(labels),
-                drained: Arc::default(),
                 before: Arc::default(),
                 since: Arc::default(),
             })
@@ -120,6 +127,7 @@ impl NodeFamilies {
         self.connected.remove(&labels);
         self.reconnects.remove(&labels);
         self.positions.remove(&labels);
+        self.drained.remove(&labels);
         KINDS.iter().for_each(|kind| {
             self.links.remove(&labels.over(*kind));
         });
@@ -161,7 +169,7 @@ pub struct NodeMetrics {
     links: Family<LinkLabels, Gauge>,
     link: Arc<Mutex<Option<LinkKind>>>,
     labels: Arc<NodeLabels>,
-    drained: Arc<AtomicBool>,
+    drained: Gauge,
     before: Arc<AtomicBool>,
     /// Microseconds since 1970 of the connection that stands; 0 for none.
     since: Arc<AtomicI64>,
@@ -198,7 +206,7 @@ impl NodeMetrics {
 
     /// Says whether an operator has drained the node.
     pub fn drained(&self, drained: bool) {
-        self.drained.store(drained, Ordering::Relaxed);
+        self.drained.set(i64::from(drained));
     }
 
     /// Notes that a position was signed because this node asked.
@@ -214,7 +222,7 @@ impl NodeMetrics {
             connected_since: (self.connected.get() > 0 && since > 0).then_some(since),
             reconnects: self.reconnects.get(),
             positions: self.positions.get(),
-            drained: self.drained.load(Ordering::Relaxed),
+            drained: self.drained.get() > 0,
         }
     }
 }

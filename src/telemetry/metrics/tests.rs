@@ -121,6 +121,21 @@ fn a_chain_tells_its_height_and_what_it_skipped_in_any_order() {
 }
 
 #[test]
+fn a_height_that_was_closed_was_not_signed() {
+    let metrics = metrics();
+    let watermark = Watermark::Closed {
+        height: Height::new(10_000).unwrap(),
+    };
+    metrics
+        .chain(&chain())
+        .begins_at(&GuardRow::begin(watermark, UnixSeconds(1)));
+    has(
+        &metrics.encode().unwrap(),
+        r#"sigward_last_signed_height{chain="c-\"1\\"} 0"#,
+    );
+}
+
+#[test]
 fn a_node_is_connected_as_long_as_its_connection_lives() {
     let metrics = metrics();
     let name = NodeName::new("node-0").unwrap();

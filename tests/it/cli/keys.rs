@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{fails, keys_of, refused};
+use crate::moving::write_private;
 use crate::support::home::Home;
 use crate::support::keys::KeyFile;
 use crate::support::signer::Signer;
@@ -43,6 +44,7 @@ fn a_known_key_is_shown_in_every_form_that_a_chain_may_want() {
             "public_key_base64",
             "public_key_hex",
             "state",
+            "stopped_chains",
             "valcons",
         ]
     );
@@ -162,7 +164,7 @@ fn an_import_is_refused_whole_and_a_public_key_exists_once() {
     ] {
         let mut key: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
         let path = home.path("spoilt.json");
-        std::fs::write(&path, spoil(&mut key).to_string()).unwrap();
+        write_private(&path, &spoil(&mut key).to_string());
         let said = fails(
             &signer,
             3,
@@ -178,7 +180,7 @@ fn an_import_is_refused_whole_and_a_public_key_exists_once() {
         );
     }
     let huge = home.path("huge.json");
-    std::fs::write(&huge, vec![b' '; 100 * 1024]).unwrap();
+    write_private(&huge, &" ".repeat(100 * 1024));
     fails(
         &signer,
         1,

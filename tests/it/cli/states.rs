@@ -65,10 +65,15 @@ fn a_state_leaves_with_its_key_file_and_comes_back_only_newer() {
     std::fs::remove_file(&out).unwrap();
     scene.signer.run(&export);
     assert_eq!(only_state(&scene.signer)["kind"], "exported");
+    let key = scene.signer.json(&["keys", "show", KEY, "--json"]);
     assert_eq!(
-        scene.signer.json(&["keys", "show", KEY, "--json"])["exported"],
-        true
+        (&key["exported"], &key["stopped_chains"]),
+        (&json!(true), &json!([CHAIN]))
     );
+    for words in [&["keys", "list"][..], &["keys", "show", KEY]] {
+        let said = scene.signer.run(words);
+        assert!(said.contains(&format!("{CHAIN} (signs no more here)")), "{said}");
+    }
     let file: Value = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
     assert_eq!(
         keys_of(&file),
@@ -80,6 +85,11 @@ fn a_state_leaves_with_its_key_file_and_comes_back_only_newer() {
         let answer = scene.ask(Ask::prevote(6, 1));
         assert_eq!(answer.refusal(), "key_stopped", "moved out");
     }
+    let log = scene.log();
+    assert!(
+        log.contains("alarm=true") && log.contains("code=\"key_stopped\"") && log.contains("was moved out"),
+        "{log}"
+    );
     scene.signer.stop();
 
     // Into another home, with its key.
@@ -132,6 +142,46 @@ fn a_state_leaves_with_its_key_file_and_comes_back_only_newer() {
     scene.start();
     scene.assert_refuses(8, "height_regression");
     scene.sign(10..=11);
+}
+
+#[test]
+fn a_file_in_a_folder_that_is_not_there_costs_the_key_nothing() {
+    let scene = imported(&["--above", "10"]);
+    let row = ["--key", KEY, "--chain", CHAIN];
+    let (good, bad) = (home_path(&scene, "s.json"), home_path(&scene, "nodir/s.json"));
+    for files in [
+        &["--file", &bad][..],
+        &["--file", &bad, "--key-file", &good],
+        &["--file", &good, "--key-file", &bad],
+    ] {
+        let said = fails(
+            &scene.signer,
+            1,
+            &[&["state", "export"][..], &row, files].concat(),
+        );
+        let (first, second) = said.split_once('\n').unwrap();
+        assert!(first.contains("file_not_found: there is no folder"), "{said}");
+        assert!(
+            second.starts_with("  make it: mkdir -p '") && second.contains("/nodir'"),
+            "{said}"
+        );
+        assert!(!std::path::Path::new(&good).exists(), "nothing is left behind");
+    }
+    assert_eq!(only_state(&scene.signer)["kind"], "closed");
+    let backup = [
+        "keys",
+        "backup",
+        KEY,
+        "--file",
+        &bad,
+        "--passphrase-file",
+        "/nowhere",
+    ];
+    let said = fails(&scene.signer, 1, &backup);
+    assert!(
+        said.contains("there is no folder") && said.contains("mkdir -p") && !said.contains(".tmp"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -36,6 +36,73 @@ fn init_makes_a_whole_home_once_and_touches_no_other() {
     assert_eq!(std::fs::read(signer.home().join("seal.key")).unwrap(), seal);
 }
 
+/// Whoever moves in or restores must not be told to make a key: its name would be taken.
+#[test]
+fn init_says_the_three_ways_on_and_a_taken_name_says_what_to_do() {
+    let home = Home::new();
+    let signer = Signer::named(&home, "o");
+    let made = signer.attempt(&["init", "--allow-volatile"]);
+    let said = String::from_utf8_lossy(&made.stdout).into_owned();
+    for way in [
+        "sigward keys create",
+        "sigward import",
+        "sigward keys restore",
+        "sigward serve",
+    ] {
+        assert!(said.contains(way), "{way}: {said}");
+    }
+    signer.run(&["keys", "create", "validator"]);
+    let said = fails(&signer, 3, &["keys", "create", "validator"]);
+    assert!(
+        said.contains("key_exists: ")
+            && said.contains("`sigward keys show validator`")
+            && said.contains("another name"),
+        "{said}"
+    );
+}
+
+/// What opens the keys is refused as everything else is: what and why first, what to do indented below.
+#[test]
+fn a_seal_key_that_others_can_read_says_what_to_do_on_a_line_of_its_own() {
+    let home = Home::new();
+    let signer = Signer::init(&home);
+    let seal = signer.home().join("seal.key");
+    std::fs::set_permissions(&seal, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let said = fails(&signer, 1, &["keys", "list"]);
+    let lines: Vec<_> = said.lines().collect();
+    assert!(lines[0].contains("file_permissions: "), "{said}");
+    assert!(lines[1].starts_with("  chmod 0600 "), "{said}");
+    assert_eq!(lines.len(), 2, "{said}");
+}
+
+/// `man` fills and justifies what it is not told to leave alone.
+#[test]
+fn manual_pages_keep_examples_as_they_are() {
+    let home = Home::new();
+    let signer = Signer::not_yet(&home);
+    let dir = home.path("man");
+    signer.run(&["man", "--dir", dir.to_str().unwrap()]);
+    let mut with_examples = 0;
+    for entry in std::fs::read_dir(&dir).unwrap() {
+        let path = entry.unwrap().path();
+        let page = std::fs::read_to_string(&path).unwrap();
+        assert!(page.starts_with(".ie") || page.contains(".TH "), "{page}");
+        assert!(
+            !page.contains("\"EXTRA\"") && !page.contains(".SH EXTRA"),
+            "{}",
+            path.display()
+        );
+        with_examples += usize::from(page.contains(".SH \"EXAMPLES\""));
+    }
+    assert!(with_examples >= 8, "{with_examples}");
+    assert!(dir.join("sigward-keys-create.1").exists() && dir.join("sigward.1").exists());
+    let page = std::fs::read_to_string(dir.join("sigward-keys-backup.1")).unwrap();
+    assert!(
+        page.contains("\nsigward keys backup \\-\\-all \\-\\-file all.backup \\-\\-passphrase\\-file pw\n"),
+        "{page}"
+    );
+}
+
 #[test]
 fn a_home_that_may_forget_is_refused_unless_it_is_said() {
     let Ok(memory) = tempfile::tempdir_in("/dev/shm") else {

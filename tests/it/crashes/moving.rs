@@ -1,6 +1,6 @@
 //! `import` that is cut off: either nothing of it is there or all, and the same command again finishes it.
 
-use super::dying::dies;
+use super::dying::{armed, assert_aborted, dies};
 use crate::moving::{imported, nothing_is_there, staging, write_private};
 use crate::support::home::Home;
 use crate::support::keys::KeyFile;
@@ -11,6 +11,8 @@ pub(super) const POINTS: &[&str] = &[
     "admin_moving_sealed",
     "import_committed",
     "import_config_written",
+    "import_moved_up",
+    "import_moving_up",
     "import_renamed",
     "import_stage_begun",
     "import_staged",
@@ -111,4 +113,49 @@ fn an_import_into_a_home_that_dies_is_finished_by_the_same_command() {
     }
     let home = Home::new();
     assert!(nothing_is_there(&Signer::not_yet(&home)));
+}
+
+/// As a package makes a home: an empty folder. It is filled from within, one entry after the other.
+#[test]
+fn an_import_into_an_empty_home_that_dies_leaves_nothing_or_all() {
+    for (point, skip) in [
+        ("import_stage_begun", 0),
+        ("admin_moving_sealed", 0),
+        ("import_staged", 0),
+        ("import_moving_up", 0),
+        ("import_moving_up", 1),
+        ("import_moving_up", 2),
+        ("import_moving_up", 3),
+        ("import_moved_up", 0),
+    ] {
+        let home = Home::new();
+        let signer = Signer::not_yet(&home);
+        std::fs::create_dir(signer.home()).unwrap();
+        let files = files(&home);
+        let mut all = vec!["import", "--allow-volatile"];
+        all.extend(arguments(&files));
+        let output = armed(signer.command(&all), point, skip)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        assert_aborted(output.status, point, &String::from_utf8_lossy(&output.stderr));
+        if point == "import_moved_up" {
+            assert_moved(&signer, point);
+            continue;
+        }
+        assert!(
+            !signer.home().join("sigward.toml").exists(),
+            "{point}: it is no home"
+        );
+        let refused = signer.attempt(&["serve"]);
+        assert_eq!(refused.status.code(), Some(1), "{point}: nothing serves");
+        imported(&signer, &arguments(&files));
+        let left: Vec<_> = std::fs::read_dir(signer.home())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.starts_with('.'))
+            .collect();
+        assert!(left.is_empty(), "{point}: what was left is gone: {left:?}");
+        assert_moved(&signer, point);
+    }
 }

@@ -2,12 +2,14 @@
 //! nodes where the page needs them, and prints what the page says; pieces of configuration are read by their readers; what cannot
 //! be run here says why; and no link leads nowhere.
 //!
-//! - [`blocks`] reads pages, [`kinds`] lets no block escape, [`links`] follows links;
+//! - [`blocks`] reads pages, [`kinds`] lets no block escape, [`links`] follows links, [`codes`] looks for codes
+//!   that no page explains;
 //! - [`settings`] checks `toml`, `json` and units;
 //! - [`stage`] has the machines of a page ([`machine`]) and knows what things are called there ([`names`]); [`play`] plays pages on
 //!   them, [`expect`] compares what they print.
 
 mod blocks;
+mod codes;
 mod expect;
 mod kinds;
 mod links;

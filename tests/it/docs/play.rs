@@ -32,6 +32,7 @@ played! {
     backup: "docs/backup.md",
     holding: "docs/holding.md",
     seal: "docs/seal.md",
+    reload: "docs/reload.md",
     install: "docs/install.md",
     moving_in: "docs/moving-in.md",
     first_setup: "docs/runbooks/first-setup.md",

@@ -7,15 +7,15 @@ use super::assert_refused;
 use crate::support::fake_node::{Answer, Ask, FakeNode};
 use crate::support::scene::{CHAIN, KEY, Scene};
 
-const SCOPES: [&[&str]; 3] = [&["--all"], &["--chain", CHAIN], &["--key", KEY]];
+pub(super) const SCOPES: [&[&str]; 3] = [&["--all"], &["--chain", CHAIN], &["--key", KEY]];
 
-fn freeze(scene: &Scene, scope: &[&str]) {
+pub(super) fn freeze(scene: &Scene, scope: &[&str]) {
     scene
         .signer
         .run(&[&["freeze"], scope, &["--reason", "drill"]].concat());
 }
 
-fn unfreeze(scene: &Scene, scope: &[&str]) {
+pub(super) fn unfreeze(scene: &Scene, scope: &[&str]) {
     scene
         .signer
         .run(&[&["unfreeze"], scope, &["--reason", "drill over"]].concat());
@@ -59,7 +59,7 @@ fn a_freeze_outlives_kill_9_and_works_without_a_daemon() {
     freeze(&scene, &["--key", KEY]);
     scene.start();
     assert_refused(&mut scene, Ask::prevote(3, 1), "frozen");
-    assert!(scene.signer.ready().0, "one key's freeze stops no other");
+    assert!(!scene.signer.ready().0, "its only key: nothing can be signed");
     unfreeze(&scene, &["--key", KEY]);
     scene.sign(3..=3);
 }

@@ -1,7 +1,9 @@
 //! Holding on: freezes, stop lines and rebindings as an operator gives them, under a node that goes on asking.
 
 mod freeze;
+mod reach;
 mod rebind;
+mod seen;
 mod stop_line;
 
 use crate::support::fake_node::{Answer, Ask};

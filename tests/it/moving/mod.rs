@@ -1,15 +1,22 @@
 //! Moving in from other signers: real tmkms, a node's own signer, and files written after the formats of cosmos/kms and horcrux.
 
+mod again;
+mod alive;
+mod compared;
 mod filepv;
 mod files;
 mod hostile;
+mod place;
+mod rpc;
 mod tmkms;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use toml::Table;
 
+use crate::support::home::Home;
 use crate::support::signer::Signer;
 
 /// `sigward import`, also on disks that may forget: what these tests prove does not depend on a power cut.
@@ -70,4 +77,44 @@ pub(crate) fn write_private(path: &Path, text: &str) {
     }
     std::fs::write(path, text).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// tmkms's files of one softsign key on the chain `c-1`.
+pub(crate) struct TmkmsFiles {
+    folder: PathBuf,
+}
+
+/// Writes them, with a state at this height.
+pub(crate) fn tmkms_files(home: &Home, height: u64) -> TmkmsFiles {
+    let files = TmkmsFiles {
+        folder: home.path("tmkms"),
+    };
+    write_private(
+        &files.folder.join("tmkms.toml"),
+        "[[chain]]\nid = \"c-1\"\nkey_format = { type = \"hex\" }\nstate_file = \"s.json\"\n\
+         [[providers.softsign]]\nchain_ids = [\"c-1\"]\npath = \"k\"\n",
+    );
+    write_private(&files.folder.join("k"), &BASE64_STANDARD.encode([5; 32]));
+    files.state(height);
+    files
+}
+
+impl TmkmsFiles {
+    /// Where they are.
+    pub(crate) fn folder(&self) -> &str {
+        self.folder.to_str().unwrap()
+    }
+
+    /// The state file.
+    pub(crate) fn state_file(&self) -> PathBuf {
+        self.folder.join("s.json")
+    }
+
+    /// Writes another state.
+    pub(crate) fn state(&self, height: u64) {
+        write_private(
+            &self.state_file(),
+            &format!(r#"{{"height":"{height}","round":"0","step":2,"block_id":null}}"#),
+        );
+    }
 }

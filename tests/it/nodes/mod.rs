@@ -5,6 +5,7 @@ mod blocks;
 mod crashes;
 mod import;
 mod reference;
+mod refused;
 mod reset;
 mod stage;
 mod two_nodes;

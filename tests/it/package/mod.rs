@@ -1,6 +1,7 @@
 //! What is packaged agrees with what it packages. That it installs, runs and is removed is tried by `scripts/package-test.sh`.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -56,6 +57,108 @@ fn the_unit_opens_the_port_and_the_home_that_are_the_default() {
     assert!(unit.contains(&format!("\nSocketBindAllow=ipv4:tcp:{port}\n")));
     assert!(unit.contains("\nExecStart=/usr/bin/sigward --home /var/lib/sigward serve\n"));
     assert!(unit.contains("\nStateDirectory=sigward\nStateDirectoryMode=0700\n"));
+}
+
+/// A page that is packed and links to one that is not is a dead end on the machine where it is read.
+#[test]
+fn every_page_is_packed_and_every_link_of_a_page_stays_within_the_package() {
+    const DOCUMENTS: &str = "usr/share/doc/sigward/";
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
+    let assets = manifest["package"]["metadata"]["deb"]["assets"]
+        .as_array()
+        .unwrap();
+    let mut packed = BTreeSet::new();
+    for asset in assets {
+        let (source, dest) = (asset["source"].as_str().unwrap(), asset["dest"].as_str().unwrap());
+        let Some(folder) = dest.strip_prefix(DOCUMENTS) else {
+            continue;
+        };
+        let found = expand(root, source);
+        assert!(!found.is_empty(), "{source}: there is nothing of the kind");
+        for path in found {
+            // It lies in the package as it lies here, so that one link serves both.
+            let base = source.split_once("**").map_or_else(
+                || Path::new(source).parent().unwrap().to_path_buf(),
+                |(base, _)| Path::new(base).to_path_buf(),
+            );
+            let place = Path::new(folder).join(path.strip_prefix(&base).unwrap());
+            assert_eq!(place, path, "{source}");
+            packed.insert(path);
+        }
+    }
+    for page in expand(root, "docs/**/*.md") {
+        assert!(packed.contains(&page), "{} stays behind", page.display());
+    }
+    let mut links = 0;
+    for page in packed
+        .iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "md"))
+    {
+        for link in links_of(&read(page.to_str().unwrap())) {
+            let target = normal(&page.parent().unwrap().join(&link));
+            assert!(
+                packed.contains(&target),
+                "{} links to {}, which is not in the package",
+                page.display(),
+                link.display()
+            );
+            links += 1;
+        }
+    }
+    assert!(links > 100, "links are found: {links}");
+}
+
+/// The files of a pattern: a plain path, `folder/*.ext`, or `folder/**/*.ext`.
+fn expand(root: &Path, pattern: &str) -> Vec<PathBuf> {
+    fn below(folder: &Path, deep: bool, into: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && deep {
+                below(&path, deep, into);
+            } else if path.is_file() {
+                into.push(path);
+            }
+        }
+    }
+    let Some((folder, last)) = pattern.split_once('*') else {
+        return vec![PathBuf::from(pattern)];
+    };
+    let extension = last.rsplit_once('.').unwrap().1;
+    let mut found = Vec::new();
+    below(&root.join(folder), last.starts_with('*'), &mut found);
+    let of_kind = found
+        .iter()
+        .filter(|path| path.extension().is_some_and(|e| e == extension));
+    of_kind
+        .map(|path| path.strip_prefix(root).unwrap().to_owned())
+        .collect()
+}
+
+/// Relative links outside of blocks and code, without their anchors.
+fn links_of(page: &str) -> Vec<PathBuf> {
+    let outside: String = page.split("\n```").step_by(2).collect();
+    let prose: String = outside.split('`').step_by(2).collect();
+    let targets = prose
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once(')')?.0));
+    targets
+        .filter(|link| !link.contains("://") && !link.starts_with("mailto:") && !link.contains(' '))
+        .map(|link| PathBuf::from(link.split('#').next().unwrap()))
+        .filter(|link| !link.as_os_str().is_empty())
+        .collect()
+}
+
+fn normal(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => assert!(out.pop(), "{} leaves the repository", path.display()),
+            part => out.push(part),
+        }
+    }
+    out
 }
 
 #[test]

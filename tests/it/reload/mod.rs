@@ -3,6 +3,8 @@
 mod limits;
 mod load;
 mod nodes;
+mod ready;
+mod rebind;
 mod refused;
 mod stage;
 mod storm;

@@ -144,7 +144,10 @@ fn a_new_chain_that_waits_for_a_word_costs_the_others_nothing() {
     signed(&mut good, 1);
     signed(&mut node, 1);
     assert!(!other.accept_unless(std::time::Duration::from_millis(300), || false));
-    assert!(stage.signer.ready().0, "one chain's trouble is told, no more");
+    assert!(
+        !stage.signer.ready().0,
+        "one chain of the configuration is not signed for"
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Keys as CometBFT writes them, made of a seed that the test chooses; and a signer whose key may not be usable.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ impl KeyFile {
         }
     }
 
-    /// Writes the file; its path, for a command line.
+    /// Writes the file, closed to everybody else as CometBFT does; its path, for a command line.
     pub(crate) fn write(&self, path: &Path) -> String {
         let public = self.key.verifying_key().to_bytes();
         let private = [self.key.to_bytes(), public].concat();
@@ -32,7 +33,13 @@ impl KeyFile {
             "priv_key": { "type": "tendermint/PrivKeyEd25519", "value": BASE64_STANDARD.encode(private) },
         });
         std::fs::write(path, serde_json::to_vec_pretty(&file).unwrap()).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
         path.to_str().unwrap().to_owned()
+    }
+
+    /// The public key, as JSON has it.
+    pub(crate) fn public_base64(&self) -> String {
+        BASE64_STANDARD.encode(self.key.verifying_key().to_bytes())
     }
 
     /// The first 20 bytes of the public key's SHA-256, in upper-case hex.

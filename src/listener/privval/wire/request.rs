@@ -83,6 +83,16 @@ pub enum Malformed {
 }
 
 impl Request {
+    /// The chain that is asked about, where the request names one.
+    pub fn chain_id(&self) -> Option<&str> {
+        match self {
+            Self::PubKey(request) => Some(&request.chain_id),
+            Self::SignVote(request) => Some(&request.chain_id),
+            Self::SignProposal(request) => Some(&request.chain_id),
+            Self::Ping | Self::SignBytes(_) | Self::Unknown(_) => None,
+        }
+    }
+
     /// Reads one message.
     ///
     /// # Errors
