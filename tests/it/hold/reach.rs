@@ -119,6 +119,9 @@ fn a_daemon_that_stands_still_is_given_up_and_named() {
         holds.contains("FROZEN everything").then_some(())
     });
     assert!(frozen.is_some(), "{}", scene.log());
+    // It stood still for longer than a node may be silent: the node is dialled again.
+    let dialled = scene.node.accept_unless(Duration::from_secs(20), || false);
+    assert!(dialled, "{}", scene.log());
     assert_refused(&mut scene, Ask::prevote(2, 1), "frozen");
 }
 
