@@ -8,3 +8,12 @@ mod staying;
 mod taking_in;
 mod words;
 mod wrong_pin;
+
+/// What `/metrics` tells of each token.
+pub(crate) const METRICS: [&str; 5] = [
+    "sigward_provider_hanging",
+    "sigward_provider_missing_keys",
+    "sigward_provider_sessions",
+    "sigward_provider_up",
+    "sigward_provider_waiting",
+];

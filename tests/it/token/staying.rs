@@ -199,11 +199,11 @@ fn a_key_that_its_token_lost_is_quarantined_and_nothing_of_it_is_deleted() {
         .find(|key| key["name"] == KEY)
         .unwrap();
     assert!(key["fault"].as_str().unwrap().starts_with("quarantined"), "{key}");
-    let missing = two
-        .scene
-        .signer
-        .metrics()
-        .sum("sigward_provider_missing_keys", &[("provider", ID)]);
+    let metrics = two.scene.signer.metrics();
+    for name in super::METRICS {
+        assert!(metrics.sum(name, &[("provider", ID)]).is_some(), "{name}");
+    }
+    let missing = metrics.sum("sigward_provider_missing_keys", &[("provider", ID)]);
     assert_eq!(missing, Some(1.0));
     // Through restarts too: it stays known, and stays refused.
     two.scene.signer.terminate();
