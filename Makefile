@@ -25,10 +25,11 @@ check: ## what a commit must pass before review: format, lints, unit tests, lice
 	scripts/deny.sh
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 
-bench: ## sigward beside priv_val_server and tmkms, in one run
+bench: ## a token of SoftHSM2, bare and through sigward's provider; then sigward beside priv_val_server and tmkms
 	@scripts/setup.sh base
 	@scripts/peers.sh bench
 	@cargo build --release --quiet --bin sigward
+	@cargo bench --quiet -p sigward-hsm --features testing --bench pkcs11
 	@target/peers/node-driver bench
 
 fuzz: ## every fuzz target for FUZZ_SECONDS (60)

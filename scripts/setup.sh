@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a fresh Debian machine lacks: `base` (compiler, make, age), `monitoring` (Prometheus with promtool, and tmux: what
-# the tests of dashboard, alerts and `sigward top` run), `docs` (what the runbooks use, whose commands are run), `tools` (cargo-deny,
+# the tests of dashboard, alerts and `sigward top` run), `tokens`
+# (SoftHSM2 and OpenSC, which the tests of keys in tokens use), `docs` (what the runbooks use, whose commands are run), `tools` (cargo-deny,
 # cargo-fuzz and cargo-deb into target/tools), `dist` (buildah, and cargo-cyclonedx into target/tools).
 # Idempotent; does nothing where a tool is there already.
 set -euo pipefail
@@ -29,6 +30,13 @@ monitoring() {
   need prometheus prometheus
   need promtool prometheus
   need tmux tmux
+  install_missing
+}
+
+tokens() {
+  local missing=()
+  need softhsm2-util softhsm2
+  need pkcs11-tool opensc
   install_missing
 }
 

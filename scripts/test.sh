@@ -38,7 +38,7 @@ counted() { # name command…
   fi
 }
 
-step "setup" scripts/setup.sh base monitoring docs tools
+step "setup" scripts/setup.sh base monitoring tokens docs tools
 step "peers: real nodes and the node-side driver" scripts/peers.sh nodes
 step "format" cargo fmt --all --check
 step "licences, bans, sources" scripts/deny.sh

@@ -1,6 +1,6 @@
 //! What can go wrong with a provider, by whose fault it is.
 //!
-//! May import: the error types of `envelope`, `private_file`, `secret`. Every provider speaks this language.
+//! May import: the error types of `envelope`, `pkcs11`, `private_file`, `secret`. Every provider speaks this language.
 
 use std::{error::Error, fmt};
 
@@ -8,6 +8,7 @@ use sigward_policies::model::algorithm::PublicKey;
 
 use crate::{
     envelope::{KekError, SealError},
+    pkcs11::TokenError,
     private_file::FileError,
     secret::SecretError,
     software::OpenKeyError,
@@ -137,10 +138,8 @@ impl ProviderError {
     pub fn remedy(&self) -> Option<&str> {
         match self {
             Self::Refused { remedy, .. } => remedy.as_deref(),
-            Self::Unavailable { .. }
-            | Self::NotFound { .. }
-            | Self::Unsupported { .. }
-            | Self::Fault { .. } => None,
+            Self::Fault { source, .. } => source.downcast_ref::<TokenError>().and_then(TokenError::remedy),
+            Self::Unavailable { .. } | Self::NotFound { .. } | Self::Unsupported { .. } => None,
         }
     }
 

@@ -6,6 +6,7 @@
 pub mod backup;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+pub mod ecdsa;
 pub mod envelope;
 pub mod error;
 #[cfg(any(test, feature = "testing"))]
@@ -13,6 +14,7 @@ pub mod fixtures;
 pub mod identity;
 #[cfg(any(test, feature = "testing"))]
 pub mod mock;
+pub mod pkcs11;
 mod private_file;
 pub mod provider;
 pub mod secret;

@@ -29,6 +29,8 @@ pub(crate) enum Trust {
     /// Placed by the service manager: ours or root's, closed to others. systemd grants access by an ACL, whose mask shows as
     /// group-read (systemd.exec(5), "Credentials").
     ServiceManager,
+    /// Opened by whoever started us and handed over as a descriptor: theirs to protect. May be a pipe.
+    Handed,
     /// Of whoever it is, mode 0600 or 0400: a key file of another signer, which runs as a user of its own.
     Stranger,
 }
@@ -51,7 +53,7 @@ pub(crate) fn open(path: &Path, trust: Trust) -> Result<(File, u64), FileError> 
         .open(path)
         .map_err(FileError::io("open", path))?;
     let meta = file.metadata().map_err(FileError::io("inspect", path))?;
-    if !meta.is_file() {
+    if !meta.is_file() && trust != Trust::Handed {
         return Err(FileError::WrongType {
             path: path.into(),
             expected: "file",
@@ -62,6 +64,7 @@ pub(crate) fn open(path: &Path, trust: Trust) -> Result<(File, u64), FileError> 
         Trust::OwnerOnly => (meta.uid() == user, 0o177),
         Trust::Stranger => (true, 0o177),
         Trust::ServiceManager => (meta.uid() == user || meta.uid() == 0, 0o137),
+        Trust::Handed => (true, 0),
     };
     if !owned {
         return Err(FileError::Owner {
@@ -194,6 +197,12 @@ impl Drop for Draft {
             let _ = std::fs::remove_file(&self.temporary);
         }
     }
+}
+
+/// Gives a file of this folder the name of another, which it replaces in one step; durable when this returns.
+pub(crate) fn replace(file: &Path, by_name: &Path) -> Result<(), FileError> {
+    put(file, by_name, Existing::Replace)?;
+    sync_folder(folder_of(by_name))
 }
 
 /// Removes a file, and makes its absence durable.

@@ -5,6 +5,9 @@
 //! # Invariants
 //! * A signature of a stored key comes from a [`SignOrder`] and from nothing else; what comes out is [`Unreleased`].
 //! * No method gives out bytes of a private key.
+//! * No method takes a bare digest: who may choose one may have anything signed. The shape of a signature belongs to the payload
+//!   (`Payload::Signatures`): 64 bytes for a consensus message; r‖s‖v, which `ecdsa` works out, for a payload that asks for it.
+//!   P-256, which no payload needs yet, is therefore tried by the probe and offered by no trait.
 //!
 //! Adding a provider: implement [`KeyStorageProvider`], [`Sign`] and [`HsmProvider`], then pass `conformance::run`.
 
@@ -240,10 +243,10 @@ pub trait HsmProvider: KeyStorageProvider + Sign<Consensus> {
         })
     }
 
-    /// Derives a key from a key. No provider can yet.
+    /// Derives a key pair from a key. No provider can: software keys have no chain code, and what tokens derive are secret keys.
     ///
     /// # Errors
-    /// `unsupported`.
+    /// `unsupported`, with the mechanism that is not there; `key_not_found` (the parent).
     fn derive_key(
         &self,
         auth: &AuthContext,

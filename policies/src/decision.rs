@@ -273,6 +273,10 @@ codes! {
         ReloadRemovesAll = "reload_removes_all",
         /// No daemon runs that could do this.
         NotServing = "not_serving",
+        /// No such key pair in the token, or more than one.
+        TokenKeyNotFound = "token_key_not_found",
+        /// The configuration in force has no such provider.
+        ProviderNotFound = "provider_not_found",
         /// The configuration has no such node.
         NodeNotFound = "node_not_found",
         /// The last node of its chain that is not drained.

@@ -20,6 +20,7 @@ fn the_descriptor_set_holds_every_service_one_a_file() {
             "AuditService",
             "BackupService",
             "HoldService",
+            "HsmService",
             "KeyService",
             "NodeService",
             "ReloadService",

@@ -19,6 +19,7 @@ pub(super) enum Act {
     KeyBackupVerified,
     KeyRestore,
     KeyExport,
+    ProviderLogin,
     StateInit,
     StateImport,
     StateExport,
@@ -32,6 +33,8 @@ pub(super) enum Act {
     Unfreeze,
     StopLineSet,
     StopLineClear,
+    SealMove,
+    SealRewrap,
 }
 
 impl Act {
@@ -45,6 +48,7 @@ impl Act {
             Self::KeyBackupVerified => "key.backup_verified",
             Self::KeyRestore => "key.restore",
             Self::KeyExport => "key.export",
+            Self::ProviderLogin => "provider.login",
             Self::StateInit => "state.init",
             Self::StateImport => "state.import",
             Self::StateExport => "state.export",
@@ -58,6 +62,8 @@ impl Act {
             Self::Unfreeze => "unfreeze",
             Self::StopLineSet => "stop_line.set",
             Self::StopLineClear => "stop_line.clear",
+            Self::SealMove => "seal.move",
+            Self::SealRewrap => "seal.rewrap",
         }
     }
 }

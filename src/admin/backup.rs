@@ -18,6 +18,7 @@ use sigward_policies::model::key::{BackupMark, Key, VersionState};
 use super::Admin;
 use super::act::Act;
 use super::keys::{ListedKey, provider_refused};
+use crate::config::SOFTWARE;
 use crate::crash::crash_point;
 use crate::store::{self, Batch, Change, Sharing, StoredRow};
 
@@ -70,7 +71,10 @@ impl Admin {
             config,
             keys: keys.iter().map(|key| note(key, &rows, &holds)).collect(),
         };
-        let (provider, auth) = (Arc::clone(&self.provider), AuthContext::new(who.clone()));
+        let (provider, auth) = (
+            Arc::clone(&self.providers.software),
+            AuthContext::new(who.clone()),
+        );
         let id = manifest.id;
         let bundle = tokio::task::spawn_blocking(move || provider.backup(&auth, &manifest, &data_key))
             .await
@@ -135,13 +139,20 @@ impl Admin {
         {
             return Err(no_such(name));
         }
+        // Asked for by name they are refused; without names everything that can be in a backup is meant.
+        for key in known.iter().filter(|key| names.contains(&key.name)) {
+            self.is_in_no_token(&key.name, &key.version)?;
+        }
         let gone = |key: &Key| key.version.state == VersionState::Destroyed;
         let chosen: Vec<_> = known
             .into_iter()
-            .filter(|key| (names.is_empty() && !gone(key)) || names.contains(&key.name))
+            .filter(|key| {
+                (names.is_empty() && !gone(key) && key.version.provider == SOFTWARE)
+                    || names.contains(&key.name)
+            })
             .collect();
         if chosen.is_empty() {
-            let message = "there is no key to back up; make one with `sigward keys create NAME`";
+            let message = "there is no key to back up (keys in tokens are backed up by the token's own tool); make one with `sigward keys create NAME`";
             return Err(Refusal::new(RefusalCode::KeyNotFound, message).into());
         }
         Ok(chosen)

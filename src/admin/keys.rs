@@ -6,9 +6,8 @@
 use std::sync::Arc;
 
 use sigward_hsm::error::ProviderError;
-use sigward_hsm::provider::{
-    AuthContext, HsmProvider as _, KeyMetadata, KeySpec, KeyStorageProvider as _, Sign,
-};
+use sigward_hsm::pkcs11::TokenKey;
+use sigward_hsm::provider::{AuthContext, HsmProvider, KeyMetadata, KeySpec, KeyStorageProvider as _};
 use sigward_hsm::software::filepv;
 use sigward_hsm::verify::Verifier;
 use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
@@ -17,10 +16,11 @@ use sigward_policies::model::algorithm::{Algorithm, PublicKey};
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, Height, KeyName};
 use sigward_policies::model::key::{Key, KeyVersion, Origin, VersionState};
-use sigward_policies::model::payload::Consensus;
 
 use super::act::Act;
+use super::providers::Place;
 use super::{Admin, state_file};
+use crate::config::SOFTWARE;
 use crate::crash::crash_point;
 use crate::keyring::ConsensusKey;
 use crate::store::{self, Batch, Change, Sharing};
@@ -34,6 +34,23 @@ pub struct ListedKey {
     pub chains: Vec<ChainId>,
     /// Those of them on which it signs no more: it was moved out, or the chain has another id.
     pub stopped: Vec<ChainId>,
+    /// Which object of which token it is; nothing of a key in a sealed file.
+    pub token: Option<TokenKey>,
+    /// Why it cannot sign, as far as its place is known.
+    pub fault: Option<String>,
+}
+
+impl ListedKey {
+    /// A key in a sealed file.
+    pub(super) const fn new(key: Key, chains: Vec<ChainId>) -> Self {
+        Self {
+            key,
+            chains,
+            stopped: Vec::new(),
+            token: None,
+            fault: None,
+        }
+    }
 }
 
 /// What is said of the past of a key that is brought in.
@@ -52,9 +69,11 @@ impl Admin {
         who: &Caller,
         name: &KeyName,
         algorithm: Algorithm,
+        provider: &str,
     ) -> Result<ListedKey, Refused> {
         self.name_is_free(name).await?;
-        let (metadata, origin) = match self.left_over(|key| key.name == *name).await? {
+        let place = self.providers.place(provider)?;
+        let (metadata, origin) = match self.left_over(&place, |key| key.name == *name).await? {
             // Mostly an earlier attempt that was cut off before the store heard of it. It may as well be a key whose row was lost
             // with an older state: it is taken in, and does not begin as fresh.
             Some(found) if found.origin == Origin::Generated && found.public_key.algorithm() == algorithm => {
@@ -69,13 +88,13 @@ impl Admin {
                 };
                 let auth = AuthContext::new(who.clone());
                 let made = self
-                    .with_provider(move |provider| provider.generate_key_pair(&auth, &spec))
+                    .at(place, move |backend| backend.generate_key_pair(&auth, &spec))
                     .await?;
                 (made, Origin::Generated)
             }
         };
         crash_point!("admin_key_sealed");
-        let mut key = key_of(&metadata);
+        let mut key = key_of(&metadata, provider);
         key.version.origin = origin;
         let public_key = key.version.public_key;
         let entry = self.entry(who, Act::KeyCreate, &public_key, None, algorithm.as_str());
@@ -85,11 +104,7 @@ impl Admin {
         )
         .await?;
         self.open(key.clone())?;
-        Ok(ListedKey {
-            key,
-            chains: Vec::new(),
-            stopped: Vec::new(),
-        })
+        Ok(self.listed(key, Vec::new()))
     }
 
     /// Brings in a CometBFT key file together with what the key has signed so far.
@@ -119,7 +134,9 @@ impl Admin {
         };
         let said = describe(&beginning);
         let metadata = match self
-            .left_over(|key| key.public_key == public_key || key.name == *name)
+            .left_over(&self.software(), |key| {
+                key.public_key == public_key || key.name == *name
+            })
             .await?
         {
             Some(found) if found.public_key == public_key && found.name == *name => found,
@@ -132,7 +149,7 @@ impl Admin {
             }
         };
         crash_point!("admin_key_sealed");
-        let mut key = key_of(&metadata);
+        let mut key = key_of(&metadata, SOFTWARE);
         // A sealed file that was left over may be of a key that was made here; it does not begin as fresh for that.
         key.version.origin = metadata.origin.elsewhere();
         let changes = vec![
@@ -149,11 +166,7 @@ impl Admin {
             .change(&self.store, &public_key, chain, Batch::act(changes, entry))
             .await?;
         self.open(key.clone())?;
-        Ok(ListedKey {
-            key,
-            chains: vec![chain.clone()],
-            stopped: Vec::new(),
-        })
+        Ok(ListedKey::new(key, vec![chain.clone()]))
     }
 
     /// Takes over a sealed key of another guard store: first its heights are closed here, on every chain that the
@@ -183,7 +196,7 @@ impl Admin {
             version: 1,
             public_key,
             address: sigward_hsm::verify::address(&public_key),
-            provider: self.provider.provider_info().name.to_owned(),
+            provider: SOFTWARE.to_owned(),
             origin: foreign.origin(),
             state: VersionState::Active,
             created_at: self.clock.unix_seconds(),
@@ -229,11 +242,8 @@ impl Admin {
             self.guard.refresh(&self.store, &public_key, chain).await?;
         }
         self.open(key.clone())?;
-        Ok(ListedKey {
-            key,
-            chains: chains.into_iter().map(|chain| chain.id).collect(),
-            stopped: Vec::new(),
-        })
+        let chains = chains.into_iter().map(|chain| chain.id).collect();
+        Ok(ListedKey::new(key, chains))
     }
 
     /// Every key, by name.
@@ -254,7 +264,10 @@ impl Admin {
                         .any(|row| row.public_key == public_key && row.chain == **chain && row.row.stopped)
                 };
                 let stopped = chains.iter().filter(is_stopped).cloned().collect();
-                ListedKey { key, chains, stopped }
+                ListedKey {
+                    stopped,
+                    ..self.listed(key, chains)
+                }
             })
             .collect())
     }
@@ -275,12 +288,20 @@ impl Admin {
             if key.version.state != VersionState::Active {
                 continue;
             }
+            // A token that is not open is told of by whoever keeps it; its keys come when it does.
+            if self
+                .providers
+                .place(&key.version.provider)
+                .is_ok_and(|place| place.is_closed())
+            {
+                continue;
+            }
             let name = key.name.clone();
             if let Err(refused) = self.open(key) {
                 tracing::error!(alarm = true, key = %name, code = refused.code(), "a key is not usable: {refused}");
             }
         }
-        for fault in self.provider.faults() {
+        for fault in self.providers.software.faults() {
             tracing::error!(
                 alarm = true, file = %fault.path.display(), code = fault.code,
                 "a sealed key does not open: {}{}",
@@ -291,11 +312,15 @@ impl Admin {
         Ok(())
     }
 
+    /// Opens one key for signing.
+    pub async fn open_key(&self, name: &KeyName) -> Result<(), Refused> {
+        self.open(self.key(name).await?)
+    }
+
     pub(super) fn open(&self, key: Key) -> Result<(), Refused> {
-        let public_key = key.version.public_key;
-        let handle = self.provider.load_key(&public_key).map_err(provider_refused)?;
-        let verifier = Arc::new(Verifier::new(&public_key).map_err(not_a_key)?);
-        let signer: Arc<dyn Sign<Consensus>> = self.provider.clone();
+        let verifier = Arc::new(Verifier::new(&key.version.public_key).map_err(not_a_key)?);
+        let place = self.providers.place(&key.version.provider)?;
+        let (handle, signer) = place.signer(&key.version)?;
         self.keyring.insert(ConsensusKey {
             key,
             handle,
@@ -339,10 +364,11 @@ impl Admin {
     /// A key that the provider has and the store does not know of.
     pub(super) async fn left_over(
         &self,
+        place: &Place,
         is: impl Fn(&KeyMetadata) -> bool,
     ) -> Result<Option<KeyMetadata>, Refused> {
         let known = self.keys().await?;
-        let kept = self.provider.list_keys().map_err(provider_refused)?;
+        let kept = self.at(place.clone(), |backend| backend.list_keys()).await?;
         Ok(kept
             .into_iter()
             .filter(|kept| !known.iter().any(|key| key.version.public_key == kept.public_key))
@@ -354,11 +380,29 @@ impl Admin {
         &self,
         act: impl FnOnce(&sigward_hsm::software::SoftwareProvider) -> Result<T, ProviderError> + Send + 'static,
     ) -> Result<T, Refused> {
-        let provider = Arc::clone(&self.provider);
+        let provider = Arc::clone(&self.providers.software);
         tokio::task::spawn_blocking(move || act(&provider))
             .await
             .map_err(|_| Failure::new(FailureCode::ProviderUnavailable, "the provider was interrupted"))?
             .map_err(provider_refused)
+    }
+
+    /// The same at any place of keys.
+    pub(super) async fn at<T: Send + 'static>(
+        &self,
+        place: Place,
+        act: impl FnOnce(&dyn HsmProvider) -> Result<T, ProviderError> + Send + 'static,
+    ) -> Result<T, Refused> {
+        tokio::task::spawn_blocking(move || {
+            let backend = place.backend()?;
+            act(backend.as_ref()).map_err(provider_refused)
+        })
+        .await
+        .map_err(|_| Failure::new(FailureCode::ProviderUnavailable, "the provider was interrupted"))?
+    }
+
+    pub(super) fn software(&self) -> Place {
+        Place::Software(self.providers.software.clone())
     }
 }
 
@@ -371,14 +415,14 @@ pub(super) fn describe(beginning: &Beginning) -> String {
     }
 }
 
-pub(super) fn key_of(metadata: &KeyMetadata) -> Key {
+pub(super) fn key_of(metadata: &KeyMetadata, provider: &str) -> Key {
     Key {
         name: metadata.name.clone(),
         version: KeyVersion {
             version: 1,
             public_key: metadata.public_key,
             address: metadata.address,
-            provider: metadata.storage.as_str().to_owned(),
+            provider: provider.to_owned(),
             origin: metadata.origin,
             state: VersionState::Active,
             created_at: metadata.created_at,
@@ -390,13 +434,13 @@ pub(super) fn key_of(metadata: &KeyMetadata) -> Key {
 
 pub(super) fn taken(found: &KeyMetadata) -> Refused {
     let message = format!(
-        "the key folder holds {} already, called {}, from an act that was cut off; finish that one by repeating it",
+        "the provider holds {} already, called {}, from an act that was cut off; finish that one by repeating it",
         found.public_key, found.name
     );
     Refusal::new(RefusalCode::KeyExists, message).into()
 }
 
-fn not_a_key(error: sigward_hsm::verify::VerifyError) -> Refused {
+pub(super) fn not_a_key(error: sigward_hsm::verify::VerifyError) -> Refused {
     Refusal::new(RefusalCode::InvalidPublicKey, error.to_string()).into()
 }
 
@@ -409,6 +453,10 @@ pub(super) fn provider_refused(error: ProviderError) -> Refused {
     let message = format!("{}: {error}{remedy}", error.code());
     match &error {
         ProviderError::NotFound { .. } => Refusal::new(RefusalCode::KeyNotFound, message).into(),
+        ProviderError::Refused {
+            code: "token_key_not_found",
+            ..
+        } => Refusal::new(RefusalCode::TokenKeyNotFound, message).into(),
         ProviderError::Refused {
             code: "foreign_store",
             ..

@@ -53,6 +53,7 @@ impl Admin {
         others: OtherChains,
     ) -> Result<LeftKey, Refused> {
         let key = self.key(name).await?;
+        self.is_in_no_token(name, &key.version)?;
         if key.version.origin != Origin::Imported {
             let message = format!(
                 "{name} was made by a sigward ({}), and such a key never leaves in the clear; `sigward state export` without --key-file, or `sigward keys backup` and `sigward keys restore` on the other side",
@@ -111,7 +112,7 @@ impl Admin {
             .read(move |store| store::proof_of_stop(store, &public_key))
             .await?;
         let auth = AuthContext::new(who.clone());
-        let provider = self.provider.clone();
+        let provider = self.providers.software.clone();
         let text = tokio::task::spawn_blocking(move || provider.reveal(&auth, proof))
             .await
             .map_err(|_| Failure::new(FailureCode::ProviderUnavailable, "the provider was interrupted"))?

@@ -12,15 +12,19 @@ mod leave;
 pub mod live;
 mod moving;
 pub mod node;
+mod pin_place;
+mod providers;
 mod restore;
+mod seal;
 mod state;
 pub mod state_file;
+mod token;
+mod token_keys;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sigward_hsm::secret::Arena;
-use sigward_hsm::software::SoftwareProvider;
 use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
 use sigward_policies::model::id::{ChainId, KeyName};
 use sigward_policies::model::key::Key;
@@ -31,8 +35,12 @@ pub use holding::{FreezeScope, NamedHold, StopScope};
 pub use keys::{ImportBeginning, ListedKey};
 pub use leave::{LeftKey, OtherChains};
 pub use moving::{Incoming, IncomingChain};
+pub use providers::Providers;
 pub use restore::Heights;
+pub use seal::SealAct;
 pub use state::NamedRow;
+pub use token::{Token, TokenTrouble};
+pub use token_keys::{SeenToken, TokenObject};
 
 use crate::audit::{self, Verification};
 use crate::clock::Clock;
@@ -84,7 +92,7 @@ pub struct Admin {
     /// Usable keys.
     pub keyring: Arc<Keyring>,
     /// Where keys are kept.
-    pub provider: Arc<SoftwareProvider>,
+    pub providers: Providers,
     /// Locked memory for a key on its way in.
     pub arena: Arena,
     /// The chains of the configuration.

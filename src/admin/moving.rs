@@ -15,6 +15,7 @@ use sigward_policies::model::key::{Key, Origin};
 use super::act::Act;
 use super::keys::{describe, key_of, taken};
 use super::{Admin, ListedKey};
+use crate::config::SOFTWARE;
 use crate::crash::crash_point;
 use crate::store::{self, Batch, Change, Sharing};
 
@@ -79,11 +80,8 @@ impl Admin {
                     sharing: chain.sharing,
                 });
             }
-            listed.push(ListedKey {
-                key,
-                chains: chains.into_iter().map(|chain| chain.id).collect(),
-                stopped: Vec::new(),
-            });
+            let chains = chains.into_iter().map(|chain| chain.id).collect();
+            listed.push(ListedKey::new(key, chains));
         }
         crash_point!("admin_moving_sealed");
         store::commit(self.store.as_ref(), batch).await?;
@@ -137,7 +135,9 @@ impl Admin {
     async fn seal(&self, who: &Caller, name: &KeyName, material: KeyMaterial) -> Result<Key, Refused> {
         let public_key = *material.public_key();
         let left = self
-            .left_over(|key| key.public_key == public_key || key.name == *name)
+            .left_over(&self.software(), |key| {
+                key.public_key == public_key || key.name == *name
+            })
             .await?;
         let metadata = match left {
             Some(found) if found.public_key == public_key && found.name == *name => found,
@@ -149,7 +149,7 @@ impl Admin {
                     .await?
             }
         };
-        let mut key = key_of(&metadata);
+        let mut key = key_of(&metadata, SOFTWARE);
         key.version.origin = Origin::Imported;
         Ok(key)
     }

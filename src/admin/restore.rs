@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sigward_hsm::backup::{Bundle, DataKey, KeyNote, RecoveryProvider as _};
-use sigward_hsm::provider::{AuthContext, HsmProvider as _, KeyMetadata};
+use sigward_hsm::provider::{AuthContext, KeyMetadata};
 use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
 use sigward_policies::double_sign::Beginning;
 use sigward_policies::model::caller::Caller;
@@ -19,6 +19,7 @@ use super::Admin;
 use super::act::Act;
 use super::backup::bundle_refused;
 use super::keys::{ListedKey, taken};
+use crate::config::SOFTWARE;
 use crate::crash::crash_point;
 use crate::store::{self, Batch, Change, Sharing};
 
@@ -73,7 +74,7 @@ impl Admin {
             self.public_key_is_free(&plan.note.public_key).await?;
             let ours =
                 |key: &KeyMetadata| key.public_key == plan.note.public_key || key.name == plan.note.name;
-            let left_over = self.left_over(ours).await?;
+            let left_over = self.left_over(&self.software(), ours).await?;
             if let Some(found) = &left_over
                 && (found.public_key != plan.note.public_key || found.name != plan.note.name)
             {
@@ -117,10 +118,11 @@ impl Admin {
             }
             self.open(key.clone())?;
             let left = plan.closed.iter().filter(|closed| closed.moved_out);
+            let stopped = left.map(|closed| closed.chain.clone()).collect();
+            let chains = plan.closed.into_iter().map(|closed| closed.chain).collect();
             listed.push(ListedKey {
-                key,
-                stopped: left.map(|closed| closed.chain.clone()).collect(),
-                chains: plan.closed.into_iter().map(|closed| closed.chain).collect(),
+                stopped,
+                ..ListedKey::new(key, chains)
             });
         }
         Ok(listed)
@@ -224,7 +226,7 @@ impl Admin {
                 version: 1,
                 public_key: note.public_key,
                 address: sigward_hsm::verify::address(&note.public_key),
-                provider: self.provider.provider_info().name.to_owned(),
+                provider: SOFTWARE.to_owned(),
                 origin,
                 state: VersionState::Active,
                 created_at: self.clock.unix_seconds(),

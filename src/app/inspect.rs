@@ -1,13 +1,16 @@
 //! Looking without serving: what `serve` would find in memory, seal, identity and sealed keys. Takes no lock, opens no store and
-//! writes nothing, so it may run beside a daemon.
+//! writes nothing, so it may run beside a daemon. (A token that seals is logged in to, as `serve` does; a PIN that it refuses is
+//! remembered.)
 
 use std::path::{Path, PathBuf};
 
 use sigward_hsm::envelope::{self, Kek, MAX_SEALED, Sealed, Sealing, StoreCheck};
 use sigward_hsm::identity::NodeIdentity;
 use sigward_hsm::secret::{Arena, ArenaSize, Unlocked};
+use sigward_hsm::software::TWIN;
 
-use super::parts::{self, MAX_KEYS};
+use super::parts::MAX_KEYS;
+use super::seal;
 use crate::config::Config;
 
 /// How many keys the locked arena has room for.
@@ -74,9 +77,7 @@ pub fn inspect(config: &Config, sealed: &[PathBuf]) -> Inspection {
             };
         }
     };
-    let kek = parts::kek_source(&config.seal)
-        .read(&arena)
-        .map_err(|error| trouble(error.code(), &error, error.remedy()));
+    let kek = seal::read(config, &arena).map_err(|error| trouble(error.code(), &error, error.remedy()));
     let mut derivations = 0;
     let sealed = sealed
         .iter()
@@ -124,6 +125,12 @@ fn sealed_file(path: &Path, kek: Option<&Kek>, derivations: &mut usize) -> Seale
             return file;
         }
     }
+    // A move of the seal that was cut off left a twin, which the next start puts in the file's place.
+    let twin = read(&path.with_extension(TWIN)).ok();
+    if twin.is_some_and(|twin| envelope::open(kek, &twin, StoreCheck::Must(header.store)).is_ok()) {
+        file.opened = Ok(true);
+        return file;
+    }
     // Whose store it is was read above and is compared by whoever judges: here it only has to open.
     file.opened = envelope::open(kek, &bytes, StoreCheck::Must(header.store))
         .map(|_opened| true)
@@ -140,7 +147,7 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn trouble(code: &str, error: &dyn std::error::Error, remedy: Option<String>) -> Trouble {
+pub(super) fn trouble(code: &str, error: &dyn std::error::Error, remedy: Option<String>) -> Trouble {
     let mut what = format!("{code}: {error}");
     if let Some(cause) = error.source().map(ToString::to_string)
         && !what.contains(&cause)

@@ -8,11 +8,18 @@ mod links;
 mod notify;
 mod offline;
 mod parts;
+pub mod probe;
+mod seal;
 mod serve;
 mod space;
 mod supervisor;
+mod swap;
+mod tokens;
 
-pub use init::{Durability, Made, init};
+pub use init::{Durability, Made, RootToken, init, init_with_token};
 pub use inspect::{Inspection, LOCKED_BYTES_KEYS, SealedFile, Trouble, inspect, try_lock_memory};
 pub use offline::{Offline, adopt_state};
+pub use seal::{
+    MoveTo, Moved, Rewrapped, Shown, TokenShown, move_seal, rewrap as rewrap_seal, show as show_seal,
+};
 pub use serve::serve;

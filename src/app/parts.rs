@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use sigward_hsm::envelope::{ArgonParams, KekSource};
+use sigward_hsm::envelope::LateKek;
 use sigward_hsm::secret::{Arena, ArenaSize, Unlocked};
 use sigward_hsm::software::SoftwareProvider;
+use tokio::sync::Notify;
 
-use crate::admin::{Admin, Chains, ConfiguredChain};
+use super::{seal, tokens};
+use crate::admin::{Admin, Chains, ConfiguredChain, Providers, Token};
 use crate::clock::SystemClock;
-use crate::config::{ChainConfig, Config, SealSource, StoreConfig};
+use crate::config::{ChainConfig, Config, StoreConfig};
 use crate::guard::Guard;
 use crate::keyring::Keyring;
 use crate::listener::grpc::Watched;
@@ -33,6 +35,10 @@ pub(super) struct Parts {
     pub(super) keyring: Arc<Keyring>,
     pub(super) admin: Arc<Admin>,
     pub(super) arena: Arena,
+    /// What the sealed keys open with; away while its token is.
+    pub(super) kek: Arc<LateKek>,
+    /// Told when a token opens or is found otherwise than before.
+    pub(super) tokens_changed: Arc<Notify>,
 }
 
 /// The arena for secrets, locked unless the configuration allows otherwise.
@@ -94,14 +100,11 @@ pub(super) const fn space_limits(config: &StoreConfig) -> SpaceLimits {
 pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
     let store = SqliteStore::open(&store_options(config))?;
     let arena = arena(config)?;
-    let kek = kek_source(&config.seal).read(&arena).map_err(|error| {
-        let remedy = error
-            .remedy()
-            .map(|remedy| format!("\n{remedy}"))
-            .unwrap_or_default();
-        anyhow::anyhow!("{}: {error}{remedy}", error.code())
-    })?;
-    let provider = SoftwareProvider::open(&config.keys.dir, store.id(), &arena, Arc::new(kek))
+    let kek = Arc::new(seal::read_or_wait(config, &arena)?);
+    if kek.why_away().is_none() {
+        seal::settle(&config.keys.dir, kek.as_ref())?;
+    }
+    let provider = SoftwareProvider::open(&config.keys.dir, store.id(), &arena, kek.clone())
         .map_err(|error| {
             anyhow::anyhow!(
                 "{}: {error}\n{}",
@@ -112,11 +115,21 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
         .context("cannot open the key folder")?;
     let guard = Arc::new(Guard::load(store.rows()?, store.holds()?));
     let keyring = Arc::new(Keyring::default());
+    let tokens_changed = Arc::new(Notify::new());
+    let tokens = config.providers.iter().map(|provider| {
+        let settings = tokens::token_config(&config.keys.dir, provider);
+        Token::new(
+            provider.id.clone(),
+            settings,
+            arena.clone(),
+            tokens_changed.clone(),
+        )
+    });
     let admin = Arc::new(Admin {
         store: store.clone(),
         guard: guard.clone(),
         keyring: keyring.clone(),
-        provider: Arc::new(provider),
+        providers: Providers::new(Arc::new(provider), tokens),
         arena: arena.clone(),
         chains: Chains::new(config.chains.iter().map(configured)),
         clock: Arc::new(SystemClock),
@@ -127,6 +140,8 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
         keyring,
         admin,
         arena,
+        kek,
+        tokens_changed,
     })
 }
 
@@ -140,19 +155,5 @@ pub(super) fn configured(chain: &ChainConfig) -> ConfiguredChain {
             crate::store::Sharing::OneChain
         },
         nodes: chain.nodes.clone(),
-    }
-}
-
-pub(super) fn kek_source(seal: &SealSource) -> KekSource {
-    match seal {
-        SealSource::KeyFile(path) => KekSource::KeyFile(path.clone()),
-        SealSource::PassphraseFile(path) => KekSource::PassphraseFile {
-            path: path.clone(),
-            params: ArgonParams::RECOMMENDED,
-        },
-        SealSource::Credential(name) => KekSource::Credential {
-            name: name.clone(),
-            directory: std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into),
-        },
     }
 }

@@ -12,8 +12,10 @@ use tokio::task::JoinSet;
 use super::holds::{Held, KillSwitch};
 use super::notify;
 use super::parts;
+use super::seal::Late;
 use super::space::SpaceCheck;
 use super::supervisor::{Shared, Supervisor};
+use super::tokens::{self, Tokens};
 use crate::admin::live::{Live, ReloadMode};
 use crate::audit::Denials;
 use crate::authz::Authorizer;
@@ -65,6 +67,7 @@ async fn run(
     // Heard from here on: unheard, it would end the process.
     let hangups = signal(SignalKind::hangup())?;
     let parts = parts::open(config)?;
+    tokens::open(&parts.admin).await?;
     parts.admin.open_keys().await?;
     let identity = NodeIdentity::load(&parts.arena, &config.identity).map_err(|error| {
         let remedy = error
@@ -103,6 +106,8 @@ async fn run(
         Weight::Required,
         "sigward.toml is not what runs: correct it and `sigward reload`, or restart",
     );
+    let late = Late::new(&parts, config, &readiness);
+    let tokens = Tokens::new(&parts, &metrics, &readiness);
     let mut tasks = JoinSet::new();
     let held = Held::new(&parts, &metrics, &readiness);
     tasks.spawn(held.clone().watch(shutdown.clone()));
@@ -133,8 +138,13 @@ async fn run(
         &mut tasks,
     )
     .await?;
+    if let Some(late) = late {
+        tasks.spawn(late.watch(supervisor.clone(), shutdown.clone()));
+    }
     tasks.spawn(hear(hangups, supervisor.clone(), shutdown.clone()));
+    tasks.spawn(tokens::follow(supervisor.clone(), shutdown.clone()));
     ledger.tick();
+    tokens.tick();
     let (chains, links) = (config.chains.len(), supervisor.links().await);
     tracing::info!(store = %ledger.store.id(), chains, links, "serving");
     notify::ready();
@@ -142,7 +152,10 @@ async fn run(
     while !shutdown.has_begun() {
         tokio::select! {
             () = shutdown.begun() => {}
-            () = tokio::time::sleep(TICK) => ledger.tick(),
+            () = tokio::time::sleep(TICK) => {
+                ledger.tick();
+                tokens.tick();
+            }
         }
     }
     notify::stopping();

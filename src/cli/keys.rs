@@ -10,8 +10,8 @@ use sigward_hsm::FileError;
 use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_proto::v1::key_service_client::KeyServiceClient;
 use sigward_proto::v1::{
-    AdoptKeyRequest, CreateKeyRequest, GetKeyRequest, ImportKeyRequest, Key, KeyOrigin, KeyState,
-    ListKeysRequest, import_key_request::Beginning,
+    AdoptKeyRequest, CreateKeyRequest, GetKeyRequest, ImportFromTokenRequest, ImportKeyRequest, Key,
+    KeyOrigin, KeyState, ListKeysRequest, import_key_request::Beginning,
 };
 
 use super::backup;
@@ -26,24 +26,44 @@ const MAX_FILE: u64 = 64 * 1024;
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Make a key. It is fresh: nothing was ever signed with it, and no copy of it exists
+    ///
+    ///   sigward keys create validator                        in a sealed file
+    ///   sigward keys create validator --provider hsm-a       in a token; it never leaves it
+    #[command(verbatim_doc_comment)]
     Create {
         /// What to call it
         name: String,
         /// ed25519 or secp256k1
         #[arg(long, default_value = "ed25519")]
         algorithm: String,
+        /// Where it is made and kept: a [[provider]] of the configuration, by its id
+        #[arg(long, default_value = crate::config::SOFTWARE, value_name = "ID")]
+        provider: String,
         /// Prefix of bech32 addresses: PREFIXvalcons1…
         #[arg(long, default_value = "cosmos", value_name = "PREFIX")]
         bech32: String,
     },
-    /// Bring in a CometBFT priv_validator_key.json. Stop the old signer first, for ever. (`sigward import` does more: it reads
-    /// key, state and configuration of a whole signer, and asks the chain)
+    /// Bring in a CometBFT priv_validator_key.json, or a key pair that is in a token already. Stop the old signer first, for ever
+    ///
+    /// `sigward import` does more: it reads key, state and configuration of a whole signer, and asks the chain.
+    ///
+    ///   sigward keys import validator --file priv_validator_key.json --state priv_validator_state.json --chain my-chain-1
+    ///   sigward keys import validator --from-token --provider hsm-a --label old-validator --above 5200000 --chain my-chain-1
+    ///
+    /// `sigward hsm list --search` shows the key pairs of a token.
+    #[command(verbatim_doc_comment)]
     Import {
         /// What to call it
         name: String,
         /// The key file
-        #[arg(long, value_name = "priv_validator_key.json")]
-        file: PathBuf,
+        #[arg(
+            long,
+            value_name = "priv_validator_key.json",
+            required_unless_present = "from_token"
+        )]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        from: FromToken,
         /// The chain it signs for
         #[arg(long, value_name = "CHAIN_ID")]
         chain: String,
@@ -92,6 +112,23 @@ pub(super) enum Command {
     },
 }
 
+/// A key pair in a token, in place of a file.
+#[derive(Debug, clap::Args)]
+pub(super) struct FromToken {
+    /// The key pair is in a token already, made by another program
+    #[arg(long, conflicts_with = "file", requires = "provider")]
+    from_token: bool,
+    /// The token: a [[provider]] of the configuration, by its id
+    #[arg(long, value_name = "ID", requires = "from_token")]
+    provider: Option<String>,
+    /// Its CKA_ID
+    #[arg(long, value_name = "HEX", requires = "from_token")]
+    cka_id: Option<String>,
+    /// Its label, where no other key pair of the token has it
+    #[arg(long, value_name = "TEXT", requires = "from_token", conflicts_with = "cka_id")]
+    label: Option<String>,
+}
+
 /// Where the signing history of an imported key ends. There is no default, because every default double-signs somewhere.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
@@ -112,10 +149,16 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
         Command::Create {
             name,
             algorithm,
+            provider,
             bech32,
         } => {
+            let in_token = provider != crate::config::SOFTWARE;
             let key = with_services(home, async |channel| {
-                let request = CreateKeyRequest { name, algorithm };
+                let request = CreateKeyRequest {
+                    name,
+                    algorithm,
+                    provider,
+                };
                 let reply = KeyServiceClient::new(channel)
                     .create(request)
                     .await
@@ -123,7 +166,12 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
                 reply.into_inner().key.context("the service returned no key")
             })?;
             show(&key, &bech32, output)?;
-            if !output.is_json() {
+            if in_token && !output.is_json() {
+                output.line(
+                    "\nNo copy of this key exists outside of its token, and none can be made here. If the token is lost, so is the key:\n\
+                     back up the token with its maker's tool.",
+                );
+            } else if !output.is_json() {
                 output.line(format!(
                     "\nNo backup of this key exists. If this disk is lost, so is the key.\nMake one: sigward keys backup {} --file OUT",
                     key.name
@@ -133,7 +181,29 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
         }
         Command::Import {
             name,
-            file,
+            file: None,
+            from,
+            chain,
+            shared,
+            beginning,
+            // The old signer's files are not known: the advice below is all there is.
+            ignore_running: _,
+            bech32,
+        } => {
+            let key = import_from_token(name, from, chain, shared, &beginning, home)?;
+            show(&key, &bech32, output)?;
+            if !output.is_json() {
+                output.line(
+                    "\nOther programs that can log in to this token can still sign with this key.\n\
+                     Make sure that the old signer is stopped and cannot start again.",
+                );
+            }
+            Ok(())
+        }
+        Command::Import {
+            name,
+            file: Some(file),
+            from: _,
             chain,
             shared,
             beginning,
@@ -223,6 +293,44 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
     }
 }
 
+fn import_from_token(
+    name: String,
+    from: FromToken,
+    chain: String,
+    shared: bool,
+    beginning: &ImportBeginning,
+    home: &Path,
+) -> anyhow::Result<Key> {
+    use sigward_proto::v1::import_from_token_request::{Beginning as Asked, Object};
+    let object = match (from.cka_id, from.label) {
+        (Some(id), _) => Object::CkaId(
+            hex::decode(id.replace(':', ""))
+                .context("--cka-id is hex, as `sigward hsm list --search` shows it")?,
+        ),
+        (None, Some(label)) => Object::Label(label),
+        (None, None) => anyhow::bail!("name the key pair: --cka-id HEX or --label TEXT"),
+    };
+    let request = ImportFromTokenRequest {
+        name,
+        provider: from.provider.unwrap_or_default(),
+        object: Some(object),
+        chain_id: chain,
+        shared,
+        beginning: Some(match read_beginning(beginning)? {
+            Beginning::StateJson(json) => Asked::StateJson(json),
+            Beginning::Above(height) => Asked::Above(height),
+            Beginning::NeverSigned(never) => Asked::NeverSigned(never),
+        }),
+    };
+    with_services(home, async |channel| {
+        let reply = KeyServiceClient::new(channel)
+            .import_from_token(request)
+            .await
+            .map_err(explain)?;
+        reply.into_inner().key.context("the service returned no key")
+    })
+}
+
 /// Reads a key file, which must be closed to everybody but its owner.
 fn read_secret(path: &Path) -> anyhow::Result<Vec<u8>> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -284,16 +392,21 @@ fn list(keys: &[Key], prefix: &str, output: &Output) -> anyhow::Result<()> {
             chains(key)
         };
         output.line(format!(
-            "{:20} {:10} {:10} {}  {chains}  {}",
+            "{:20} {:10} {:10} {:10} {}  {chains}  {}",
             key.name,
             key.algorithm,
             word(key.state()),
+            key.provider,
             valcons(key, prefix)?,
-            key.backed_up_at.as_ref().map_or_else(
-                || "no backup".to_owned(),
-                |at| format!("backup of {}", super::audit::rfc3339(at))
-            )
+            match &key.backed_up_at {
+                Some(at) => format!("backup of {}", super::audit::rfc3339(at)),
+                None if key.provider != crate::config::SOFTWARE => format!("in token {:?}", key.token_serial),
+                None => "no backup".to_owned(),
+            }
         ));
+        if !key.fault.is_empty() {
+            output.line(format!("  {}", key.fault));
+        }
     }
     Ok(())
 }
@@ -307,6 +420,9 @@ fn show(key: &Key, prefix: &str, output: &Output) -> anyhow::Result<()> {
         ("state", "state"),
         ("origin", "origin"),
         ("provider", "provider"),
+        ("token serial", "token_serial"),
+        ("CKA_ID", "cka_id"),
+        ("cannot sign now", "fault"),
         ("address", "address"),
         ("valcons", "valcons"),
         ("public key (hex)", "public_key_hex"),
@@ -326,7 +442,9 @@ fn show(key: &Key, prefix: &str, output: &Output) -> anyhow::Result<()> {
             Some(Value::Bool(true)) => {
                 "yes: it was moved out, restored or adopted once, and never begins as fresh again".to_owned()
             }
-            Some(Value::Null) if field == "backed_up_at" => "none known".to_owned(),
+            Some(Value::Null) if field == "backed_up_at" && key.provider == crate::config::SOFTWARE => {
+                "none known".to_owned()
+            }
             Some(Value::Null) | None => continue,
             Some(other) => other.to_string(),
         };
@@ -358,6 +476,9 @@ fn describe(key: &Key, prefix: &str) -> anyhow::Result<Value> {
             KeyOrigin::Unspecified => "unknown",
         },
         "provider": key.provider,
+        "token_serial": (!key.token_serial.is_empty()).then_some(&key.token_serial),
+        "cka_id": (!key.cka_id.is_empty()).then(|| hex::encode(&key.cka_id)),
+        "fault": (!key.fault.is_empty()).then_some(&key.fault),
         "address": hex::encode_upper(&key.address),
         "valcons": valcons(key, prefix)?,
         "public_key_hex": hex::encode(&key.public_key),

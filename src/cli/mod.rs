@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod exit;
 mod hold;
+mod hsm;
 mod import;
 
 mod init;
@@ -20,6 +21,7 @@ mod out_file;
 mod output;
 mod reload;
 mod running;
+mod seal;
 mod serve;
 mod state;
 mod status;
@@ -83,6 +85,12 @@ enum Command {
     /// Make, bring in and list keys
     #[command(subcommand)]
     Keys(keys::Command),
+    /// See what opens the sealed keys; go from a file or a passphrase to a token, and back
+    #[command(subcommand)]
+    Seal(seal::Command),
+    /// Tokens (PKCS#11): see them, log in to one, find out what one can do
+    #[command(subcommand)]
+    Hsm(hsm::Command),
     /// Look at and move sign states: the watermarks that no signature goes below
     #[command(subcommand)]
     State(state::Command),
@@ -176,6 +184,8 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
         Command::Serve => serve::run(&home()?, cut),
         Command::Import(args) => import::run(args, &home()?, output),
         Command::Keys(command) => keys::run(command, &home()?, output),
+        Command::Seal(command) => seal::run(command, &home()?, output),
+        Command::Hsm(command) => hsm::run(command, home, output),
         Command::State(command) => state::run(command, &home()?, output),
         Command::Freeze(args) => hold::freeze(args, &home()?, output),
         Command::Unfreeze(args) => hold::unfreeze(args, &home()?, output),

@@ -4,12 +4,15 @@
 //! refuse less is never anything but [`Effect::Loosens`]; a setting that this file does not name cannot exist, because every
 //! struct is taken apart by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sigward_policies::double_sign::Limits;
 use sigward_policies::model::id::{ChainId, NodeName};
 
-use super::{ChainConfig, Config, KeysConfig, LogConfig, LogFormat, NodeConfig, SealSource, StoreConfig};
+use super::{
+    ChainConfig, Config, KeysConfig, LogConfig, LogFormat, NodeConfig, ProviderConfig, ProviderId,
+    SealSource, StoreConfig,
+};
 
 mod text;
 
@@ -48,6 +51,8 @@ pub struct Entry {
 pub enum Subject {
     /// A setting outside of all chains.
     Setting,
+    /// A provider.
+    Provider(ProviderId),
     /// A chain.
     Chain(ChainId),
     /// A node of a chain.
@@ -107,8 +112,9 @@ impl Diff {
     pub fn since_start(old: &Config, departed: &Departed, new: &Config) -> Self {
         let mut diff = Self::default();
         diff.settings(old, new);
+        diff.providers(&old.providers, &new.providers);
         let (was, is) = (by_id(old), by_id(new));
-        let ids: std::collections::BTreeSet<_> = was.keys().chain(is.keys()).collect();
+        let ids: BTreeSet<_> = was.keys().chain(is.keys()).collect();
         for id in ids {
             match (was.get(id), is.get(id)) {
                 (Some(old), Some(new)) => diff.chain(old, new),
@@ -150,7 +156,7 @@ impl Diff {
         self.entries
             .iter()
             .any(|entry| match (&entry.subject, &entry.change) {
-                (Subject::Setting, _) => false,
+                (Subject::Setting | Subject::Provider(_), _) => false,
                 (Subject::Chain(id), Change::Added(_) | Change::Removed(_)) => id == chain,
                 (Subject::Chain(id), Change::Set { name, .. }) => id == chain && *name == KEY,
                 (Subject::Node(id, of), Change::Added(_) | Change::Removed(_)) => id == chain && of == node,
@@ -210,6 +216,7 @@ impl Diff {
             admin_socket,
             http,
             log: LogConfig { format, level },
+            providers: _,
             chains: _,
         } = old;
         let of = Subject::Setting;
@@ -281,6 +288,38 @@ impl Diff {
             Effect::Live,
             String::clone,
         );
+    }
+
+    /// Modules are loaded and sessions counted at the start, so a token that comes, goes or is another one waits for the next. Only
+    /// where its PIN is may change meanwhile: it is read again when the token is next logged in to.
+    fn providers(&mut self, old: &[ProviderConfig], new: &[ProviderConfig]) {
+        let find = |all: &[ProviderConfig], id: &ProviderId| all.iter().find(|one| one.id == *id).cloned();
+        let ids: BTreeSet<_> = old
+            .iter()
+            .chain(new)
+            .map(|provider| provider.id.clone())
+            .collect();
+        for id in ids {
+            let (was, is) = (find(old, &id), find(new, &id));
+            let of = Subject::Provider(id);
+            let token = |provider: &Option<ProviderConfig>| {
+                provider
+                    .as_ref()
+                    .map_or_else(|| "none".to_owned(), |provider| text::token(&provider.pkcs11))
+            };
+            let same = token(&was) == token(&is);
+            self.set(
+                &of,
+                "token",
+                (&token(&was), &token(&is)),
+                Effect::NeedsRestart,
+                String::clone,
+            );
+            if let (true, Some(was), Some(is)) = (same, was, is) {
+                let pins = (&was.pkcs11.pin, &is.pkcs11.pin);
+                self.set(&of, "pin", pins, Effect::Live, ToString::to_string);
+            }
+        }
     }
 
     fn chain(&mut self, old: &ChainConfig, new: &ChainConfig) {

@@ -18,8 +18,10 @@ pub mod diff;
 mod error;
 mod file;
 mod home;
+mod provider;
 mod raw;
 mod rpc;
+mod seal;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -29,7 +31,9 @@ pub use address::{Host, MAX_SOCKET_PATH, NodeAddress, Reach};
 pub use error::{ConfigCode, ConfigError, Place};
 pub use file::{FILE_NAME, admin_socket_of_a_bad_file, load, load_with_text};
 pub use home::find_home;
+pub use provider::{PinFrom, Pkcs11Config, ProviderConfig, ProviderId, SOFTWARE, TokenName};
 pub use rpc::RpcUrl;
+pub use seal::{SEAL_LABEL, TokenSealConfig, with_seal};
 
 /// Largest configuration that is read, in bytes.
 pub const MAX_CONFIG_BYTES: usize = 1 << 20;
@@ -57,6 +61,8 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     /// What the log looks like.
     pub log: LogConfig,
+    /// Where keys live besides the software store; ids are distinct.
+    pub providers: Vec<ProviderConfig>,
     /// The chains, in the order of the file; ids are distinct.
     pub chains: Vec<ChainConfig>,
 }
@@ -85,6 +91,8 @@ pub enum SealSource {
     PassphraseFile(PathBuf),
     /// A systemd credential, by name: a file in `$CREDENTIALS_DIRECTORY` (systemd.exec(5)).
     Credential(String),
+    /// A key in a token, which wraps the key-encryption key.
+    Pkcs11(TokenSealConfig),
 }
 
 /// `[keys]`.
@@ -163,6 +171,14 @@ impl Config {
             said.push(
                 "keys.allow_unlocked_memory: secrets may reach the swap; for development only".to_owned(),
             );
+        }
+        for provider in &self.providers {
+            if let TokenName::Slot(slot) = provider.pkcs11.token {
+                said.push(format!(
+                    "provider {}: slot {slot} may be another token after a restart; name it by token_serial or token_label",
+                    provider.id
+                ));
+            }
         }
         if self.chains.is_empty() {
             said.push("no [[chain]]: nothing is signed".to_owned());

@@ -22,6 +22,8 @@ pub(super) struct RawConfig {
     pub(super) http: Option<RawHttp>,
     pub(super) log: Option<RawLog>,
     #[serde(default)]
+    pub(super) provider: Vec<RawProvider>,
+    #[serde(default)]
     pub(super) chain: Vec<RawChain>,
 }
 
@@ -41,6 +43,15 @@ pub(super) struct RawSeal {
     pub(super) key_file: Option<Text>,
     pub(super) passphrase_file: Option<Text>,
     pub(super) credential: Option<Text>,
+    pub(super) pkcs11: Option<Spanned<RawTokenSeal>>,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTokenSeal {
+    pub(super) provider: Text,
+    pub(super) key_label: Option<Text>,
+    pub(super) file: Option<Text>,
 }
 
 #[derive(Deserialize, Debug, Default)]
@@ -73,6 +84,27 @@ pub(super) struct RawHttp {
 pub(super) struct RawLog {
     pub(super) format: Option<Text>,
     pub(super) level: Option<Text>,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawProvider {
+    pub(super) id: Text,
+    pub(super) pkcs11: Spanned<RawPkcs11>,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPkcs11 {
+    pub(super) module: Text,
+    pub(super) token_label: Option<Text>,
+    pub(super) token_serial: Option<Text>,
+    pub(super) slot: Option<Number>,
+    pub(super) pin_file: Option<Text>,
+    pub(super) pin_credential: Option<Text>,
+    pub(super) pin_fd: Option<Number>,
+    pub(super) sessions: Option<Number>,
+    pub(super) deadline_ms: Option<Number>,
 }
 
 #[derive(Deserialize, Debug)]

@@ -77,7 +77,12 @@ fn what_the_printed_default_leaves_out_is_its_default_too() {
         .collect();
     let mut whole = good(&uncommented);
     let chain = whole.chains.pop().unwrap();
+    let provider = whole.providers.pop().unwrap();
     assert_eq!(whole, good(""));
+    let short = good(
+        "[[provider]]\nid = 'hsm-a'\npkcs11 = { module = '/usr/lib/softhsm/libsofthsm2.so', token_label = 'validators', pin_file = 'hsm-a.pin' }",
+    );
+    assert_eq!(provider, short.providers[0]);
     let short = good(
         "[[chain]]\nid = 'my-chain-1'\nkey = 'validator'\n[[chain.node]]\nname = 'node-0'\naddress = 'unix:///run/my-chain/signer.sock'\n\
          rpc = 'http://127.0.0.1:26657'",
@@ -97,6 +102,7 @@ fn the_printed_default_names_every_field() {
             format!("[{field}]"),
             format!("[[{field}]]"),
             format!("[[chain.{field}]]"),
+            format!("[provider.{field}]"),
         ];
         let named =
             DEFAULT.contains(&format!("{field} = ")) || table.iter().any(|table| DEFAULT.contains(table));
@@ -146,6 +152,12 @@ fn settings_that_are_not_safe_everywhere_are_said_aloud() {
         "[store]\nallow_volatile=true\n[keys]\nallow_unlocked_memory=true\n[[chain]]\nid='c'\nkey='k'\nshared=true",
     );
     assert_eq!(config.warnings().len(), 4);
+    let config = good("[[provider]]\nid='a'\npkcs11={module='/m', slot=3, pin_fd=3}");
+    assert!(
+        config.warnings()[0].contains("provider a: slot 3 may be another token"),
+        "{:?}",
+        config.warnings()
+    );
 }
 
 #[test]

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 use super::error::{ConfigError, quote};
-use super::raw::{Number, RawConfig, RawHttp, RawKeys, RawLog, RawSeal, RawStore, Text};
+use super::raw::{Number, RawConfig, RawHttp, RawKeys, RawLog, RawStore, Text};
 use super::{
-    ADMIN_SOCKET, Config, KeysConfig, LogConfig, LogFormat, MAX_SOCKET_PATH, SealSource, StoreConfig, chain,
-    suggest,
+    ADMIN_SOCKET, Config, KeysConfig, LogConfig, LogFormat, MAX_SOCKET_PATH, PinFrom, SealSource,
+    StoreConfig, chain, provider, seal, suggest,
 };
 
 /// Where health and metrics are served unless the file says otherwise.
@@ -36,7 +36,12 @@ impl Source<'_> {
             .key(key)
     }
 
-    fn path(&self, value: Option<&Text>, key: &str, default: &str) -> Result<PathBuf, ConfigError> {
+    pub(super) fn path(
+        &self,
+        value: Option<&Text>,
+        key: &str,
+        default: &str,
+    ) -> Result<PathBuf, ConfigError> {
         let Some(value) = value else {
             return Ok(self.base.join(default));
         };
@@ -51,13 +56,31 @@ impl Source<'_> {
         }
         Ok(self.base.join(text))
     }
+
+    /// A credential's name becomes a file name in `$CREDENTIALS_DIRECTORY`: it must not lead out of it.
+    pub(super) fn credential(&self, name: &Text, key: &str, such_as: &str) -> Result<String, ConfigError> {
+        let text = name.as_ref();
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        if text.is_empty() || text.len() > 255 || text.starts_with('.') || !text.bytes().all(plain) {
+            return Err(self.bad(
+                name,
+                key,
+                format!("{} is no name of a systemd credential", quote(text)),
+                format!(
+                    "use the name that stands in LoadCredentialEncrypted= of the unit, such as {such_as}"
+                ),
+            ));
+        }
+        Ok(text.clone())
+    }
 }
 
 pub(super) fn config(raw: RawConfig, source: &Source<'_>) -> Result<Config, ConfigError> {
     let admin = raw.admin.unwrap_or_default().socket;
+    let providers = provider::providers(&raw.provider, source)?;
     let config = Config {
         store: store(&raw.store.unwrap_or_default(), source)?,
-        seal: seal(raw.seal.as_ref(), source)?,
+        seal: seal::source(raw.seal.as_ref(), &providers, source)?,
         keys: keys(&raw.keys.unwrap_or_default(), source)?,
         identity: source.path(
             raw.identity.unwrap_or_default().file.as_ref(),
@@ -67,6 +90,7 @@ pub(super) fn config(raw: RawConfig, source: &Source<'_>) -> Result<Config, Conf
         admin_socket: admin_socket(admin.as_ref(), source)?,
         http: http(&raw.http.unwrap_or_default(), source)?,
         log: log(&raw.log.unwrap_or_default(), source)?,
+        providers,
         chains: chain::chains(&raw.chain, source)?,
     };
     paths_are_distinct(&config)?;
@@ -109,53 +133,6 @@ fn mebibytes(
             format!("use a number of MiB from {least} to {MOST}; the default is {default}"),
         )),
     }
-}
-
-fn seal(raw: Option<&Spanned<RawSeal>>, source: &Source<'_>) -> Result<SealSource, ConfigError> {
-    let default = "seal.key";
-    let Some(table) = raw else {
-        return Ok(SealSource::KeyFile(source.base.join(default)));
-    };
-    let advice = "name exactly one of key_file, passphrase_file and credential";
-    let raw = table.as_ref();
-    match (&raw.key_file, &raw.passphrase_file, &raw.credential) {
-        (file @ Some(_), None, None) => source
-            .path(file.as_ref(), "seal.key_file", default)
-            .map(SealSource::KeyFile),
-        (None, file @ Some(_), None) => source
-            .path(file.as_ref(), "seal.passphrase_file", "passphrase")
-            .map(SealSource::PassphraseFile),
-        (None, None, Some(name)) => credential(name, source),
-        (None, None, None) => Err(source.bad(
-            table,
-            "seal",
-            "the table names nothing that opens the keys",
-            advice,
-        )),
-        (_, second @ Some(_), _) | (_, _, second) => {
-            let place = second.as_ref().map_or(table.span(), Spanned::span);
-            Err(
-                ConfigError::invalid("the table names more than one thing that opens the keys", advice)
-                    .at(source.text, &place)
-                    .key("seal"),
-            )
-        }
-    }
-}
-
-/// A credential's name becomes a file name in `$CREDENTIALS_DIRECTORY`: it must not lead out of it.
-fn credential(name: &Text, source: &Source<'_>) -> Result<SealSource, ConfigError> {
-    let text = name.as_ref();
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    if text.is_empty() || text.len() > 255 || text.starts_with('.') || !text.bytes().all(plain) {
-        return Err(source.bad(
-            name,
-            "seal.credential",
-            format!("{} is no name of a systemd credential", quote(text)),
-            "use the name that stands in LoadCredentialEncrypted= of the unit, such as sigward-seal",
-        ));
-    }
-    Ok(SealSource::Credential(text.clone()))
 }
 
 fn keys(raw: &RawKeys, source: &Source<'_>) -> Result<KeysConfig, ConfigError> {
@@ -265,6 +242,7 @@ fn paths_are_distinct(config: &Config) -> Result<(), ConfigError> {
     let seal = match &config.seal {
         SealSource::KeyFile(path) => Some(("seal.key_file", path)),
         SealSource::PassphraseFile(path) => Some(("seal.passphrase_file", path)),
+        SealSource::Pkcs11(token) => Some(("seal.pkcs11.file", &token.file)),
         SealSource::Credential(_) => None,
     };
     let mut seen: Vec<(&str, &PathBuf)> = Vec::new();
@@ -275,6 +253,13 @@ fn paths_are_distinct(config: &Config) -> Result<(), ConfigError> {
         ("identity.file", &config.identity),
         ("admin.socket", &config.admin_socket),
     ];
+    let pins = config
+        .providers
+        .iter()
+        .filter_map(|provider| match &provider.pkcs11.pin {
+            PinFrom::File(path) => Some(("provider.pkcs11.pin_file", path)),
+            PinFrom::Credential(_) | PinFrom::Descriptor(_) => None,
+        });
     for (key, path) in paths.into_iter().chain(seal) {
         // Paths compare by their components: `a//b` is `a/b`.
         if let Some((other, _)) = seen.iter().find(|(_, known)| *known == path) {
@@ -285,6 +270,16 @@ fn paths_are_distinct(config: &Config) -> Result<(), ConfigError> {
             .key(key));
         }
         seen.push((key, path));
+    }
+    // Two tokens may have one PIN; it is no other thing's file.
+    for (key, path) in pins {
+        if let Some((other, _)) = seen.iter().find(|(_, known)| *known == path) {
+            return Err(ConfigError::invalid(
+                format!("{} is {other} already", quote(&path.to_string_lossy())),
+                "put the PIN into a file of its own",
+            )
+            .key(key));
+        }
     }
     Ok(())
 }

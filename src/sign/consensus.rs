@@ -253,16 +253,23 @@ fn mismatch(mismatch: Mismatch) -> Refused {
 }
 
 fn provider_failed(error: &ProviderError) -> Refused {
+    // A fault names its cause apart: the C function of a token, say.
+    let mut said = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(source) = cause {
+        said = format!("{said}: {source}");
+        cause = source.source();
+    }
     tracing::error!(
         alarm = true,
         code = error.code(),
-        "the provider did not sign: {error}"
+        "the provider did not sign: {said}"
     );
     let code = match error {
         ProviderError::Fault { .. } => FailureCode::ProviderFault,
         _ => FailureCode::ProviderUnavailable,
     };
-    Failure::new(code, error.to_string()).into()
+    Failure::new(code, said).into()
 }
 
 fn verification_failed(error: &VerifyError) -> Refused {

@@ -21,6 +21,7 @@ fn serving_128_chains_takes_little_memory() {
         let mut keys = KeyServiceClient::new(admin::connect(&socket).await);
         for index in 0..CHAINS {
             let request = CreateKeyRequest {
+                provider: String::new(),
                 name: format!("key-{index}"),
                 algorithm: "ed25519".to_owned(),
             };

@@ -57,6 +57,9 @@ pub enum KekError {
     /// Argon2id failed.
     #[error("cannot derive a key from the passphrase: {0}")]
     Derivation(argon2::Error),
+    /// It is in a token that does not answer, or that does not take our PIN.
+    #[error("the keys are sealed by a token that was not opened yet: {0}")]
+    Away(String),
     /// More different salts than a folder of ours has.
     #[error("more than {MAX_DERIVED} different passphrase salts in one folder")]
     TooManySalts,
@@ -75,6 +78,7 @@ impl KekError {
             Self::NoCredentials => "no_credentials",
             Self::OtherKind { .. } => "kek_kind_mismatch",
             Self::Derivation(_) => "kek_derivation_failed",
+            Self::Away(_) => "seal_unavailable",
             Self::TooManySalts => "too_many_salts",
         }
     }
@@ -88,6 +92,9 @@ impl KekError {
             Self::NoCredentials => Some(
                 "add LoadCredential=NAME:PATH or LoadCredentialEncrypted= to the systemd unit".to_owned(),
             ),
+            Self::Away(_) => {
+                Some("bring the token back; a running sigward opens its keys by itself then".to_owned())
+            }
             Self::EmptyKey => Some("write 32 random bytes: head -c 32 /dev/urandom".to_owned()),
             Self::WeakPassphrase
             | Self::CredentialName
@@ -115,7 +122,7 @@ enum Secret {
 }
 
 impl Kek {
-    pub(super) fn raw(arena: &Arena, key: SecretBytes<32>) -> Result<Self, KekError> {
+    pub(crate) fn raw(arena: &Arena, key: SecretBytes<32>) -> Result<Self, KekError> {
         let [first, rest @ ..] = key.expose();
         if rest.iter().all(|b| b == first) {
             return Err(KekError::EmptyKey);
@@ -155,6 +162,15 @@ impl Kek {
         match self.secret {
             Secret::Raw(_) => KekKind::Raw,
             Secret::Passphrase { .. } => KekKind::Passphrase,
+        }
+    }
+
+    /// The 32 bytes of a raw key; none of a passphrase.
+    #[cfg(test)]
+    pub(crate) fn raw_key(&self) -> Option<Arc<SecretBytes<32>>> {
+        match &self.secret {
+            Secret::Raw(key) => Some(Arc::clone(key)),
+            Secret::Passphrase { .. } => None,
         }
     }
 

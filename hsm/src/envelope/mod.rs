@@ -1,7 +1,8 @@
 //! Keys at rest: a versioned file format with authenticated encryption, and the keys that seal it.
 //!
 //! * [`format`](self): what the bytes are; a pure, strict parser of untrusted bytes.
-//! * `kek`: the key-encryption key, raw or derived from a passphrase; `source`: where it is read from.
+//! * `kek`: the key-encryption key, raw or derived from a passphrase; `source`: where it is read from; `late`: one that
+//!   may come after the start.
 //! * `seal`: sealing and opening: HKDF-SHA256 (RFC 5869) gives each file a key of its own, XChaCha20-Poly1305
 //!   (draft-irtf-cfrg-xchacha) seals the secret with the whole header as associated data.
 //!
@@ -15,6 +16,7 @@
 mod argon;
 mod format;
 mod kek;
+mod late;
 mod seal;
 mod source;
 
@@ -23,5 +25,6 @@ pub(crate) use argon::SALT;
 pub use format::{FormatError, Header, KekKind, MAX_SEALED, Sealed, Sealing};
 pub use kek::{Kek, KekError};
 pub(crate) use kek::{MAX_PASSPHRASE, MIN_PASSPHRASE};
+pub use late::LateKek;
 pub use seal::{SealError, StoreCheck, open, seal};
 pub use source::KekSource;

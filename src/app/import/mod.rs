@@ -9,7 +9,6 @@ mod lock;
 mod past;
 mod sections;
 mod stage;
-mod swap;
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +23,7 @@ use sigward_policies::model::id::{ChainId, Height, KeyName};
 
 use past::StateText;
 
-use super::{Durability, parts};
+use super::{Durability, parts, swap};
 use crate::admin::{Incoming, IncomingChain};
 use crate::authn;
 use crate::config::{self, Config};
@@ -327,8 +326,8 @@ impl Import {
             );
             self.commit(&config, last_look).await?;
             crate::crash::crash_point!("import_committed");
-            return swap::replace(&file, &old, &new)
-                .context("nothing signs with what was written so far; run the same command again");
+            let then = "the keys are here, and the same command again adds their chains";
+            return swap::replace(&file, &old, &new, then);
         }
         let stage = stage::Stage::new(&self.home, self.durability)?;
         let config = config::load(stage.folder())?;

@@ -127,7 +127,7 @@ impl Stage {
     pub(super) fn finish(self, text: &str) -> anyhow::Result<()> {
         let file = self.folder.join(config::FILE_NAME);
         let old = std::fs::read_to_string(&file)?;
-        swap::replace(&file, &old, text)?;
+        swap::replace(&file, &old, text, "the same command again begins anew")?;
         crash_point!("import_staged");
         match self.place {
             Place::Beside => self.rename(),

@@ -64,6 +64,23 @@ impl State {
         unserved
     }
 
+    /// Serves chains of the configuration in force that could not be served when it was taken.
+    pub(super) async fn serve_more(&mut self, shared: &Shared) {
+        let mut more = false;
+        let all = self.config.chains.clone();
+        for chain in &all {
+            let held = self.chains.remove(&chain.id);
+            let waits = held.as_ref().is_none_or(|held| held.key.is_none());
+            let (now, _told) = settled(shared, chain, &all, Some(chain), held).await;
+            more |= waits && now.key.is_some();
+            self.chains.insert(chain.id.clone(), now);
+        }
+        if more {
+            self.link(shared).await;
+            shared.held.tell();
+        }
+    }
+
     /// Brings the links in line with the configuration in force and with what the store says of drained nodes.
     pub(super) async fn settle(&mut self, shared: &Shared) {
         self.link(shared).await;
@@ -271,10 +288,18 @@ pub(super) async fn usable(shared: &Shared, name: &KeyName) -> Result<ConsensusK
         return Ok(key);
     }
     shared.parts.admin.open_keys().await?;
-    shared.parts.keyring.find(name).map_err(|_| {
-        let message = format!("{name} is known, but its sealed file does not open; the log says why");
-        Refusal::new(RefusalCode::KeyNotFound, message).into()
-    })
+    match shared.parts.keyring.find(name) {
+        Ok(key) => Ok(key),
+        // Why not, in the words of its provider.
+        Err(unknown) => match shared.parts.admin.open_key(name).await {
+            Ok(()) => Ok(shared.parts.keyring.find(name)?),
+            Err(Refused::Denied(refusal)) if refusal.code == RefusalCode::KeyNotFound => {
+                let message = format!("{name} is known, but its sealed file does not open; the log says why");
+                Err(Refusal::new(unknown.code, message).into())
+            }
+            Err(refused) => Err(refused),
+        },
+    }
 }
 
 fn grant(spec: &LinkSpec) -> NodeGrant {

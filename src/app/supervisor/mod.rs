@@ -129,6 +129,13 @@ impl Supervisor {
         &self.shared.parts
     }
 
+    /// Looks again at chains that are not served: their token may have come.
+    pub(super) async fn serve_more(self: Arc<Self>) {
+        if let Ok(mut state) = self.hold().await {
+            state.serve_more(&self.shared).await;
+        }
+    }
+
     /// Nothing begins once the end has begun.
     async fn hold(&self) -> Result<MutexGuard<'_, State>, Refused> {
         let state = self.state.lock().await;

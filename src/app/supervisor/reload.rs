@@ -6,9 +6,9 @@ use sigward_policies::model::caller::Caller;
 
 use super::{Shared, State, chains};
 use crate::admin::live::{ReloadError, ReloadMode, Reloaded};
-use crate::app::parts;
+use crate::app::{parts, tokens};
 use crate::config::diff::{Diff, Entry};
-use crate::config::{self, ChainConfig, Config};
+use crate::config::{self, ChainConfig, Config, ProviderConfig};
 
 impl State {
     /// Takes over what the file says now, or only says what that would do.
@@ -45,6 +45,7 @@ impl State {
                 .filter(|said| !warnings.contains(said))
                 .collect();
             warnings.extend(known);
+            self.pins(shared, &new);
             self.level(shared, &new);
             warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         }
@@ -77,6 +78,22 @@ impl State {
             warnings.push(format!("chain {} is not served: {refused}", chain.id));
         }
         Ok(warnings)
+    }
+
+    /// Where PINs are may change; a reload is also the word that has a PIN tried which was not tried any more.
+    fn pins(&mut self, shared: &Shared, new: &Config) {
+        for token in shared.parts.admin.providers.tokens() {
+            let is = |provider: &&ProviderConfig| provider.id == *token.id();
+            let Some(new) = new.providers.iter().find(is) else {
+                continue;
+            };
+            let running = self.config.providers.iter_mut().find(|provider| is(&&**provider));
+            let pin = running.filter(|old| old.pkcs11.pin != new.pkcs11.pin).map(|old| {
+                old.pkcs11.pin = new.pkcs11.pin.clone();
+                tokens::pin_source(&new.pkcs11.pin)
+            });
+            token.look_again(pin);
+        }
     }
 
     fn level(&mut self, shared: &Shared, new: &Config) {

@@ -136,6 +136,9 @@ pub(super) fn gather(home: &Path, config: Option<&Config>, us: u32, daemon: bool
         if let SealSource::KeyFile(path) | SealSource::PassphraseFile(path) = &config.seal {
             paths.push((Role::Seal, path.clone()));
         }
+        if let SealSource::Pkcs11(token) = &config.seal {
+            paths.push((Role::Seal, token.file.clone()));
+        }
         paths.push((Role::Identity, config.identity.clone()));
         paths.push((Role::Keys, config.keys.dir.clone()));
         paths.extend(

@@ -183,6 +183,10 @@ fn sealed(inspection: &Inspection) -> Vec<Finding> {
 
 /// Where the store cannot be asked: a chain's key should at least have a sealed file of its name.
 fn by_name(inspection: &Inspection, config: &Config) -> Vec<Finding> {
+    if !config.providers.is_empty() {
+        // It may be in a token, and only the store knows.
+        return Vec::new();
+    }
     config
         .chains
         .iter()
@@ -218,13 +222,25 @@ fn known(
     };
     let mut found = Vec::new();
     let hex = hex::encode(&key.public_key);
-    let file = inspection.map(|inspection| {
+    // A key in a token has no sealed file; its provider says what is wrong.
+    let sealed_here = key.provider == crate::config::SOFTWARE;
+    let file = inspection.filter(|_| sealed_here).map(|inspection| {
         inspection
             .sealed
             .iter()
             .find(|file| file.public_key.as_deref() == Some(&hex))
     });
     match (key.state(), file) {
+        (KeyState::Active | KeyState::Deprecated, _) if !key.fault.is_empty() => {
+            found.push(Finding::failure(
+                Check::KeysKnown,
+                format!("{name} cannot sign: {}", key.fault),
+                format!(
+                    "sigward hsm list; docs/runbooks/token-lost.md tells what to do for {}",
+                    key.provider
+                ),
+            ));
+        }
         (KeyState::Active | KeyState::Deprecated, Some(None)) => found.push(Finding::failure(
             Check::KeysKnown,
             format!("the store knows {name}, and its sealed file {hex}.sealed is not in the key folder"),
@@ -345,6 +361,7 @@ mod tests {
     fn key(origin: KeyOrigin, state: KeyState, exported: bool) -> Key {
         Key {
             name: "k".into(),
+            provider: crate::config::SOFTWARE.to_owned(),
             public_key: vec![7; 32],
             origin: origin.into(),
             state: state.into(),
@@ -385,6 +402,34 @@ mod tests {
     fn verdict(inspection: Option<Inspection>, services: Asked, check: Check) -> Option<Status> {
         let found = judge(&Facts { inspection, services }, &config());
         found.iter().filter(|f| f.check == check).map(|f| f.status).max()
+    }
+
+    #[test]
+    fn a_key_in_a_token_needs_no_sealed_file_and_says_what_its_token_lacks() {
+        let in_token = |fault: &str| Key {
+            provider: "hsm-a".to_owned(),
+            fault: fault.to_owned(),
+            ..key(KeyOrigin::Generated, KeyState::Active, false)
+        };
+        let nothing_sealed = || Inspection {
+            sealed: Vec::new(),
+            ..inspection()
+        };
+        for (key, expected) in [
+            (in_token(""), Good),
+            (in_token("token_key_missing: it is not shown"), Failure),
+            (key(KeyOrigin::Generated, KeyState::Active, false), Failure),
+        ] {
+            let services = Services {
+                keys: vec![key],
+                states: Vec::new(),
+            };
+            let asked = Asked::Answered(services);
+            assert_eq!(
+                verdict(Some(nothing_sealed()), asked, Check::KeysKnown),
+                Some(expected)
+            );
+        }
     }
 
     #[test]

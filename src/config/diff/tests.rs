@@ -169,3 +169,22 @@ fn what_a_path_holds_does_not_reach_the_terminal() {
     assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{shown:?}");
     assert_eq!(shown.lines().count(), 2);
 }
+
+#[test]
+fn a_token_waits_for_the_next_start_and_its_pin_does_not() {
+    let token = "[[provider]]\nid = 'hsm-a'\npkcs11 = { module = '/m', token_label = 't', pin_file = 'p' }\n";
+    let with = format!("{BASE}{token}");
+    let other = with.replace("'t'", "'u'").replace("'p'", "'q'");
+    for (old, new) in [(BASE, &with), (&with, &BASE.to_owned()), (&with, &other)] {
+        let shown = lines(old, new);
+        assert!(shown.starts_with("~ provider hsm-a: token "), "{shown}");
+        assert!(
+            shown.ends_with("(needs a restart)") && shown.lines().count() == 1,
+            "{shown}"
+        );
+    }
+    assert_eq!(
+        lines(&with, &with.replace("'p'", "'q'")),
+        "~ provider hsm-a: pin pin_file \"/etc/sigward/p\" -> pin_file \"/etc/sigward/q\""
+    );
+}

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use super::{Change, Diff, Effect, Entry, Subject};
 use crate::config::error::quote;
-use crate::config::{ChainConfig, LogFormat, NodeAddress, RpcUrl, SealSource};
+use crate::config::{
+    ChainConfig, LogFormat, NodeAddress, PinFrom, Pkcs11Config, RpcUrl, SealSource, TokenName,
+};
 
 impl Effect {
     /// The word on the wire.
@@ -71,7 +73,9 @@ impl fmt::Display for Entry {
             } => {
                 match subject {
                     Subject::Setting => write!(f, "~ {name}: {old} -> {new}")?,
-                    Subject::Chain(_) | Subject::Node(..) => write!(f, "~ {subject}: {name} {old} -> {new}")?,
+                    Subject::Provider(_) | Subject::Chain(_) | Subject::Node(..) => {
+                        write!(f, "~ {subject}: {name} {old} -> {new}")?
+                    }
                 }
                 match effect {
                     Effect::Live => Ok(()),
@@ -88,6 +92,7 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Setting => f.write_str("settings"),
+            Self::Provider(provider) => write!(f, "provider {provider}"),
             Self::Chain(chain) => write!(f, "chain {chain}"),
             Self::Node(chain, node) => write!(f, "chain {chain}: node {node}"),
         }
@@ -100,6 +105,33 @@ impl fmt::Display for SealSource {
             Self::KeyFile(file) => write!(f, "key_file {}", path(file)),
             Self::PassphraseFile(file) => write!(f, "passphrase_file {}", path(file)),
             Self::Credential(name) => write!(f, "credential {}", quote(name)),
+            Self::Pkcs11(token) => write!(
+                f,
+                "pkcs11 {}, key {}, file {}",
+                token.provider,
+                quote(&token.key_label),
+                path(&token.file)
+            ),
+        }
+    }
+}
+
+impl fmt::Display for PinFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) => write!(f, "pin_file {}", path(file)),
+            Self::Credential(name) => write!(f, "pin_credential {}", quote(name)),
+            Self::Descriptor(number) => write!(f, "pin_fd {number}"),
+        }
+    }
+}
+
+impl fmt::Display for TokenName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Label(label) => write!(f, "label {}", quote(label)),
+            Self::Serial(serial) => write!(f, "serial {}", quote(serial)),
+            Self::Slot(slot) => write!(f, "slot {slot}"),
         }
     }
 }
@@ -125,6 +157,22 @@ pub(super) fn chain(chain: &ChainConfig) -> String {
         nodes.join(", ")
     };
     format!("key {}, {nodes}", chain.key)
+}
+
+/// Everything of a token but where its PIN is.
+pub(super) fn token(pkcs11: &Pkcs11Config) -> String {
+    let Pkcs11Config {
+        module,
+        token,
+        pin: _,
+        sessions,
+        deadline,
+    } = pkcs11;
+    format!(
+        "{token} of {}, {sessions} sessions, {} ms",
+        path(module),
+        deadline.as_millis()
+    )
 }
 
 pub(super) fn path(path: &Path) -> String {

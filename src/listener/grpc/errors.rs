@@ -9,6 +9,8 @@ pub(super) fn status(refused: Refused) -> Status {
         Refused::Denied(refusal) => match refusal.code {
             RefusalCode::KeyNotFound
             | RefusalCode::NoSignState
+            | RefusalCode::ProviderNotFound
+            | RefusalCode::TokenKeyNotFound
             | RefusalCode::NodeNotFound
             | RefusalCode::HoldNotFound => Code::NotFound,
             RefusalCode::KeyExists | RefusalCode::PublicKeyExists | RefusalCode::AlreadyBound => {

@@ -8,14 +8,15 @@ use sigward_policies::model::key::{Origin, VersionState};
 use sigward_proto::v1::key_service_server::KeyService;
 use sigward_proto::v1::{
     AdoptKeyRequest, AdoptKeyResponse, CreateKeyRequest, CreateKeyResponse, GetKeyRequest, GetKeyResponse,
-    ImportKeyRequest, ImportKeyResponse, Key, KeyOrigin, KeyState, ListKeysRequest, ListKeysResponse,
-    import_key_request,
+    ImportFromTokenRequest, ImportFromTokenResponse, ImportKeyRequest, ImportKeyResponse, Key, KeyOrigin,
+    KeyState, ListKeysRequest, ListKeysResponse, import_from_token_request, import_key_request,
 };
 use tonic::{Request, Response, Status};
 
 use super::errors::status;
 use super::serve::{Services, caller};
-use crate::admin::{ImportBeginning, ListedKey};
+use crate::admin::{ImportBeginning, ListedKey, TokenObject};
+use crate::config::SOFTWARE;
 use crate::store::Sharing;
 
 #[tonic::async_trait]
@@ -30,7 +31,7 @@ impl KeyService for Services {
         let algorithm = Algorithm::parse(&request.algorithm).map_err(refuse)?;
         let key = self
             .admin
-            .create_key(&who, &name, algorithm)
+            .create_key(&who, &name, algorithm, provider(&request.provider))
             .await
             .map_err(status)?;
         Ok(Response::new(CreateKeyResponse {
@@ -55,6 +56,42 @@ impl KeyService for Services {
             .await
             .map_err(status)?;
         Ok(Response::new(ImportKeyResponse {
+            key: Some(to_wire(&key)),
+        }))
+    }
+
+    async fn import_from_token(
+        &self,
+        request: Request<ImportFromTokenRequest>,
+    ) -> Result<Response<ImportFromTokenResponse>, Status> {
+        use import_from_token_request::{Beginning as Asked, Object};
+        let who = caller(&request);
+        let request = request.into_inner();
+        let name = KeyName::new(&request.name).map_err(refuse)?;
+        let chain = ChainId::new(&request.chain_id).map_err(refuse)?;
+        let object = match request.object {
+            Some(Object::CkaId(id)) if !id.is_empty() => TokenObject::Id(hex::encode(id)),
+            Some(Object::Label(label)) if !label.is_empty() => TokenObject::Label(label),
+            _ => {
+                return Err(refuse(Refusal::new(
+                    RefusalCode::InvalidParameters,
+                    "name the key pair in the token, by its CKA_ID or by its label",
+                )));
+            }
+        };
+        let asked = request.beginning.map(|asked| match asked {
+            Asked::StateJson(json) => import_key_request::Beginning::StateJson(json),
+            Asked::Above(height) => import_key_request::Beginning::Above(height),
+            Asked::NeverSigned(never) => import_key_request::Beginning::NeverSigned(never),
+        });
+        let beginning = beginning(asked).map_err(refuse)?;
+        let sharing = sharing(request.shared);
+        let key = self
+            .admin
+            .import_from_token(&who, &name, &request.provider, object, &chain, sharing, beginning)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(ImportFromTokenResponse {
             key: Some(to_wire(&key)),
         }))
     }
@@ -90,6 +127,11 @@ pub(super) fn refuse(refusal: Refusal) -> Status {
     status(Refused::Denied(refusal))
 }
 
+/// The software store is where keys are unless a request names another place.
+const fn provider(asked: &str) -> &str {
+    if asked.is_empty() { SOFTWARE } else { asked }
+}
+
 pub(super) const fn sharing(shared: bool) -> Sharing {
     if shared {
         Sharing::Shared
@@ -112,7 +154,7 @@ fn beginning(asked: Option<import_key_request::Beginning>) -> Result<ImportBegin
 }
 
 pub(super) fn to_wire(listed: &ListedKey) -> Key {
-    let version = &listed.key.version;
+    let (version, token) = (&listed.key.version, listed.token.as_ref());
     Key {
         name: listed.key.name.to_string(),
         algorithm: version.public_key.algorithm().to_string(),
@@ -151,5 +193,10 @@ pub(super) fn to_wire(listed: &ListedKey) -> Key {
             .backup
             .map(|backup| backup.bundle.0.to_vec())
             .unwrap_or_default(),
+        token_serial: token.map(|token| token.serial.clone()).unwrap_or_default(),
+        cka_id: token
+            .and_then(|token| hex::decode(&token.id).ok())
+            .unwrap_or_default(),
+        fault: listed.fault.clone().unwrap_or_default(),
     }
 }

@@ -6,6 +6,7 @@ mod audit;
 mod backup;
 mod errors;
 mod hold;
+mod hsm;
 mod key;
 mod node;
 mod reload;

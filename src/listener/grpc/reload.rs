@@ -45,7 +45,7 @@ fn to_wire(reloaded: &Reloaded) -> ReloadResponse {
 
 fn change(entry: &Entry) -> ConfigChange {
     let (chain_id, node) = match &entry.subject {
-        Subject::Setting => (String::new(), String::new()),
+        Subject::Setting | Subject::Provider(_) => (String::new(), String::new()),
         Subject::Chain(chain) => (chain.to_string(), String::new()),
         Subject::Node(chain, node) => (chain.to_string(), node.to_string()),
     };

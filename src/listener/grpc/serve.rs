@@ -10,6 +10,7 @@ use sigward_policies::model::caller::Caller;
 use sigward_proto::v1::audit_service_server::AuditServiceServer;
 use sigward_proto::v1::backup_service_server::BackupServiceServer;
 use sigward_proto::v1::hold_service_server::HoldServiceServer;
+use sigward_proto::v1::hsm_service_server::HsmServiceServer;
 use sigward_proto::v1::key_service_server::KeyServiceServer;
 use sigward_proto::v1::node_service_server::NodeServiceServer;
 use sigward_proto::v1::reload_service_server::ReloadServiceServer;
@@ -93,6 +94,7 @@ impl Services {
         health.set_serving::<ReloadServiceServer<Self>>().await;
         health.set_serving::<NodeServiceServer<Self>>().await;
         health.set_serving::<HoldServiceServer<Self>>().await;
+        health.set_serving::<HsmServiceServer<Self>>().await;
         health.set_serving::<StatusServiceServer<Self>>().await;
         health.set_serving::<BackupServiceServer<Self>>().await;
         let reflection = tonic_reflection::server::Builder::configure()
@@ -110,6 +112,7 @@ impl Services {
             .add_service(NodeServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
             .add_service(ReloadServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
             .add_service(HoldServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
+            .add_service(HsmServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
             .add_service(StatusServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
             .add_service(BackupServiceServer::new(self.clone()).max_decoding_message_size(MAX_BACKUP))
             .add_service(AuditServiceServer::new(self).max_decoding_message_size(MAX_MESSAGE));

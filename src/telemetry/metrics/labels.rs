@@ -24,6 +24,11 @@ pub(super) struct ChainLabels {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(super) struct ProviderLabels {
+    pub(super) provider: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 pub(super) struct RefusalLabels {
     pub(super) chain: String,
     pub(super) reason: &'static str,

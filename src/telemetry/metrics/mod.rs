@@ -28,6 +28,7 @@ mod latency;
 mod node;
 mod picture;
 mod process;
+mod provider;
 mod ready;
 mod sign;
 mod store;
@@ -42,6 +43,8 @@ pub use latency::Quantiles;
 use node::NodeFamilies;
 pub use node::{Connected, LinkKind, NodeMetrics, NodeSeen};
 pub use picture::{LAST_HEIGHTS, Marks};
+use provider::ProviderFamilies;
+pub use provider::ProviderMetrics;
 use sign::SignFamilies;
 pub use sign::{Proto, Served, SignMetrics, Stage};
 pub use store::StoreMetrics;
@@ -86,6 +89,7 @@ pub struct Metrics {
     sign: SignFamilies,
     chain: ChainFamilies,
     node: NodeFamilies,
+    provider: ProviderFamilies,
     store: StoreMetrics,
     unauthenticated: Gauge,
     frozen: Family<ScopeLabels, Gauge>,
@@ -147,6 +151,7 @@ impl Metrics {
             sign: SignFamilies::register(&mut registry),
             chain: ChainFamilies::register(&mut registry, store.conflicts.clone()),
             node: NodeFamilies::register(&mut registry),
+            provider: ProviderFamilies::register(&mut registry),
             store,
             registry,
             unauthenticated,
@@ -174,6 +179,11 @@ impl Metrics {
     /// Handles for a configured node.
     pub fn node(&self, chain: &ChainId, node: &NodeName) -> NodeMetrics {
         self.node.handles(chain, node)
+    }
+
+    /// Handles for a configured token.
+    pub fn provider(&self, id: &str) -> ProviderMetrics {
+        self.provider.handles(id)
     }
 
     /// Handles for the store.

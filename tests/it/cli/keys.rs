@@ -36,8 +36,10 @@ fn a_known_key_is_shown_in_every_form_that_a_chain_may_want() {
             "backed_up_at",
             "backup_bundle_id",
             "chains",
+            "cka_id",
             "consensus_pubkey",
             "exported",
+            "fault",
             "name",
             "origin",
             "provider",
@@ -45,6 +47,7 @@ fn a_known_key_is_shown_in_every_form_that_a_chain_may_want() {
             "public_key_hex",
             "state",
             "stopped_chains",
+            "token_serial",
             "valcons",
         ]
     );

@@ -94,6 +94,7 @@ fn health_and_reflection_tell_of_every_service() {
         assert_eq!(status.code(), Code::NotFound);
         assert!(status.message().starts_with("key_not_found: "), "{status}");
         let create = CreateKeyRequest {
+            provider: String::new(),
             name: KEY.to_owned(),
             algorithm: "ed25519".to_owned(),
         };
@@ -131,6 +132,7 @@ fn the_admin_socket_is_the_owners_and_survives_nonsense() {
     admin::block_on(async {
         let mut keys = KeyServiceClient::new(admin::connect(&socket).await);
         let huge = CreateKeyRequest {
+            provider: String::new(),
             name: "x".repeat(1 << 20),
             algorithm: "ed25519".to_owned(),
         };

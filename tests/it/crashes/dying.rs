@@ -6,7 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 
-use super::{acts, backup, init, moving, points};
+use super::{acts, backup, init, moving, points, seal};
 
 /// Arms `point` in `command`; the first `skip` times it is passed.
 pub(super) fn armed(mut command: Command, point: &str, skip: usize) -> Command {
@@ -25,7 +25,7 @@ pub(super) fn armed(mut command: Command, point: &str, skip: usize) -> Command {
 }
 
 /// Runs a subcommand that must die at `point`.
-pub(super) fn dies(command: Command, point: &str) {
+pub(crate) fn dies(command: Command, point: &str) {
     let output = armed(command, point, 0).stdin(Stdio::null()).output().unwrap();
     assert_aborted(output.status, point, &String::from_utf8_lossy(&output.stderr));
 }
@@ -52,8 +52,11 @@ fn every_crash_point_of_the_source_is_crashed_at() {
         acts::ADOPT_POINTS,
         acts::KEY_POINTS,
         backup::POINTS,
+        seal::MOVE_POINTS,
+        seal::REWRAP_POINTS,
         points::SEGMENT_POINTS,
         points::START_POINTS,
+        crate::token::cut_off::POINTS,
     ]
     .concat()
     .into_iter()

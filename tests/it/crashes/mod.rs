@@ -8,3 +8,6 @@ mod init;
 mod load;
 mod moving;
 mod points;
+mod seal;
+
+pub(crate) use dying::dies;

@@ -31,6 +31,7 @@ played! {
     doctor: "docs/doctor.md",
     backup: "docs/backup.md",
     holding: "docs/holding.md",
+    seal: "docs/seal.md",
     reload: "docs/reload.md",
     install: "docs/install.md",
     moving_in: "docs/moving-in.md",
@@ -50,6 +51,8 @@ played! {
     full_disk: "docs/runbooks/full-disk.md",
     compromised_node: "docs/runbooks/compromised-node.md",
     upgrade: "docs/runbooks/upgrade.md",
+    token_lost: "docs/runbooks/token-lost.md",
+    softhsm2: "docs/tokens/softhsm2.md",
 }
 
 fn play(page: &str) {

@@ -22,6 +22,7 @@ pub(crate) struct Signer {
     home: PathBuf,
     log: PathBuf,
     http_port: u16,
+    environment: Vec<(&'static str, PathBuf)>,
     process: Option<Process>,
 }
 
@@ -37,6 +38,7 @@ impl Signer {
             home: home.path(name),
             log: home.path(&format!("{name}.log")),
             http_port: free_port(),
+            environment: Vec::new(),
             process: None,
         }
     }
@@ -50,14 +52,19 @@ impl Signer {
 
     /// `sigward init`, and a port that is free.
     pub(crate) fn make(&self) {
-        let made = self.attempt(&["init"]);
+        self.make_with(&[]);
+    }
+
+    /// The same, with more arguments for `init`.
+    pub(crate) fn make_with(&self, more: &[&str]) {
+        let made = self.attempt(&[&["init"], more].concat());
         if String::from_utf8_lossy(&made.stderr).contains("store_volatile") {
             // The build's disk is a container's layer or in memory: what these tests prove does not depend on a power cut.
             eprintln!(
                 "ATTENTION: {} may forget; running with --allow-volatile",
                 self.home.display()
             );
-            self.run(&["init", "--allow-volatile"]);
+            self.run(&[&["init", "--allow-volatile"], more].concat());
         } else {
             assert!(
                 made.status.success(),
@@ -133,6 +140,11 @@ impl Signer {
         std::fs::write(&path, toml::to_string(&config).unwrap()).unwrap();
     }
 
+    /// A variable that all its processes have.
+    pub(crate) fn environment(&mut self, name: &'static str, value: &Path) {
+        self.environment.push((name, value.to_owned()));
+    }
+
     /// Runs a subcommand to its end; returns its output whatever it was.
     pub(crate) fn attempt(&self, arguments: &[&str]) -> Output {
         self.command(arguments).stdin(Stdio::null()).output().unwrap()
@@ -160,6 +172,7 @@ impl Signer {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sigward"));
         command.args(arguments).arg("--home").arg(&self.home);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -284,6 +297,15 @@ impl Signer {
         let check = checks.iter().find(|check| check["name"] == name);
         let check = check.unwrap_or_else(|| panic!("no check {name} in {report}"));
         check["status"].as_str().unwrap().to_owned()
+    }
+
+    /// All that `/readyz?verbose` says of the check called `name`; null where there is none.
+    pub(crate) fn check_report(&self, name: &str) -> Value {
+        let response = http::get(self.http_port, "/readyz?verbose").expect("/readyz answers");
+        let report: Value = serde_json::from_str(&response.body).unwrap();
+        let checks = report["checks"].as_array().unwrap();
+        let check = checks.iter().find(|check| check["name"] == name);
+        check.cloned().unwrap_or(Value::Null)
     }
 
     /// Whether `/livez` says 200.

@@ -40,12 +40,17 @@ func parse(args []string) (options, error) {
 	flags.BoolVar(&o.strict, "strict", false, "exit with 3 when a target is missed")
 	flags.StringVar(&o.paths.Sigward, "sigward", "target/release/sigward", "the sigward program")
 	flags.StringVar(&o.paths.SigwardTemplate, "sigward-template", "", "text/template of what is appended to sigward.toml; it gets a list of {ID, Address} (default: built in)")
+	flags.StringVar(&o.paths.Provider, "provider", "", "id of the [[provider]] that sigward's keys are made in (default: its software store)")
+	flags.StringVar(&o.paths.ProviderConfig, "provider-config", "", "file with that [[provider]] table, appended to sigward.toml before the keys are made; paths in it absolute")
 	flags.StringVar(&o.paths.Peers, "peers", "target/peers", "what scripts/peers.sh has installed")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if (o.paths.Provider == "") != (o.paths.ProviderConfig == "") {
+		return o, errors.New("--provider and --provider-config go together")
 	}
 	o.signers = strings.Split(*signers, ",")
 	for _, text := range strings.Split(*chains, ",") {

@@ -39,6 +39,8 @@ type Signer interface {
 type Paths struct {
 	Sigward         string
 	SigwardTemplate string // file; empty: the built-in one
+	Provider        string // id of a [[provider]] for sigward's keys; empty: the software store
+	ProviderConfig  string // file with its table
 	Peers           string // the folder that scripts/peers.sh fills
 }
 
@@ -53,7 +55,7 @@ func Named(name string, paths Paths) (Signer, error) {
 		if err != nil {
 			return nil, err
 		}
-		found = sigward{program: program, template: template}
+		found = sigward{program: program, template: template, provider: paths.Provider, providerConfig: paths.ProviderConfig}
 	case "priv_val_server":
 		program = filepath.Join(paths.Peers, "v0.38.25", "priv_val_server")
 		found = privValServer{program: program}

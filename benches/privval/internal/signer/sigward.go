@@ -21,8 +21,10 @@ var builtInTemplate string
 
 // sigward: one process, a key for each chain, every signature durable.
 type sigward struct {
-	program  string
-	template *template.Template
+	program        string
+	template       *template.Template
+	provider       string // empty: the software store
+	providerConfig string
 }
 
 func sigwardTemplate(path string) (*template.Template, error) {
@@ -47,6 +49,16 @@ func (s sigward) Start(ctx context.Context, dir string, chains []Chain) (Running
 	if _, err := s.command(ctx, "init", "--home", home); err != nil {
 		return running, err
 	}
+	config := filepath.Join(home, "sigward.toml")
+	if s.provider != "" {
+		table, err := os.ReadFile(s.providerConfig)
+		if err != nil {
+			return running, err
+		}
+		if err := appendTo(config, append([]byte("\n"), table...)); err != nil {
+			return running, err
+		}
+	}
 	for _, chain := range chains {
 		key, err := s.createKey(ctx, home, chain.ID)
 		if err != nil {
@@ -54,14 +66,18 @@ func (s sigward) Start(ctx context.Context, dir string, chains []Chain) (Running
 		}
 		running.Keys[chain.ID] = key
 	}
-	if err := s.appendConfig(filepath.Join(home, "sigward.toml"), chains); err != nil {
+	if err := s.appendConfig(config, chains); err != nil {
 		return running, err
 	}
 	return running, running.Spawn("sigward", s.program, "serve", "--home", home)
 }
 
 func (s sigward) createKey(ctx context.Context, home, name string) ([]byte, error) {
-	output, err := s.command(ctx, "keys", "create", name, "--home", home, "--json")
+	args := []string{"keys", "create", name, "--home", home, "--json"}
+	if s.provider != "" {
+		args = append(args, "--provider", s.provider)
+	}
+	output, err := s.command(ctx, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -84,11 +100,15 @@ func (s sigward) appendConfig(path string, chains []Chain) error {
 	if err := s.template.Execute(&text, chains); err != nil {
 		return err
 	}
+	return appendTo(path, text.Bytes())
+}
+
+func appendTo(path string, text []byte) error {
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
-	_, err = file.Write(text.Bytes())
+	_, err = file.Write(text)
 	return errors.Join(err, file.Close())
 }
 

@@ -9,20 +9,21 @@ use anyhow::Context as _;
 
 use crate::crash::crash_point;
 
-/// Replaces `file`, which holds `old`, by `new`. A file that was edited meanwhile is left alone; of a link, its target is replaced.
-pub(super) fn replace(file: &Path, old: &str, new: &str) -> anyhow::Result<()> {
+/// Replaces `file`, which holds `old`, by `new`. A file that was edited meanwhile is left alone, and `then` says what now; of a link,
+/// its target is replaced.
+pub(super) fn replace(file: &Path, old: &str, new: &str, then: &str) -> anyhow::Result<()> {
     // Configuration management links files into place: a file instead of the link would part from what it manages.
     let file = &std::fs::canonicalize(file).with_context(|| format!("cannot read {}", file.display()))?;
     let now = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     anyhow::ensure!(
         now == old,
-        "{} was edited meanwhile and is left as it is; the keys are here, and the same command again adds their chains",
+        "{} was edited meanwhile and is left as it is; {then}",
         file.display()
     );
     let mode = std::fs::metadata(file)?.mode() & 0o777;
-    let beside = file.with_extension("toml.importing");
+    let beside = file.with_extension("toml.new");
     let write = || -> std::io::Result<()> {
-        // What an interrupted import left.
+        // What a replacement that was cut off left.
         match std::fs::remove_file(&beside) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}

@@ -1,0 +1,294 @@
+//! One token as this process uses it: sessions of the present initialisation, logged in, and the word whether it is there.
+//!
+//! May import: `module`, `token`, `pin`.
+//!
+//! # Invariants
+//! * Only [`Client::revive`], called by the keeper's thread alone, restarts the module: a request never does.
+//! * A session of an older initialisation is dropped without a call; its number may be another session's by now.
+
+use std::{
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use cryptoki::session::Session;
+
+use super::{
+    error::{Kind, TokenError},
+    module::{Generation, Module},
+    pin::{self, Pin, Tries},
+    refused_pins::RefusedPins,
+    serial::PinnedSerial,
+    token::{self, Present, TokenSelector},
+};
+
+/// Whether a session may change the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// To sign.
+    Read,
+    /// To make, bring in and destroy objects.
+    Write,
+}
+
+/// Whether the token answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presence {
+    /// It does.
+    Up,
+    /// It does not, and is looked for.
+    Down(String),
+    /// It does not take our PIN; nothing is tried until an operator says so.
+    ShutOut(String),
+}
+
+/// A token, by its module and its name.
+pub(super) struct Client {
+    module: Arc<Module>,
+    selector: TokenSelector,
+    serial: PinnedSerial,
+    pin: Pin,
+    refused: RefusedPins,
+    presence: Mutex<Presence>,
+    changed: Condvar,
+    doubts: Mutex<Doubts>,
+}
+
+/// Restarts of the module because it did not show an object. They disturb every key of the token, and are of no use where the object
+/// is gone: so each one that was of no use makes the next one wait twice as long.
+struct Doubts {
+    next: Instant,
+    pause: Duration,
+    /// The keeper is to restart the module, whether or not the token answers.
+    pending: bool,
+}
+
+/// The first pause between two restarts for an object that is not shown, and the last one.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
+
+/// A logged-in session of one initialisation.
+pub(super) struct Live {
+    session: Session,
+    generation: Generation,
+}
+
+impl Live {
+    /// The initialisation that it belongs to.
+    pub(super) const fn generation(&self) -> Generation {
+        self.generation
+    }
+}
+
+impl Client {
+    pub(super) fn new(
+        module: Arc<Module>,
+        selector: TokenSelector,
+        serial: PinnedSerial,
+        pin: Pin,
+        refused: RefusedPins,
+    ) -> Self {
+        Self {
+            module,
+            selector,
+            serial,
+            pin,
+            refused,
+            presence: Mutex::new(Presence::Up),
+            changed: Condvar::new(),
+            doubts: Mutex::new(Doubts {
+                next: Instant::now(),
+                pause: PAUSE.0,
+                pending: false,
+            }),
+        }
+    }
+
+    /// A new session, logged in. The serial of the token is pinned the first time.
+    pub(super) fn connect(&self, access: Access, tries: Tries) -> Result<(Live, Present), TokenError> {
+        let entered = self.module.enter()?;
+        let context = entered.context();
+        let token = token::find(context, &self.selector, self.serial.known().as_deref())?;
+        let session = match access {
+            Access::Read => context.open_ro_session_no_drop(token.slot)?,
+            Access::Write => context.open_rw_session_no_drop(token.slot)?,
+        };
+        let ready = pin::login(&session, &token, &self.pin, &self.refused, tries)
+            .and_then(|()| self.serial.pin(token.info.serial_number()));
+        if let Err(error) = ready {
+            let _gone_anyway = session.close();
+            return Err(error);
+        }
+        let live = Live {
+            session,
+            generation: entered.generation(),
+        };
+        Ok((live, token))
+    }
+
+    /// Whether a session is one of the present initialisation.
+    pub(super) fn is_current(&self, live: &Live) -> bool {
+        self.module
+            .enter()
+            .is_ok_and(|entered| entered.generation() == live.generation)
+    }
+
+    /// Runs `work` in a session, unless the module was restarted since it was opened.
+    pub(super) fn within<T>(
+        &self,
+        live: &Live,
+        work: impl FnOnce(&Session) -> Result<T, TokenError>,
+    ) -> Result<T, TokenError> {
+        let entered = self.module.enter()?;
+        if entered.generation() != live.generation {
+            return Err(TokenError::new(
+                Kind::Lost,
+                "the module was restarted under this session",
+                "nothing: a new session is opened",
+            ));
+        }
+        work(&live.session)
+    }
+
+    /// Closes a session, where it is still one of ours.
+    pub(super) fn close(&self, live: Live) {
+        if let Ok(entered) = self.module.enter()
+            && entered.generation() == live.generation
+        {
+            let _gone_anyway = live.session.close();
+        }
+    }
+
+    /// Runs `look` with the initialised library, without a session.
+    pub(super) fn look<T>(
+        &self,
+        look: impl FnOnce(&cryptoki::context::Pkcs11, cryptoki::slot::Slot) -> Result<T, TokenError>,
+    ) -> Result<T, TokenError> {
+        let entered = self.module.enter()?;
+        let token = token::find(entered.context(), &self.selector, self.serial.known().as_deref())?;
+        look(entered.context(), token.slot)
+    }
+
+    /// Whether the token can be used now: a session opens and logs in. For a token that does not, the module is restarted once:
+    /// some see a token that came back, or its objects, only after `C_Finalize` and `C_Initialize`.
+    pub(super) fn revive(&self) -> Result<(), TokenError> {
+        let seen = self.module.enter().map(|entered| entered.generation()).ok();
+        let restart = || self.module.restart(seen).and_then(|()| self.try_out());
+        let found = if std::mem::take(&mut self.doubts().pending) {
+            restart()
+        } else {
+            self.try_out().or_else(|error| match error.kind {
+                Kind::WrongPin | Kind::PinUnusable | Kind::Full => Err(error),
+                _ => restart(),
+            })
+        };
+        self.set(match &found {
+            Ok(()) => Presence::Up,
+            Err(error) if matches!(error.kind, Kind::WrongPin | Kind::PinUnusable) => {
+                Presence::ShutOut(error.to_string())
+            }
+            Err(error) => Presence::Down(error.to_string()),
+        });
+        found
+    }
+
+    fn try_out(&self) -> Result<(), TokenError> {
+        let (live, _) = self.connect(Access::Read, Tries::Spare)?;
+        let answers = self.within(&live, |session| Ok(session.get_session_info().map(drop)?));
+        self.close(live);
+        answers
+    }
+
+    /// Whether the token is there, as last seen.
+    pub(super) fn presence(&self) -> Presence {
+        self.lock().clone()
+    }
+
+    /// Says that the token did not answer; wakes the keeper.
+    pub(super) fn lost(&self, error: &TokenError) {
+        let mut presence = self.lock();
+        if *presence == Presence::Up {
+            *presence = Presence::Down(error.to_string());
+            self.changed.notify_all();
+        }
+    }
+
+    /// Says that a session of `generation` was not shown an object that should be there. A module that was running while its token was
+    /// away can go on without its objects for ever (SoftHSM2 does): the keeper restarts it, unless it did so lately in vain. Whether it
+    /// is worth looking again once the token is up.
+    pub(super) fn doubt(&self, error: &TokenError, generation: Generation) -> bool {
+        if self
+            .module
+            .enter()
+            .is_ok_and(|now| now.generation() != generation)
+        {
+            return true;
+        }
+        let mut doubts = self.doubts();
+        let now = Instant::now();
+        if doubts.pending {
+            return true;
+        }
+        if now < doubts.next {
+            return false;
+        }
+        doubts.next = now + doubts.pause;
+        doubts.pause = doubts.pause.saturating_mul(2).min(PAUSE.1);
+        doubts.pending = true;
+        drop(doubts);
+        self.lost(error);
+        true
+    }
+
+    /// An object that was not shown is there again.
+    pub(super) fn doubt_was_right(&self) {
+        self.doubts().pause = PAUSE.0;
+    }
+
+    /// The present initialisation.
+    #[cfg(test)]
+    pub(super) fn generation(&self) -> Option<Generation> {
+        self.module.enter().map(|entered| entered.generation()).ok()
+    }
+
+    fn doubts(&self) -> MutexGuard<'_, Doubts> {
+        self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the token is there, for `limit` at most.
+    pub(super) fn wait_until_up(&self, limit: Duration) -> bool {
+        self.wait(limit, |presence| *presence == Presence::Up)
+    }
+
+    /// Waits until the token is away, for `limit` at most.
+    pub(super) fn wait_while_up(&self, limit: Duration) -> bool {
+        self.wait(limit, |presence| *presence != Presence::Up)
+    }
+
+    fn wait(&self, limit: Duration, until: impl Fn(&Presence) -> bool) -> bool {
+        let deadline = Instant::now() + limit;
+        let mut presence = self.lock();
+        loop {
+            if until(&presence) {
+                return true;
+            }
+            let rest = deadline.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                return false;
+            }
+            presence = self
+                .changed
+                .wait_timeout(presence, rest)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    pub(super) fn set(&self, now: Presence) {
+        *self.lock() = now;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Presence> {
+        self.presence.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,64 @@
+//! The thread that looks whether the token is there, and brings it back.
+//!
+//! A token that went away is found again by this thread, not by a request: requests wait for its word, and fail fast without it.
+
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use super::client::{Client, Presence};
+
+/// How often a token that answers is looked at.
+const WATCH: Duration = Duration::from_secs(2);
+/// How often a token that is away is looked for.
+const SEARCH: Duration = Duration::from_millis(250);
+
+/// Ends the thread when dropped; does not wait for it, as it may be inside a call that hangs.
+pub(super) struct Keeper {
+    ended: Arc<AtomicBool>,
+}
+
+impl Keeper {
+    pub(super) fn start(client: &Arc<Client>) -> std::io::Result<Self> {
+        let ended = Arc::new(AtomicBool::new(false));
+        let (client, stop) = (Arc::downgrade(client), Arc::clone(&ended));
+        std::thread::Builder::new()
+            .name("pkcs11-keeper".to_owned())
+            .spawn(move || keep(&client, &stop))?;
+        Ok(Self { ended })
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+}
+
+fn keep(client: &Weak<Client>, ended: &AtomicBool) {
+    while let Some(client) = client.upgrade().filter(|_| !ended.load(Ordering::Relaxed)) {
+        match client.presence() {
+            Presence::Up => {
+                // Woken early by whoever finds the token gone.
+                let away = client.wait_while_up(WATCH);
+                if !away
+                    && let Err(error) =
+                        client.look(|context, slot| Ok(context.get_token_info(slot).map(drop)?))
+                {
+                    client.lost(&error);
+                }
+            }
+            Presence::Down(_) => {
+                if client.revive().is_err() {
+                    std::thread::sleep(SEARCH);
+                }
+            }
+            // Only an operator's word brings it back; nothing is tried meanwhile.
+            Presence::ShutOut(_) => std::thread::sleep(WATCH),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Keys in a PKCS#11 token: made there, used there, never outside.
+//!
+//! * `module`: the vendor's library, one initialisation at a time; `token`: which token; `client`: sessions of it, logged in.
+//! * `pin`, `refused_pins`, `serial`: logging in, never twice with a wrong PIN, never to another token.
+//! * `seat`, `pool`, `keeper`: threads with a session each, a queue with a deadline, and whoever brings a lost token back.
+//! * `seal`: an AES key in the token that seals the key-encryption key of the software store; `wrap`: in which ways.
+//! * `probe`: what a token can do. `look`: which keys are recorded, and which of them the token does not show.
+//! * `curve`, `mechanism`, `objects`, `ecdsa`, `record`: what is asked of the token, and what is remembered of its keys.
+//!
+//! May import: cryptoki, `provider`, `private_file`, `secret`, `envelope`. Nothing here depends on one vendor's module.
+
+mod acts;
+mod client;
+mod curve;
+mod ecdsa;
+mod error;
+mod found;
+mod keeper;
+mod look;
+mod mechanism;
+mod module;
+mod objects;
+mod pin;
+mod pool;
+mod probe;
+mod provider;
+mod record;
+mod refused_pins;
+mod seal;
+mod seat;
+mod serial;
+#[cfg(test)]
+mod softhsm;
+mod token;
+mod wrap;
+
+pub use client::Presence;
+pub use error::TokenError;
+pub use found::FoundKey;
+pub use look::{Load, TokenKey, recorded_keys};
+pub use pin::PinSource;
+pub use probe::{Finding, Probe, Purpose, Verdict, probe};
+pub use provider::{Pkcs11Provider, TokenConfig, log_in_once};
+pub use seal::{Rewrap, TokenSeal, WrappedKek};
+pub use token::{TokenIdentity, TokenSelector};

@@ -1,0 +1,194 @@
+//! The vendor's library: loaded once in the life of the process, initialised once at a time.
+//!
+//! A second `C_Initialize` beside a live one is undefined with some modules, and `C_Finalize` while another thread is inside a
+//! C function is undefined by the standard (PKCS#11 v3.0, 5.4). So every call enters through [`Module::enter`], and a restart waits
+//! until nobody is inside.
+//!
+//! # Invariants
+//! * A session belongs to one initialisation, by its generation. A handle of an older one is never given to the module again: the
+//!   same number may be somebody else's session by now.
+//! * A call that never returns keeps the module from being restarted, and from nothing else.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
+    time::{Duration, Instant},
+};
+
+use cryptoki::{
+    context::{CInitializeArgs, CInitializeFlags, Pkcs11},
+    error::{Error, RvError},
+};
+
+use super::error::{Kind, TokenError};
+
+/// How long a restart waits for calls under way.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Modules of this process, by path.
+static LOADED: Mutex<BTreeMap<PathBuf, Weak<Module>>> = Mutex::new(BTreeMap::new());
+
+/// Which initialisation of the module something belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Generation(u64);
+
+/// A loaded module.
+pub(super) struct Module {
+    inside: Mutex<Inside>,
+    left: Condvar,
+}
+
+struct Inside {
+    /// None after a restart whose initialisation failed.
+    context: Option<Pkcs11>,
+    library: Pkcs11,
+    generation: Generation,
+    calls: usize,
+    draining: bool,
+}
+
+/// Leave to call the module; while it is held nobody restarts it.
+pub(super) struct Entered<'a> {
+    module: &'a Module,
+    context: Pkcs11,
+    generation: Generation,
+}
+
+impl Module {
+    /// Loads and initialises the library at `path`, or gives the one that is loaded.
+    pub(super) fn load(path: &Path) -> Result<Arc<Self>, TokenError> {
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = path.canonicalize().map_err(|cause| {
+            TokenError::new(
+                Kind::Failed,
+                format!("no PKCS#11 module at {}: {cause}", path.display()),
+                "set `module` to the vendor's PKCS#11 library",
+            )
+        })?;
+        if let Some(module) = loaded.get(&path).and_then(Weak::upgrade) {
+            return Ok(module);
+        }
+        let library = Pkcs11::new(&path)?;
+        initialize(&library)?;
+        let module = Arc::new(Self {
+            inside: Mutex::new(Inside {
+                context: Some(library.clone()),
+                library,
+                generation: Generation(1),
+                calls: 0,
+                draining: false,
+            }),
+            left: Condvar::new(),
+        });
+        loaded.insert(path, Arc::downgrade(&module));
+        Ok(module)
+    }
+
+    /// Enters; waits while a restart is under way.
+    pub(super) fn enter(&self) -> Result<Entered<'_>, TokenError> {
+        let mut inside = self.lock();
+        while inside.draining {
+            inside = self.left.wait(inside).unwrap_or_else(PoisonError::into_inner);
+        }
+        let context = inside.context.clone().ok_or_else(not_initialised)?;
+        inside.calls += 1;
+        Ok(Entered {
+            module: self,
+            context,
+            generation: inside.generation,
+        })
+    }
+
+    /// Ends the initialisation `seen` and begins the next one; does nothing where somebody else did so already.
+    pub(super) fn restart(&self, seen: Option<Generation>) -> Result<(), TokenError> {
+        let mut inside = self.lock();
+        while inside.draining {
+            inside = self.left.wait(inside).unwrap_or_else(PoisonError::into_inner);
+        }
+        if inside.context.is_some() && seen.is_some_and(|seen| seen < inside.generation) {
+            return Ok(());
+        }
+        inside.draining = true;
+        let deadline = Instant::now() + DRAIN;
+        while inside.calls > 0 {
+            let rest = deadline.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                inside.draining = false;
+                self.left.notify_all();
+                return Err(TokenError::new(
+                    Kind::Lost,
+                    "the module cannot be restarted: a call to it has not returned",
+                    "the token hangs: look at it; if it stays so, restart sigward",
+                ));
+            }
+            inside = self
+                .left
+                .wait_timeout(inside, rest)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        // Its outcome does not matter: what was there is given up either way.
+        if let Some(context) = inside.context.take() {
+            let _ended = context.finalize();
+        }
+        inside.generation = Generation(inside.generation.0.saturating_add(1));
+        let outcome = initialize(&inside.library);
+        if outcome.is_ok() {
+            inside.context = Some(inside.library.clone());
+        }
+        inside.draining = false;
+        self.left.notify_all();
+        outcome
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Module {
+    fn drop(&mut self) {
+        if let Some(context) = self.lock().context.take() {
+            let _ended = context.finalize();
+        }
+    }
+}
+
+impl Entered<'_> {
+    /// The initialised library.
+    pub(super) const fn context(&self) -> &Pkcs11 {
+        &self.context
+    }
+
+    /// Which initialisation this is.
+    pub(super) const fn generation(&self) -> Generation {
+        self.generation
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        let mut inside = self.module.lock();
+        inside.calls = inside.calls.saturating_sub(1);
+        if inside.draining {
+            self.module.left.notify_all();
+        }
+    }
+}
+
+fn initialize(library: &Pkcs11) -> Result<(), TokenError> {
+    match library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+        // Somebody else in this process did: their initialisation serves as well.
+        Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn not_initialised() -> TokenError {
+    TokenError::new(
+        Kind::Lost,
+        "C_Initialize failed when the module was last restarted",
+        "see that the token and its configuration are there; it is tried again",
+    )
+}

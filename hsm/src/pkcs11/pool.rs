@@ -1,0 +1,374 @@
+//! The threads that sign: each with its own session, fed by one bounded queue, watched by a clock.
+//!
+//! A C function that does not return cannot be ended. So an order never belongs to a thread that is inside one: it lies in a
+//! [`Ticket`], from where the clock takes it when its time is up; a signature that comes later finds nobody and is dropped.
+//!
+//! # Invariants
+//! * Every ticket is answered exactly once: whoever takes the order out of it answers.
+//! * A signature is let out only together with the order that it was made for.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::{JoinHandle, Thread},
+    time::{Duration, Instant},
+};
+
+use sigward_policies::{
+    model::{algorithm::Signature, payload::Consensus},
+    proof::{ConsensusSignatures, SignOrder},
+};
+
+use super::{
+    client::{Access, Client},
+    error::{Kind, TokenError},
+    look::Load,
+    objects,
+    record::Record,
+    seat::{Handles, Seat},
+};
+use crate::{
+    error::{Operation, ProviderError},
+    provider::Done,
+};
+
+/// How many threads, how many may wait, and how long.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Size {
+    pub(super) threads: usize,
+    pub(super) waiting: usize,
+    pub(super) deadline: Duration,
+}
+
+/// An order on its way through the token.
+pub(super) struct Ticket {
+    record: Arc<Record>,
+    /// Copies of the bytes in the order, for the thread that signs.
+    message: Option<Arc<[u8]>>,
+    extension: Option<Arc<[u8]>>,
+    deadline: Instant,
+    order: Mutex<Option<(SignOrder<Consensus>, Done<Consensus>)>>,
+}
+
+/// The threads and what waits for them.
+pub(super) struct Pool {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Shared {
+    client: Arc<Client>,
+    size: Size,
+    state: Mutex<State>,
+    clock: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Arc<Ticket>>,
+    /// Everything unanswered, oldest first; all have the same time, so the front is the next to be due.
+    due: VecDeque<Arc<Ticket>>,
+    /// What threads are at now.
+    inside: Vec<Arc<Ticket>>,
+    /// Threads with nothing to do. The last to have finished is woken first: its session and its stack are still in the caches,
+    /// and its processor is the least likely to sleep.
+    idle: Vec<Thread>,
+    closed: bool,
+}
+
+impl Pool {
+    pub(super) fn start(client: &Arc<Client>, size: Size) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            client: Arc::clone(client),
+            size,
+            state: Mutex::default(),
+            clock: Condvar::new(),
+        });
+        let mut threads = Vec::new();
+        for number in 0..size.threads {
+            let shared = Arc::clone(&shared);
+            let name = format!("pkcs11-{number}");
+            threads.push(
+                std::thread::Builder::new()
+                    .name(name)
+                    .spawn(move || shared.serve())?,
+            );
+        }
+        let clock = Arc::clone(&shared);
+        threads.push(
+            std::thread::Builder::new()
+                .name("pkcs11-clock".to_owned())
+                .spawn(move || clock.watch())?,
+        );
+        Ok(Self {
+            shared,
+            threads: Mutex::new(threads),
+        })
+    }
+
+    /// Queues an order; answers at once when the queue is full or every thread hangs.
+    pub(super) fn submit(&self, record: Arc<Record>, order: SignOrder<Consensus>, done: Done<Consensus>) {
+        let messages = order.messages();
+        let ticket = Arc::new(Ticket {
+            record,
+            message: messages.message.clone(),
+            extension: messages.extension.clone(),
+            deadline: Instant::now() + self.shared.size.deadline,
+            order: Mutex::new(Some((order, done))),
+        });
+        let mut state = self.shared.lock();
+        let refusal = if state.closed {
+            Some("the provider is closing".to_owned())
+        } else if state.hanging() >= self.shared.size.threads {
+            Some("the token hangs: C_Sign returned in no session; look at the token, nothing is signed with its keys before".to_owned())
+        } else if state.waiting.len() >= self.shared.size.waiting {
+            Some(format!(
+                "{} orders wait for the token already; see why it is slow",
+                state.waiting.len()
+            ))
+        } else {
+            state.waiting.push_back(Arc::clone(&ticket));
+            // A clock that has something to watch wakes by itself: what is due next is what came first.
+            if state.due.is_empty() {
+                self.shared.clock.notify_one();
+            }
+            state.due.push_back(Arc::clone(&ticket));
+            None
+        };
+        let idle = match refusal {
+            None => state.idle.pop(),
+            Some(_) => None,
+        };
+        drop(state);
+        match refusal {
+            Some(reason) => {
+                ticket.fail(ProviderError::Unavailable { reason });
+            }
+            // Where all are busy, the first to finish takes it.
+            None => {
+                if let Some(thread) = idle {
+                    thread.unpark();
+                }
+            }
+        }
+    }
+
+    /// How many threads there are, how many orders wait for one, and how many hang in a call.
+    pub(super) fn load(&self) -> Load {
+        let state = self.shared.lock();
+        Load {
+            sessions: self.shared.size.threads,
+            waiting: state.waiting.len(),
+            hanging: state.hanging(),
+        }
+    }
+
+    /// How many threads hang in a call.
+    pub(super) fn hanging(&self) -> usize {
+        self.shared.lock().hanging()
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.closed = true;
+        let hanging = state.hanging() > 0;
+        state.waiting.clear();
+        let due = std::mem::take(&mut state.due);
+        let idle = std::mem::take(&mut state.idle);
+        drop(state);
+        idle.iter().for_each(Thread::unpark);
+        self.shared.clock.notify_all();
+        for ticket in due {
+            ticket.fail(ProviderError::Unavailable {
+                reason: "the provider is closing".to_owned(),
+            });
+        }
+        // A thread that hangs in the module is left to it.
+        if !hanging {
+            let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+            for thread in threads {
+                let _panicked = thread.join();
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A signing thread.
+    fn serve(&self) {
+        let mut seat = Seat::new(Arc::clone(&self.client), Access::Read);
+        while let Some(ticket) = self.next() {
+            let outcome = seat.run(ticket.deadline, |session, handles| {
+                sign(session, handles, &ticket)
+            });
+            self.lock().inside.retain(|inside| !Arc::ptr_eq(inside, &ticket));
+            ticket.finish(outcome);
+        }
+    }
+
+    /// The next ticket that still wants an answer; none when the pool is closing.
+    fn next(&self) -> Option<Arc<Ticket>> {
+        let me = std::thread::current();
+        loop {
+            let mut state = self.lock();
+            // Who wakes by himself is idle no more either.
+            state.idle.retain(|thread| thread.id() != me.id());
+            if state.closed {
+                return None;
+            }
+            if let Some(ticket) = state.waiting.pop_front() {
+                state.inside.push(Arc::clone(&ticket));
+                return Some(ticket);
+            }
+            state.idle.push(me.clone());
+            drop(state);
+            // An unpark between the two is not lost: it makes this one return at once.
+            std::thread::park();
+        }
+    }
+
+    /// The clock's thread: answers what the token does not.
+    fn watch(&self) {
+        let mut state = self.lock();
+        while !state.closed {
+            let Some(front) = state.due.front().cloned() else {
+                state = self.clock.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let rest = front.deadline.saturating_duration_since(Instant::now());
+            if front.is_open() && !rest.is_zero() {
+                state = self
+                    .clock
+                    .wait_timeout(state, rest)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
+                continue;
+            }
+            state.due.pop_front();
+            // What was answered in time, which is nearly all, costs no more than this.
+            if !front.is_open() {
+                continue;
+            }
+            let before = state.waiting.len();
+            state.waiting.retain(|waiting| !Arc::ptr_eq(waiting, &front));
+            let never_began = state.waiting.len() < before;
+            drop(state);
+            front.fail(ProviderError::Unavailable {
+                reason: self.overdue(never_began),
+            });
+            state = self.lock();
+        }
+    }
+}
+
+impl Shared {
+    fn overdue(&self, never_began: bool) -> String {
+        let limit = self.size.deadline;
+        if never_began {
+            return format!(
+                "no session was free within {limit:?}; raise `sessions`, or see why the token is slow"
+            );
+        }
+        format!(
+            "C_Sign did not return within {limit:?}: the token hangs or is too slow; see that it answers: `sigward hsm probe`"
+        )
+    }
+}
+
+impl State {
+    /// Threads whose call has outlived its ticket.
+    fn hanging(&self) -> usize {
+        self.inside.iter().filter(|ticket| !ticket.is_open()).count()
+    }
+}
+
+impl Ticket {
+    fn is_open(&self) -> bool {
+        self.order
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
+    }
+
+    fn take(&self) -> Option<(SignOrder<Consensus>, Done<Consensus>)> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Answers with an error, unless it was answered; says whether it did.
+    fn fail(&self, error: ProviderError) -> bool {
+        match self.take() {
+            // The order goes first: its position is free before anybody hears that it was not used.
+            Some((order, done)) => {
+                drop(order);
+                done(Err(error));
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Answers with what the token gave, unless the clock answered.
+    fn finish(&self, outcome: Result<ConsensusSignatures, TokenError>) {
+        match outcome {
+            Ok(signatures) => {
+                if let Some((order, done)) = self.take() {
+                    done(
+                        order
+                            .signed(signatures)
+                            .map_err(|error| ProviderError::fault(Operation::Sign, error)),
+                    );
+                }
+            }
+            Err(error) => {
+                self.fail(error.during(Operation::Sign));
+            }
+        }
+    }
+}
+
+fn sign(
+    session: &cryptoki::session::Session,
+    handles: &mut Handles,
+    ticket: &Ticket,
+) -> Result<ConsensusSignatures, TokenError> {
+    let record = &ticket.record;
+    let key = match handles.keys.get(&record.id) {
+        Some(key) => *key,
+        None => {
+            let key = objects::find_private(session, &record.id)?.ok_or_else(|| missing(record))?;
+            handles.keys.insert(record.id.clone(), key);
+            key
+        }
+    };
+    let algorithm = record.public_key.algorithm();
+    let hashing = &mut handles.hashing;
+    let mut one = |message: &Option<Arc<[u8]>>| -> Result<Option<Signature>, TokenError> {
+        message
+            .as_ref()
+            .map(|message| objects::sign(session, key, algorithm, message, hashing))
+            .transpose()
+    };
+    Ok(ConsensusSignatures {
+        message: one(&ticket.message)?,
+        extension: one(&ticket.extension)?,
+    })
+}
+
+/// A key that its token does not show: it is not forgotten, for it may come back, and nothing else takes its place.
+fn missing(record: &Record) -> TokenError {
+    TokenError::new(
+        Kind::Missing,
+        format!(
+            "C_FindObjects found no private key for {} (id {})",
+            record.name,
+            hex::encode(record.id.as_bytes())
+        ),
+        "bring the object back from the token's backup; sigward keeps its record and its watermark",
+    )
+}

@@ -1,0 +1,250 @@
+//! A token in every kind of trouble, played by the shim.
+#![allow(clippy::unwrap_used)]
+use std::sync::mpsc::channel;
+
+use super::*;
+use crate::{
+    conformance,
+    fixtures::{VoteFixture, arena, order},
+    pkcs11::softhsm::{self, Shim},
+};
+
+fn config(folder: &std::path::Path, shim: &Shim) -> TokenConfig {
+    TokenConfig {
+        module: shim.module.clone(),
+        deadline: Duration::from_millis(400),
+        ..softhsm::token(folder)
+    }
+}
+
+fn sign(provider: &Pkcs11Provider, key: &KeyHandle, height: i64) -> Result<(), ProviderError> {
+    let verifier = Verifier::new(key.public_key()).unwrap();
+    let unreleased = provider.sign(key, order(key.public_key(), height, VoteFixture::Precommit))?;
+    assert!(verifier.check(unreleased.to_verify().unwrap()).is_ok());
+    Ok(())
+}
+
+/// An error that a person can do something with: it names the C function, and says what to do.
+fn tells(error: &ProviderError, function: &str) {
+    let source = std::error::Error::source(error).map(ToString::to_string);
+    let text = format!("{error}: {}", source.unwrap_or_default());
+    assert!(text.contains(function), "{text:?} does not name {function}");
+    assert!(
+        error.remedy().is_some() || text.contains("; "),
+        "{text:?} does not say what to do"
+    );
+}
+
+/// Until the keeper has found the token, or a few seconds.
+fn signs_again(provider: &Pkcs11Provider, key: &KeyHandle, height: i64) -> bool {
+    let up = provider.client.wait_until_up(Duration::from_secs(10));
+    up && sign(provider, key, height).is_ok()
+}
+
+#[test]
+fn a_session_that_is_lost_is_opened_anew_without_the_caller_noticing() {
+    let (shim, folder) = (Shim::take(), tempfile::tempdir().unwrap());
+    let provider = Pkcs11Provider::open(&config(folder.path(), &shim), &arena(8)).unwrap();
+    let key = conformance::generate(&provider, "lost", Algorithm::Ed25519);
+    sign(&provider, &key, 1).unwrap();
+    shim.tell("lost");
+    let error = sign(&provider, &key, 2).unwrap_err();
+    assert_eq!(error.code(), "provider_unavailable");
+    tells(&error, "CKR_SESSION_HANDLE_INVALID");
+    assert!(matches!(provider.presence(), Presence::Down(_)));
+    shim.tell("");
+    assert!(
+        signs_again(&provider, &key, 3),
+        "after C_Finalize and C_Initialize"
+    );
+    // For a day's worth of logouts, one after the other, nobody notices.
+    for height in 4..200 {
+        shim.tell("logout");
+        sign(&provider, &key, height).unwrap();
+        shim.tell("");
+    }
+}
+
+#[test]
+fn a_token_that_is_away_fails_fast_and_signs_when_it_is_back() {
+    let (shim, folder) = (Shim::take(), tempfile::tempdir().unwrap());
+    let provider = Pkcs11Provider::open(&config(folder.path(), &shim), &arena(8)).unwrap();
+    let key = conformance::generate(&provider, "away", Algorithm::Ed25519);
+    shim.tell("away lost");
+    let error = sign(&provider, &key, 1).unwrap_err();
+    assert_eq!(error.code(), "provider_unavailable");
+    for height in 2..5 {
+        assert!(sign(&provider, &key, height).is_err());
+    }
+    shim.tell("");
+    assert!(signs_again(&provider, &key, 5));
+}
+
+#[test]
+fn a_token_that_hangs_is_answered_for_by_the_clock_and_nothing_it_says_later_is_let_out() {
+    let (shim, folder) = (Shim::take(), tempfile::tempdir().unwrap());
+    let provider = Pkcs11Provider::open(&config(folder.path(), &shim), &arena(8)).unwrap();
+    let key = conformance::generate(&provider, "hangs", Algorithm::Ed25519);
+    shim.tell("hang");
+    let (tell, told) = channel();
+    for height in 1..=12 {
+        let tell = tell.clone();
+        let done = move |outcome: Result<_, ProviderError>| tell.send(outcome.map(drop)).unwrap();
+        provider.submit(
+            &key,
+            order(key.public_key(), height, VoteFixture::Prevote),
+            Box::new(done),
+        );
+    }
+    for _ in 1..=12 {
+        let answer = told.recv_timeout(Duration::from_secs(5)).unwrap();
+        let error = answer.unwrap_err();
+        assert_eq!(error.code(), "provider_unavailable");
+        let began = error.to_string().contains("C_Sign");
+        tells(&error, if began { "C_Sign" } else { "no session was free" });
+    }
+    assert_eq!(provider.hanging(), 4, "every thread is inside C_Sign");
+    let refused = sign(&provider, &key, 13).unwrap_err();
+    assert!(refused.to_string().contains("hangs"), "{refused}");
+    tells(&refused, "C_Sign");
+    shim.tell("");
+    while provider.hanging() > 0 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(told.try_recv().is_err(), "each order was answered once");
+    sign(&provider, &key, 14).unwrap();
+}
+
+#[test]
+fn a_wrong_pin_is_tried_once_and_never_again_even_after_a_restart() {
+    let (shim, folder) = (Shim::take(), tempfile::tempdir().unwrap());
+    let mut config = config(folder.path(), &shim);
+    let right = config.pin.clone();
+    let wrong = folder.path().join("wrong-pin");
+    crate::private_file::write(&wrong, b"not the pin\n", crate::Existing::Keep).unwrap();
+    config.pin = PinSource::File(wrong);
+    let arena = arena(8);
+    let first = Pkcs11Provider::open(&config, &arena).err().unwrap();
+    assert_eq!(first.code(), "wrong_pin");
+    tells(&first, "C_Login");
+    for _restart in 0..3 {
+        let again = Pkcs11Provider::open(&config, &arena).err().unwrap();
+        assert!(again.to_string().contains("not tried again"), "{again}");
+        assert!(!again.to_string().contains("not the pin"));
+    }
+    // SoftHSM2 says after a wrong PIN that few tries are left; an operator's word is needed, once.
+    config.pin = right;
+    assert_eq!(
+        Pkcs11Provider::open(&config, &arena).err().unwrap().code(),
+        "pin_unusable"
+    );
+    log_in_once(&config, &arena).unwrap();
+    assert!(Pkcs11Provider::open(&config, &arena).is_ok());
+}
+
+#[test]
+fn a_token_with_few_tries_left_or_none_is_not_tried() {
+    let (shim, folder) = (Shim::take(), tempfile::tempdir().unwrap());
+    let config = config(folder.path(), &shim);
+    for (word, says) in [("locked", "locked"), ("low", "few tries")] {
+        shim.tell(word);
+        let error = Pkcs11Provider::open(&config, &arena(8)).err().unwrap();
+        assert_eq!(error.code(), "pin_unusable");
+        assert!(error.to_string().contains(says), "{error}");
+        tells(&error, "C_GetTokenInfo");
+    }
+}
+
+#[test]
+fn a_token_without_room_or_mechanism_says_so_and_keeps_what_it_has() {
+    let (shim, folder) = (Shim::take(), tempfile::tempdir().unwrap());
+    let provider = Pkcs11Provider::open(&config(folder.path(), &shim), &arena(8)).unwrap();
+    let key = conformance::generate(&provider, "kept", Algorithm::Ed25519);
+    let spec = |name: &str| KeySpec {
+        name: KeyName::new(name).unwrap(),
+        algorithm: Algorithm::Ed25519,
+        created_at: UnixSeconds(1),
+    };
+    shim.tell("full");
+    let error = provider
+        .generate_key_pair(&conformance::operator(), &spec("no-room"))
+        .unwrap_err();
+    assert_eq!(error.code(), "token_full");
+    tells(&error, "C_GenerateKeyPair");
+    shim.tell("no-eddsa");
+    let error = provider
+        .generate_key_pair(&conformance::operator(), &spec("no-mechanism"))
+        .unwrap_err();
+    assert_eq!(error.code(), "unsupported");
+    tells(&error, "C_SignInit failed: CKR_MECHANISM_INVALID (CKM_EDDSA)");
+    let error = sign(&provider, &key, 1).unwrap_err();
+    tells(&error, "CKM_EDDSA");
+    shim.tell("");
+    sign(&provider, &key, 1).unwrap();
+    assert_eq!(provider.list_keys().unwrap().len(), 1);
+}
+
+#[test]
+fn an_object_that_vanished_is_an_alarm_and_its_record_stays() {
+    let (shim, folder) = (Shim::take(), tempfile::tempdir().unwrap());
+    let config = config(folder.path(), &shim);
+    let provider = Pkcs11Provider::open(&config, &arena(8)).unwrap();
+    let key = conformance::generate(&provider, "vanished", Algorithm::Ed25519);
+    drop(provider);
+    let provider = Pkcs11Provider::open(&config, &arena(8)).unwrap();
+    shim.tell("vanish");
+    let error = sign(&provider, &key, 1).unwrap_err();
+    assert_eq!(error.code(), "provider_fault");
+    tells(&error, "C_FindObjects");
+    // The module was started anew, in vain; that is not done for each request.
+    let generation = provider.client.generation();
+    for height in 2..12 {
+        assert!(sign(&provider, &key, height).is_err());
+    }
+    assert_eq!(provider.client.generation(), generation);
+    assert_eq!(provider.list_keys().unwrap().len(), 1, "it is not forgotten");
+    shim.tell("");
+    sign(&provider, &key, 12).unwrap();
+}
+
+#[test]
+fn an_object_that_somebody_deleted_is_an_alarm_and_other_keys_sign_on() {
+    let (shim, folder) = (Shim::take(), tempfile::tempdir().unwrap());
+    let provider = Pkcs11Provider::open(&config(folder.path(), &shim), &arena(8)).unwrap();
+    let deleted = conformance::generate(&provider, "deleted", Algorithm::Ed25519);
+    let other = conformance::generate(&provider, "other", Algorithm::Ed25519);
+    // Each thread knows both handles.
+    for height in 1..20 {
+        sign(&provider, &deleted, height).unwrap();
+        sign(&provider, &other, height).unwrap();
+    }
+    let id = provider.find(deleted.public_key()).unwrap().id.clone();
+    let destroyed = provider.acts.run(Operation::Delete, move |session| {
+        objects::destroy_all(session, &id)
+    });
+    destroyed.unwrap();
+    for height in 20..30 {
+        let error = sign(&provider, &deleted, height).unwrap_err();
+        assert_eq!(error.code(), "provider_fault");
+        tells(&error, "C_FindObjects");
+        sign(&provider, &other, height).unwrap();
+    }
+    assert_eq!(
+        provider.list_keys().unwrap().len(),
+        2,
+        "its record and its watermark stay"
+    );
+}
+
+#[test]
+fn a_wrong_module_path_says_what_to_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = softhsm::token(folder.path());
+    config.module = folder.path().join("no-such.so");
+    let error = Pkcs11Provider::open(&config, &arena(8)).err().unwrap();
+    assert_eq!(error.code(), "initialization_failed");
+    tells(&error, "no PKCS#11 module at");
+    config.module = "/usr/lib/x86_64-linux-gnu/libc.so.6".into();
+    let error = Pkcs11Provider::open(&config, &arena(8)).err().unwrap();
+    tells(&error, "C_GetFunctionList");
+}

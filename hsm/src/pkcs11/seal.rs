@@ -1,0 +1,416 @@
+//! The token as root: an AES key that never leaves it seals the key-encryption key of the software store.
+//!
+//! A stolen disk holds a wrapped key and nothing to unwrap it with.
+//!
+//! # Invariants
+//! * What was wrapped is unwrapped again, and compared, before its file exists.
+//! * A wrapping key is destroyed only after the file that needs another one is on disk.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use cryptoki::object::{Attribute, ObjectClass};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::{
+    acts::Acts,
+    client::Client,
+    mechanism,
+    pin::Tries,
+    provider::{TokenConfig, connect},
+    record::CkaId,
+    token::TokenIdentity,
+    wrap::{Method, best_method, find_wrapping_key, make_wrapping_key, unwrap, wrap},
+};
+use crate::{
+    envelope::Kek,
+    error::{Operation, ProviderError},
+    private_file::{self, Existing},
+    secret::{Arena, SecretBytes},
+};
+
+/// Largest file that is read.
+const MAX_FILE: usize = 4096;
+
+/// A wrapped key-encryption key, as it is kept in a file. No secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrappedKek {
+    version: u32,
+    token_serial: String,
+    cka_id: String,
+    mechanism: Method,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    nonce: String,
+    wrapped: String,
+}
+
+impl WrappedKek {
+    /// Reads a file; asks no token.
+    ///
+    /// # Errors
+    /// `seal_damaged`, or what is wrong with the file.
+    pub fn read(path: &Path) -> Result<Self, ProviderError> {
+        let bytes = private_file::read_sealed(path, MAX_FILE)
+            .map_err(|error| ProviderError::from_file(Operation::Initialize, error))?;
+        let wrapped: Self = serde_json::from_slice(&bytes)
+            .map_err(|error| damaged(format!("{} is no wrapped key: {error}", path.display())))?;
+        match wrapped.version {
+            1 => Ok(wrapped),
+            other => Err(damaged(format!(
+                "{} has the unknown version {other}",
+                path.display()
+            ))),
+        }
+    }
+
+    /// The serial number of the token that wrapped it.
+    #[must_use]
+    pub fn token_serial(&self) -> &str {
+        &self.token_serial
+    }
+
+    /// `CKA_ID` of the wrapping key, in hex.
+    #[must_use]
+    pub fn wrapping_key(&self) -> &str {
+        &self.cka_id
+    }
+
+    /// The mechanism, as PKCS#11 spells it.
+    #[must_use]
+    pub const fn mechanism(&self) -> &'static str {
+        self.mechanism.as_str()
+    }
+
+    fn write(&self, path: &Path, existing: Existing) -> Result<(), ProviderError> {
+        let mut text = serde_json::to_vec_pretty(self)
+            .map_err(|error| ProviderError::fault(Operation::Generate, error))?;
+        text.push(b'\n');
+        private_file::write(path, &text, existing)
+            .map_err(|error| ProviderError::from_file(Operation::Generate, error))
+    }
+}
+
+/// The token that seals.
+pub struct TokenSeal {
+    pub(super) acts: Acts,
+    pub(super) client: Arc<Client>,
+    identity: TokenIdentity,
+    arena: Arena,
+}
+
+impl TokenSeal {
+    /// Finds the token and logs in.
+    ///
+    /// # Errors
+    /// As `Pkcs11Provider::open`.
+    pub fn open(config: &TokenConfig, arena: &Arena) -> Result<Self, ProviderError> {
+        let (client, token) = connect(config, arena, Tries::Spare)?;
+        Ok(Self {
+            acts: Acts::new(&client),
+            client,
+            identity: token.identity(),
+            arena: arena.clone(),
+        })
+    }
+
+    /// Who the token says it is.
+    #[must_use]
+    pub const fn token(&self) -> &TokenIdentity {
+        &self.identity
+    }
+
+    /// Makes a key-encryption key, and a wrapping key called `label` for it in the token; the file appears after the first was
+    /// unwrapped again.
+    ///
+    /// # Errors
+    /// `file_exists`; `unsupported` where the token wraps in no way known here; as the token fails.
+    pub fn create(&self, path: &Path, label: &str) -> Result<(), ProviderError> {
+        let kek = SecretBytes::<32>::random(&self.arena)
+            .map_err(|error| ProviderError::from_memory(Operation::Generate, error))?;
+        self.wrapped(&kek, label)?.write(path, Existing::Keep)
+    }
+
+    /// Unwraps the key of a file.
+    ///
+    /// # Errors
+    /// What is wrong with the file; `other_token` where another token wrapped it; as the token fails.
+    pub fn unwrap(&self, path: &Path) -> Result<Kek, ProviderError> {
+        let key = self.unwrapped(&WrappedKek::read(path)?)?;
+        Kek::raw(&self.arena, key).map_err(|error| ProviderError::refused(error.code(), error.to_string()))
+    }
+
+    /// Wraps the key of a file with a new wrapping key. Nothing is replaced yet: [`Rewrap::write`], then [`Rewrap::destroy_former`].
+    ///
+    /// # Errors
+    /// As [`Self::unwrap`] and [`Self::create`].
+    pub fn rewrap(&self, path: &Path, label: &str) -> Result<Rewrap<'_>, ProviderError> {
+        let former = WrappedKek::read(path)?;
+        let kek = self.unwrapped(&former)?;
+        Ok(Rewrap {
+            seal: self,
+            path: path.to_owned(),
+            now: self.wrapped(&kek, label)?,
+            former,
+        })
+    }
+
+    /// `CKA_ID` in hex of every secret key in the token that is called `label`.
+    ///
+    /// # Errors
+    /// As the token fails.
+    pub fn keys_called(&self, label: &str) -> Result<Vec<String>, ProviderError> {
+        let label = label.as_bytes().to_vec();
+        self.acts.run(Operation::List, move |session| {
+            let template = [
+                Attribute::Class(ObjectClass::SECRET_KEY),
+                Attribute::Label(label.clone()),
+            ];
+            let mut ids = Vec::new();
+            for object in session.find_objects(&template)? {
+                for attribute in session.get_attributes(object, &[cryptoki::object::AttributeType::Id])? {
+                    if let Attribute::Id(id) = attribute {
+                        ids.push(hex::encode(id));
+                    }
+                }
+            }
+            ids.sort_unstable();
+            Ok(ids)
+        })
+    }
+
+    /// A key-encryption key under a wrapping key that is made for it; unwrapped again, and compared.
+    fn wrapped(&self, kek: &SecretBytes<32>, label: &str) -> Result<WrappedKek, ProviderError> {
+        let id = CkaId::random().map_err(|error| ProviderError::fault(Operation::Generate, error))?;
+        let method = self.method()?;
+        let (for_act, secret) = (id.clone(), Zeroizing::new(kek.expose().to_vec()));
+        let label = label.as_bytes().to_vec();
+        let (nonce, blob) = self.acts.run(Operation::Generate, move |session| {
+            let place = [
+                Attribute::Token(true),
+                Attribute::Id(for_act.as_bytes().to_vec()),
+                Attribute::Label(label.clone()),
+            ];
+            let key = make_wrapping_key(session, method, &place)?;
+            wrap(session, method, key, &secret)
+        })?;
+        let wrapped = WrappedKek {
+            version: 1,
+            token_serial: self.identity.serial.clone(),
+            cka_id: hex::encode(id.as_bytes()),
+            mechanism: method,
+            nonce: hex::encode(nonce),
+            wrapped: hex::encode(blob),
+        };
+        if self.unwrapped(&wrapped)?.ct_eq(kek) {
+            return Ok(wrapped);
+        }
+        Err(ProviderError::fault(
+            Operation::Generate,
+            "the token unwraps another key than it wrapped",
+        ))
+    }
+
+    fn unwrapped(&self, wrapped: &WrappedKek) -> Result<SecretBytes<32>, ProviderError> {
+        if wrapped.token_serial != self.identity.serial {
+            return Err(ProviderError::Refused {
+                code: "other_token",
+                message: format!(
+                    "the key was wrapped by the token with the serial {:?}, and this one has {:?}",
+                    wrapped.token_serial, self.identity.serial
+                ),
+                remedy: Some("name the token that wrapped it in [[provider]]".to_owned()),
+            });
+        }
+        let parse = |text: &str| hex::decode(text).map_err(|_| damaged("the wrapped key is no hex"));
+        let (id, nonce, blob) = (
+            parse(&wrapped.cka_id)?,
+            parse(&wrapped.nonce)?,
+            parse(&wrapped.wrapped)?,
+        );
+        let method = wrapped.mechanism;
+        let secret = self.acts.run(Operation::Load, move |session| {
+            let key = find_wrapping_key(session, &id)?;
+            unwrap(session, method, key, &nonce, &blob)
+        })?;
+        if secret.len() != 32 {
+            return Err(damaged("the wrapped key has no 32 bytes"));
+        }
+        SecretBytes::init_with(&self.arena, |into| {
+            into.iter_mut()
+                .zip(secret.iter())
+                .for_each(|(to, from)| *to = *from);
+        })
+        .map_err(|error| ProviderError::from_memory(Operation::Load, error))
+    }
+
+    fn method(&self) -> Result<Method, ProviderError> {
+        let offered = self
+            .client
+            .look(mechanism::offered)
+            .map_err(|error| error.during(Operation::Initialize))?;
+        best_method(&offered).ok_or(ProviderError::Unsupported {
+            operation: Operation::Initialize,
+            reason: "the token offers none of CKM_AES_GCM, CKM_AES_KEY_WRAP_PAD, CKM_AES_KEY_WRAP",
+        })
+    }
+}
+
+/// A key-encryption key that was wrapped anew, before its file says so.
+pub struct Rewrap<'a> {
+    seal: &'a TokenSeal,
+    path: PathBuf,
+    now: WrappedKek,
+    former: WrappedKek,
+}
+
+impl Rewrap<'_> {
+    /// The key wrapped anew.
+    #[must_use]
+    pub const fn now(&self) -> &WrappedKek {
+        &self.now
+    }
+
+    /// The key as it was wrapped before.
+    #[must_use]
+    pub const fn former(&self) -> &WrappedKek {
+        &self.former
+    }
+
+    /// Replaces the file, in one step.
+    ///
+    /// # Errors
+    /// As the disk fails.
+    pub fn write(&self) -> Result<(), ProviderError> {
+        self.now.write(&self.path, Existing::Replace)
+    }
+
+    /// Destroys the former wrapping key: a copy of the former file opens nothing from then on.
+    ///
+    /// # Errors
+    /// `seal_damaged` where the file does not say yet that another key wraps; as the token fails.
+    pub fn destroy_former(&self) -> Result<(), ProviderError> {
+        if WrappedKek::read(&self.path)? != self.now {
+            return Err(damaged(
+                "the file does not name the new wrapping key: the former one is kept",
+            ));
+        }
+        let id = hex::decode(&self.former.cka_id).map_err(|_| damaged("the wrapped key is no hex"))?;
+        self.seal.acts.run(Operation::Delete, move |session| {
+            Ok(session.destroy_object(find_wrapping_key(session, &id)?)?)
+        })
+    }
+}
+
+fn damaged(what: impl Into<String>) -> ProviderError {
+    ProviderError::Refused {
+        code: "seal_damaged",
+        message: what.into(),
+        remedy: Some(
+            "restore this file from a copy: it is no secret, and changes only with `sigward seal`".to_owned(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{fixtures::arena, pkcs11::softhsm};
+
+    const LABEL: &str = "sigward-seal";
+
+    #[test]
+    fn what_a_token_wrapped_it_unwraps_and_no_other_token_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = softhsm::token(folder.path());
+        let arena = arena(8);
+        let path = folder.path().join("seal.pkcs11");
+        let seal = TokenSeal::open(&config, &arena).unwrap();
+        seal.create(&path, LABEL).unwrap();
+        assert_eq!(seal.create(&path, LABEL).unwrap_err().code(), "file_exists");
+        let first = seal.unwrap(&path).unwrap().raw_key().unwrap();
+        let again = TokenSeal::open(&config, &arena).unwrap().unwrap(&path).unwrap();
+        assert!(again.raw_key().unwrap().ct_eq(&first));
+
+        let elsewhere = tempfile::tempdir().unwrap();
+        let other = TokenSeal::open(&softhsm::token(elsewhere.path()), &arena).unwrap();
+        assert_eq!(other.unwrap(&path).err().unwrap().code(), "other_token");
+    }
+
+    #[test]
+    fn a_changed_byte_of_the_file_unwraps_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let seal = TokenSeal::open(&softhsm::token(folder.path()), &arena(8)).unwrap();
+        let path = folder.path().join("seal.pkcs11");
+        seal.create(&path, LABEL).unwrap();
+        let good = WrappedKek::read(&path).unwrap();
+        let flip = |text: &str| {
+            let last = if text.ends_with('0') { "1" } else { "0" };
+            format!("{}{last}", &text[..text.len() - 1])
+        };
+        for bad in [
+            WrappedKek {
+                wrapped: flip(&good.wrapped),
+                ..good.clone()
+            },
+            WrappedKek {
+                cka_id: flip(&good.cka_id),
+                ..good.clone()
+            },
+            WrappedKek {
+                nonce: flip(&format!("{}0", good.nonce)),
+                ..good.clone()
+            },
+            WrappedKek {
+                wrapped: String::new(),
+                ..good.clone()
+            },
+        ] {
+            assert!(seal.unwrapped(&bad).is_err(), "{bad:?}");
+        }
+        for text in ["", "{}", "null", "{\"version\":2}"] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(
+                WrappedKek::read(&path).unwrap_err().code(),
+                "seal_damaged",
+                "{text}"
+            );
+        }
+        let newer = WrappedKek { version: 2, ..good };
+        std::fs::write(&path, serde_json::to_vec(&newer).unwrap()).unwrap();
+        assert_eq!(WrappedKek::read(&path).unwrap_err().code(), "seal_damaged");
+    }
+
+    #[test]
+    fn a_new_wrapping_key_takes_over_and_the_former_one_goes_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let arena = arena(8);
+        let seal = TokenSeal::open(&softhsm::token(folder.path()), &arena).unwrap();
+        let path = folder.path().join("seal.pkcs11");
+        seal.create(&path, LABEL).unwrap();
+        let kek = seal.unwrap(&path).unwrap().raw_key().unwrap();
+        let same = |kek: &SecretBytes<32>| seal.unwrap(&path).unwrap().raw_key().unwrap().ct_eq(kek);
+        let copy = folder.path().join("copy");
+        std::fs::copy(&path, &copy).unwrap();
+
+        let rewrap = seal.rewrap(&path, LABEL).unwrap();
+        assert_eq!(
+            rewrap.destroy_former().unwrap_err().code(),
+            "seal_damaged",
+            "not yet written"
+        );
+        assert!(same(&kek), "nothing was replaced");
+        rewrap.write().unwrap();
+        assert!(same(&kek));
+        assert!(seal.unwrap(&copy).is_ok(), "both open");
+        assert_eq!(seal.keys_called(LABEL).unwrap().len(), 2);
+        rewrap.destroy_former().unwrap();
+        assert!(same(&kek));
+        assert!(seal.unwrap(&copy).is_err(), "the former file opens nothing");
+        assert_eq!(seal.keys_called(LABEL).unwrap(), [rewrap.now().wrapping_key()]);
+    }
+}

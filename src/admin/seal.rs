@@ -1,0 +1,31 @@
+//! The seal on record: which key-encryption key opens the keys is a matter of files, and who changed it is one of the audit chain.
+
+use sigward_policies::decision::Refused;
+use sigward_policies::model::caller::Caller;
+
+use super::Admin;
+use super::act::Act;
+use crate::store::{self, Batch};
+
+/// What is done to the seal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SealAct {
+    /// The keys are sealed by something else.
+    Move,
+    /// Another key of the token wraps the same key-encryption key.
+    Rewrap,
+}
+
+impl Admin {
+    /// Puts a change of the seal on record, before it takes effect.
+    pub async fn record_seal(&self, who: &Caller, act: SealAct, detail: &str) -> Result<(), Refused> {
+        let act = match act {
+            SealAct::Move => Act::SealMove,
+            SealAct::Rewrap => Act::SealRewrap,
+        };
+        let entry = self.entry_of(who, act, None, None, detail);
+        store::commit(self.store.as_ref(), Batch::record(vec![entry]))
+            .await
+            .map(|_receipts| ())
+    }
+}

@@ -1,0 +1,260 @@
+//! Acts on keys in tokens: take in one that somebody else made there, see what tokens there are, log in once.
+//!
+//! The record of a key is on disk before the store hears of it, as with keys in sealed files: asking again finishes an act that was
+//! cut off.
+
+use sigward_hsm::pkcs11::{FoundKey, Load, Pkcs11Provider, TokenConfig, TokenIdentity, TokenKey};
+use sigward_hsm::provider::{AuthContext, KeyMetadata};
+use sigward_hsm::verify::Verifier;
+use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
+use sigward_policies::model::caller::Caller;
+use sigward_policies::model::id::{ChainId, KeyName};
+
+use super::act::Act;
+use super::keys::{ImportBeginning, ListedKey, describe, key_of, not_a_key, provider_refused, taken};
+use super::providers::{self, Place};
+use super::token::{Token, TokenTrouble};
+use super::{Admin, state_file};
+use crate::crash::crash_point;
+use crate::store::{self, Batch, Change, Sharing};
+
+/// How an object of a token is named.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TokenObject {
+    /// By its `CKA_ID`, in hex.
+    Id(String),
+    /// By its `CKA_LABEL`, which must be its alone.
+    Label(String),
+}
+
+/// A token as it is now.
+#[derive(Clone, Debug)]
+pub struct SeenToken {
+    /// How the configuration describes it.
+    pub config: TokenConfig,
+    /// What the configuration calls it.
+    pub id: String,
+    /// Who it says it is; nothing of a token that is not open.
+    pub identity: Option<TokenIdentity>,
+    /// Whether signatures can be had from it.
+    pub up: bool,
+    /// What is wrong.
+    pub trouble: Option<TokenTrouble>,
+    /// How busy it is; nothing of a token that is not open.
+    pub load: Option<Load>,
+    /// The keys of it that are known here.
+    pub keys: Vec<TokenKey>,
+    /// Key pairs in it that nobody took in yet.
+    pub found: Vec<FoundKey>,
+}
+
+impl Admin {
+    /// Takes in a key pair that is in a token already, together with what it has signed so far.
+    #[allow(clippy::too_many_arguments, reason = "every one is the operator's word")]
+    pub async fn import_from_token(
+        &self,
+        who: &Caller,
+        name: &KeyName,
+        provider: &str,
+        object: TokenObject,
+        chain: &ChainId,
+        sharing: Sharing,
+        beginning: ImportBeginning,
+    ) -> Result<ListedKey, Refused> {
+        self.name_is_free(name).await?;
+        let token = self.providers.token(provider)?.clone();
+        let place = Place::Token(token.clone());
+        let wanted = object.clone();
+        let left = self.left_over(&place, |key| key.name == *name).await?;
+        let found = with_token(&token, move |token| match left {
+            Some(left) => Ok(Found::Left(left)),
+            None => find(token, &wanted).map(Found::Here),
+        })
+        .await?;
+        let public_key = match &found {
+            Found::Left(left) => left.public_key,
+            Found::Here(key) => key.public_key,
+        };
+        self.public_key_is_free(&public_key).await?;
+        let verifier = Verifier::new(&public_key).map_err(not_a_key)?;
+        let beginning = match beginning {
+            ImportBeginning::StateFile(json) => state_file::parse(&json, &verifier, chain)?,
+            ImportBeginning::Known(beginning) => beginning,
+        };
+        let said = describe(&beginning);
+        let metadata = match found {
+            Found::Left(left) => {
+                self.is_what_was_named(&token, &left, &object)?;
+                left
+            }
+            Found::Here(key) => {
+                let (auth, name, now) = (
+                    AuthContext::new(who.clone()),
+                    name.clone(),
+                    self.clock.unix_seconds(),
+                );
+                with_token(&token, move |token| {
+                    token
+                        .take_in_found(&auth, &name, now, &key.id)
+                        .map_err(provider_refused)
+                })
+                .await?
+            }
+        };
+        crash_point!("admin_token_key_recorded");
+        let mut key = key_of(&metadata, provider);
+        key.version.origin = metadata.origin.elsewhere();
+        let changes = vec![
+            Change::AddKey(key.clone()),
+            Change::Begin {
+                public_key,
+                chain: chain.clone(),
+                beginning,
+                sharing,
+            },
+        ];
+        let said = format!("from the token {provider}: {said}");
+        let entry = self.entry(who, Act::KeyImport, &public_key, Some(chain), &said);
+        self.guard
+            .change(&self.store, &public_key, chain, Batch::act(changes, entry))
+            .await?;
+        self.open(key.clone())?;
+        Ok(self.listed(key, vec![chain.clone()]))
+    }
+
+    /// Every token of the configuration, by id. `search`: also ask each for key pairs that nobody took in yet.
+    pub async fn tokens(&self, search: bool) -> Result<Vec<SeenToken>, Refused> {
+        let tokens: Vec<_> = self.providers.tokens().cloned().collect();
+        tokio::task::spawn_blocking(move || tokens.iter().map(|token| see(token, search)).collect())
+            .await
+            .map_err(|_| interrupted().into())
+    }
+
+    /// Logs in to a token although few tries are left, or although it refused this PIN before.
+    pub async fn log_in_once(&self, who: &Caller, provider: &str) -> Result<TokenIdentity, Refused> {
+        let token = self.providers.token(provider)?.clone();
+        // On record before it is tried: it may cost the token its last try.
+        let entry = self.entry_of(who, Act::ProviderLogin, None, None, &format!("once, {provider}"));
+        store::commit(self.store.as_ref(), Batch::record(vec![entry])).await?;
+        tokio::task::spawn_blocking(move || token.log_in_once())
+            .await
+            .map_err(|_| interrupted())?
+            .map_err(provider_refused)
+    }
+
+    /// A key with where it is, and with what is wrong with it there.
+    pub(super) fn listed(&self, key: sigward_policies::model::key::Key, chains: Vec<ChainId>) -> ListedKey {
+        let mut listed = ListedKey::new(key, chains);
+        let version = &listed.key.version;
+        if version.provider == crate::config::SOFTWARE {
+            return listed;
+        }
+        let Some(token) = self.providers.token_of(version) else {
+            listed.fault = Some(format!(
+                "the configuration in force has no provider {}: add its [[provider]] again",
+                version.provider
+            ));
+            return listed;
+        };
+        let is = |key: &TokenKey| key.public_key == version.public_key;
+        listed.token = token.recorded().ok().and_then(|keys| keys.into_iter().find(is));
+        listed.fault = match (&listed.token, token.trouble()) {
+            (None, _) => Some(format!(
+                "quarantined: its record in {} is gone; bring it back from a backup of that folder",
+                token.config().folder.display()
+            )),
+            (Some(_), _) if token.missing().iter().any(is) => Some(
+                "quarantined: the token does not show its object; bring it back from the token's backup"
+                    .to_owned(),
+            ),
+            (Some(_), Some(trouble)) if !token.is_up() => Some(format!("{}: {}", trouble.code, trouble.what)),
+            _ => None,
+        };
+        listed
+    }
+
+    /// A key that an act which was cut off has taken in is taken for the one that is asked for only if it is.
+    fn is_what_was_named(
+        &self,
+        token: &Token,
+        left: &KeyMetadata,
+        object: &TokenObject,
+    ) -> Result<(), Refused> {
+        let recorded = token.recorded().unwrap_or_default();
+        let known = recorded.iter().find(|key| key.public_key == left.public_key);
+        match (object, known) {
+            // A label may have changed since; the name that was given is the same.
+            (TokenObject::Label(_), Some(_)) => Ok(()),
+            (TokenObject::Id(id), Some(known)) if id.eq_ignore_ascii_case(&known.id) => Ok(()),
+            _ => Err(taken(left)),
+        }
+    }
+}
+
+enum Found {
+    /// By an earlier attempt that was cut off.
+    Left(KeyMetadata),
+    Here(FoundKey),
+}
+
+fn find(token: &Pkcs11Provider, object: &TokenObject) -> Result<FoundKey, Refused> {
+    let found = token.found_keys().map_err(provider_refused)?;
+    let fits = |key: &&FoundKey| match object {
+        TokenObject::Id(id) => key.id.eq_ignore_ascii_case(id),
+        TokenObject::Label(label) => key.label == *label,
+    };
+    let fitting: Vec<_> = found.iter().filter(fits).collect();
+    if let [one] = fitting.as_slice() {
+        return Ok((*one).clone());
+    }
+    let shown: Vec<_> = found
+        .iter()
+        .map(|key| format!("{} ({:?}, {})", key.id, key.label, key.public_key.algorithm()))
+        .collect();
+    let there = if shown.is_empty() {
+        "there is none that sigward can sign with and has not taken in already".to_owned()
+    } else {
+        format!("there are: {}", shown.join(", "))
+    };
+    let what = match (object, fitting.len()) {
+        (TokenObject::Id(id), _) => format!("the token shows no key pair with the CKA_ID {id}"),
+        (TokenObject::Label(label), 0) => format!("the token shows no key pair with the label {label:?}"),
+        (TokenObject::Label(label), several) => {
+            format!("{several} key pairs of the token have the label {label:?}; name one by --cka-id")
+        }
+    };
+    Err(Refusal::new(RefusalCode::TokenKeyNotFound, format!("{what}; {there}")).into())
+}
+
+async fn with_token<T: Send + 'static>(
+    token: &std::sync::Arc<Token>,
+    act: impl FnOnce(&Pkcs11Provider) -> Result<T, Refused> + Send + 'static,
+) -> Result<T, Refused> {
+    let token = token.clone();
+    tokio::task::spawn_blocking(move || providers::open(&token).and_then(|open| act(&open)))
+        .await
+        .map_err(|_| interrupted())?
+}
+
+fn see(token: &Token, search: bool) -> SeenToken {
+    // Without a daemon this opens it; with one it says what the daemon knows.
+    let open = token.provider().ok();
+    let found = match &open {
+        Some(open) if search && token.is_up() => open.found_keys().unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    SeenToken {
+        config: token.config(),
+        id: token.id().to_string(),
+        identity: token.identity(),
+        up: token.is_up(),
+        trouble: token.trouble(),
+        load: token.load(),
+        keys: token.recorded().unwrap_or_default(),
+        found,
+    }
+}
+
+fn interrupted() -> Failure {
+    Failure::new(FailureCode::ProviderUnavailable, "the token was interrupted")
+}

@@ -1,0 +1,89 @@
+//! Trying out a token, with or without a configuration. Takes no lock and opens no store, so it may run beside a daemon: a token
+//! takes several logins of several processes.
+
+use std::path::PathBuf;
+
+use sha2::{Digest as _, Sha256};
+pub use sigward_hsm::pkcs11::{Finding, Probe, Verdict};
+use sigward_hsm::pkcs11::{Purpose, TokenConfig};
+use sigward_hsm::secret::{Arena, ArenaSize, Unlocked};
+
+use super::Trouble;
+use super::inspect::trouble;
+use super::tokens::{pin_source, token_config};
+use crate::config::{Pkcs11Config, ProviderConfig, ProviderId};
+
+/// How many purposes are tried.
+pub const TOPICS: u64 = Purpose::ALL.len() as u64;
+
+/// Which token.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    /// One of a configuration.
+    Configured {
+        /// It.
+        provider: ProviderConfig,
+        /// The folder of keys, in which its records are.
+        keys: PathBuf,
+    },
+    /// One that is in none.
+    Given {
+        /// It.
+        pkcs11: Pkcs11Config,
+        /// Where it is remembered that a PIN was refused: it is not tried again here either.
+        home: PathBuf,
+    },
+}
+
+/// Tries everything that sigward may want of the token, `rounds` times each.
+///
+/// # Errors
+/// Why the token could not be logged in to. What it cannot do is a finding.
+pub fn probe(asked: &Asked, rounds: usize, mut done: impl FnMut(&'static str)) -> Result<Probe, Trouble> {
+    let arena = Arena::new(ArenaSize::for_keys(64), Unlocked::Allow)
+        .map_err(|error| trouble(error.code(), &error, error.remedy()))?;
+    let config = settings(asked)?;
+    sigward_hsm::pkcs11::probe(&config, &arena, rounds, |purpose| done(purpose.as_str()))
+        .map_err(|error| trouble(error.code(), &error, error.remedy().map(str::to_owned)))
+}
+
+fn settings(asked: &Asked) -> Result<TokenConfig, Trouble> {
+    match asked {
+        Asked::Configured { provider, keys } => Ok(token_config(keys, provider)),
+        Asked::Given { pkcs11, home } => {
+            let id = ProviderId::new("probe").ok_or_else(|| Trouble {
+                what: "initialization_failed: no id".to_owned(),
+                remedy: None,
+            })?;
+            let folder = remembered(pkcs11, home)?;
+            let provider = ProviderConfig {
+                id,
+                pkcs11: pkcs11.clone(),
+            };
+            Ok(TokenConfig {
+                pin: pin_source(&pkcs11.pin),
+                folder,
+                ..token_config(home, &provider)
+            })
+        }
+    }
+}
+
+/// A folder of its own for each token, so that the serial of one is not taken for that of another.
+fn remembered(pkcs11: &Pkcs11Config, home: &std::path::Path) -> Result<PathBuf, Trouble> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let name = Sha256::digest(format!("{} {}", pkcs11.module.display(), pkcs11.token));
+    let folder = home.join("probe");
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder)
+        .map_err(|error| {
+            trouble(
+                "file_unwritable",
+                &error,
+                Some(format!("--home DIR names another place than {}", home.display())),
+            )
+        })?;
+    Ok(folder.join(hex::encode(name.get(..8).unwrap_or_default())))
+}

@@ -1,0 +1,64 @@
+//! A wrong PIN is tried once: not again by any number of starts, and again when another one is in its place or an operator says so.
+
+use super::softhsm::{ID, PIN, write_pin};
+use super::staying::{Two, good, says};
+
+#[test]
+fn a_wrong_pin_is_tried_once_across_restarts_and_the_right_one_needs_none() {
+    let mut two = Two::new();
+    write_pin(&two.scene.signer, "not-the-pin");
+    two.scene.signer.start();
+    two.accept_software();
+    two.software_signs(1);
+    let report = two.wait_for_check(|report| says(report, "C_Login"));
+    assert!(says(&report, "CKR_PIN_INCORRECT"), "{report}");
+    for restart in 0..3 {
+        two.scene.signer.kill();
+        two.scene.signer.start();
+        two.accept_software();
+        two.software_signs(10 + restart);
+        // Its own memory answers, before the token hears of it.
+        let report = two.wait_for_check(|report| says(report, "refused this PIN before"));
+        assert!(
+            report["what_to_do"]
+                .as_str()
+                .unwrap()
+                .contains("hsm login --once"),
+            "{report}"
+        );
+    }
+    // SoftHSM2 says after a wrong PIN that few tries are left: the right one is not risked either without a word.
+    write_pin(&two.scene.signer, PIN);
+    two.wait_for_check(|report| says(report, "few tries are left"));
+    let said = two.scene.signer.json(&["hsm", "login", "--once", ID, "--json"]);
+    assert_eq!(said["logged_in"], true, "{said}");
+    two.wait_for_check(good);
+    assert!(
+        two.scene
+            .node
+            .accept_unless(std::time::Duration::from_secs(60), || false)
+    );
+    two.scene.sign(1..=3);
+    let audit = two.scene.signer.run(&["audit", "tail"]);
+    assert!(audit.contains("provider.login"), "{audit}");
+    two.finish();
+}
+
+#[test]
+fn a_pin_that_is_missing_is_taken_when_it_is_there() {
+    let mut two = Two::new();
+    let pin = two.scene.signer.home().join("hsm-a.pin");
+    std::fs::remove_file(&pin).unwrap();
+    two.scene.signer.start();
+    two.accept_software();
+    two.wait_for_check(|report| says(report, "cannot read the PIN"));
+    write_pin(&two.scene.signer, PIN);
+    two.wait_for_check(good);
+    assert!(
+        two.scene
+            .node
+            .accept_unless(std::time::Duration::from_secs(60), || false)
+    );
+    two.scene.sign(1..=3);
+    two.finish();
+}
