@@ -26,7 +26,7 @@ check: ## what a commit must pass before review: format, lints, unit tests, lice
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 
 bench: ## a token of SoftHSM2, bare and through sigward's provider; then sigward beside priv_val_server and tmkms
-	@scripts/setup.sh base
+	@scripts/setup.sh base tokens
 	@scripts/peers.sh bench
 	@cargo build --release --quiet --bin sigward
 	@cargo bench --quiet -p sigward-hsm --features testing --bench pkcs11
