@@ -72,11 +72,11 @@ fn one_frozen_chain_of_two_is_an_alarm_and_both_are_not_ready() {
         .add_chain_at("other-1", "other", &[("a", node.address())]);
     scene.start();
     assert!(node.accept_unless(Duration::from_secs(20), || false));
-    assert!(scene.signer.ready().0, "{}", scene.signer.ready().1);
+    assert!(scene.signer.comes_ready(), "{}", scene.signer.ready().1);
     freeze(&scene, &["--chain", CHAIN]);
     assert_frozen(&scene, true);
     assert_eq!(chain(&scene, "other-1")["frozen"], false);
-    assert!(scene.signer.ready().0, "the other one signs");
+    assert!(scene.signer.comes_ready(), "the other one signs");
     freeze(&scene, &["--key", "other"]);
     let told = poll(Duration::from_secs(5), || (!scene.signer.ready().0).then_some(()));
     assert!(told.is_some(), "nothing can be signed");

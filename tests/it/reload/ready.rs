@@ -121,7 +121,7 @@ fn a_setting_that_waits_for_a_restart_is_told_until_it_is_in_force() {
         "{said}"
     );
     assert_eq!(stage.signer.check("restart"), "failing");
-    assert!(stage.signer.ready().0, "it signs by what runs");
+    assert!(stage.signer.comes_ready(), "it signs by what runs");
     let text = stage.signer.run(&["status"]);
     assert!(text.contains("! restart: ~ http.listen"), "{text}");
     let doctor = stage.signer.attempt(&["doctor", "--offline"]);

@@ -15,7 +15,7 @@ fn a_bad_configuration_changes_nothing_and_says_so_everywhere() {
     stage.signer.start();
     accept(&mut node);
     signed(&mut node, 1);
-    assert!(stage.signer.ready().0);
+    assert!(stage.signer.comes_ready());
     let (path, good) = config_text(&stage);
 
     // By signal: a mistake in the file, together with a removal that must not happen.
@@ -74,7 +74,7 @@ fn a_bad_configuration_changes_nothing_and_says_so_everywhere() {
     assert_eq!(reply["changes"].as_array().unwrap().len(), 0, "{reply}");
     assert_eq!(reply["applied"], true);
     signed(&mut node, 5);
-    assert!(stage.signer.ready().0);
+    assert!(stage.signer.comes_ready());
     assert_eq!(stage.signer.check("config"), "ok");
     let metrics = stage.signer.metrics();
     assert_eq!(

@@ -283,6 +283,11 @@ impl Signer {
         Metrics::read(self.http_port).unwrap_or_else(|| panic!("no /metrics\n{}", tail(&self.log)))
     }
 
+    /// Whether `/readyz` comes to say 200: it hears of a connection after the node does.
+    pub(crate) fn comes_ready(&self) -> bool {
+        poll(Duration::from_secs(10), || self.ready().0.then_some(())).is_some()
+    }
+
     /// Whether `/readyz` says 200, and what it says.
     pub(crate) fn ready(&self) -> (bool, String) {
         let response = http::get(self.http_port, "/readyz").expect("/readyz answers");
