@@ -36,7 +36,7 @@ pub(super) enum Command {
         /// ed25519 or secp256k1
         #[arg(long, default_value = "ed25519")]
         algorithm: String,
-        /// Where it is made and kept: a [[provider]] of the configuration, by its id
+        /// Where it is made and kept: a `[[provider]]` of the configuration, by its id
         #[arg(long, default_value = crate::config::SOFTWARE, value_name = "ID")]
         provider: String,
         /// Prefix of bech32 addresses: PREFIXvalcons1…
@@ -118,7 +118,7 @@ pub(super) struct FromToken {
     /// The key pair is in a token already, made by another program
     #[arg(long, conflicts_with = "file", requires = "provider")]
     from_token: bool,
-    /// The token: a [[provider]] of the configuration, by its id
+    /// The token: a `[[provider]]` of the configuration, by its id
     #[arg(long, value_name = "ID", requires = "from_token")]
     provider: Option<String>,
     /// Its CKA_ID

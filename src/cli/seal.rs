@@ -24,7 +24,7 @@ pub(super) enum Command {
     ///
     /// Stop `serve` first. KIND and WHERE:
     ///
-    ///   --to pkcs11 hsm-a                    a key in the token of [[provider]] hsm-a: this disk alone opens nothing
+    ///   --to pkcs11 hsm-a                    a key in the token of `[[provider]]` hsm-a: this disk alone opens nothing
     ///   --to key-file seal.key               32 bytes in a file, made where it is missing
     ///   --to passphrase-file passphrase      a passphrase in a file of yours, 12 bytes or more
     ///   --to credential sigward-seal         32 bytes in a systemd credential; run it with that credential (systemd-run)
