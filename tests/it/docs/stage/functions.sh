@@ -145,6 +145,32 @@ join_network() {
   setting persistent_peers "\"$(<"$MACHINES/network.id")@192.0.2.20:26672\"" "$1/config/config.toml"
 }
 
+# joining_node: the node of this machine asks a signer, and is one of that network.
+joining_node() {
+  node /var/lib/cometbft 127.0.0.1:26657 127.0.0.1:26656
+  listen_for_signer /var/lib/cometbft unix:///run/cometbft/signer.sock
+  join_network /var/lib/cometbft
+  cometbft_unit
+}
+
+# joining_validator: that node and the sigward of this machine, both running.
+joining_validator() {
+  joining_node
+  systemctl start sigward
+  ready_soon
+  systemctl start cometbft
+}
+
+# signed HEIGHT: waits until sigward has signed that far.
+signed() {
+  for _ in $(seq 300); do
+    [ "$(sigward state show --json | jq '.[0].height // 0')" -lt "$1" ] || return 0
+    sleep 0.1
+  done
+  echo "sigward signs nothing at $1" >&2
+  return 1
+}
+
 # tunnel MACHINE NAME: the end, on this machine, of a tunnel to the signer socket of that machine's node.
 tunnel() {
   ln -s "$MACHINES/$1.run/cometbft/signer.sock" "/run/sigward/$2.sock"

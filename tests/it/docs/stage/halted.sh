@@ -6,13 +6,7 @@ sigward keys show validator --json >"$MACHINES/key.json"
 # on: network
 network_of my-chain-1 "$MACHINES/key.json"
 # on: signer
-node /var/lib/cometbft 127.0.0.1:26657 127.0.0.1:26656
-listen_for_signer /var/lib/cometbft unix:///run/cometbft/signer.sock
-join_network /var/lib/cometbft
-cometbft_unit
-systemctl start sigward
-ready_soon
-systemctl start cometbft
+joining_validator
 reach "$rpc" 3
 # on: network
 systemctl kill -s KILL cometbft

@@ -12,10 +12,7 @@ network_of my-chain-1 "$MACHINES/key.json"
 # on: signer
 mkdir -p /mnt/safe
 mv "$MACHINES/all.backup" "$MACHINES/passphrase" /mnt/safe/
-node /var/lib/cometbft 127.0.0.1:26657 127.0.0.1:26656
-listen_for_signer /var/lib/cometbft unix:///run/cometbft/signer.sock
-join_network /var/lib/cometbft
-cometbft_unit
+joining_node
 # The node's owner keeps trying while there is no signer: a node gives up after three seconds.
 unit cometbft bash -c "'while :; do rm -f /run/cometbft/signer.sock; cometbft start --home /var/lib/cometbft; sleep 1; done'"
 systemctl start cometbft

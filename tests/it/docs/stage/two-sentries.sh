@@ -9,10 +9,7 @@ sigward keys show validator --json >"$MACHINES/key.json"
 # on: network
 network_of my-chain-1 "$MACHINES/key.json"
 # on: node-a
-node /var/lib/cometbft 127.0.0.1:26657 127.0.0.1:26656
-listen_for_signer /var/lib/cometbft unix:///run/cometbft/signer.sock
-join_network /var/lib/cometbft
-cometbft_unit
+joining_node
 systemctl start cometbft
 # on: node-b
 node /var/lib/cometbft 127.0.0.1:26657 127.0.0.1:26656
