@@ -13,6 +13,9 @@ use sigward_proto::v1::{
     ShowStateRequest, SignState, SignStateKind, WithdrawAllowRequest, init_state_request::Beginning,
 };
 
+use tonic::Status;
+use tonic::transport::Channel;
+
 use super::client::{at_once, explain, with_services};
 use super::keys::read;
 use super::out_file;
@@ -173,12 +176,8 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
                 shared,
                 beginning: Some(beginning),
             };
-            let state = with_services(home, async |channel| {
-                let reply = StateServiceClient::new(channel)
-                    .init(request)
-                    .await
-                    .map_err(explain)?;
-                reply.into_inner().state.context("the service returned no state")
+            let state = act(home, async |client| {
+                Ok(client.init(request).await?.into_inner().state)
             })?;
             show(&state, output);
             Ok(())
@@ -197,12 +196,8 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
                 chain_id: row.chain,
                 state_json,
             };
-            let state = with_services(home, async |channel| {
-                let reply = StateServiceClient::new(channel)
-                    .import(request)
-                    .await
-                    .map_err(explain)?;
-                reply.into_inner().state.context("the service returned no state")
+            let state = act(home, async |client| {
+                Ok(client.import(request).await?.into_inner().state)
             })?;
             show(&state, output);
             Ok(())
@@ -226,12 +221,8 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
                 new_chain_id: to,
                 above,
             };
-            let state = with_services(home, async |channel| {
-                let reply = StateServiceClient::new(channel)
-                    .rebind(request)
-                    .await
-                    .map_err(explain)?;
-                reply.into_inner().state.context("the service returned no state")
+            let state = act(home, async |client| {
+                Ok(client.rebind(request).await?.into_inner().state)
             })?;
             show(&state, output);
             if !output.is_json() {
@@ -251,12 +242,8 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
                 key: row.key,
                 chain_id: row.chain,
             };
-            let state = with_services(home, async |channel| {
-                let reply = StateServiceClient::new(channel)
-                    .withdraw_allow(request)
-                    .await
-                    .map_err(explain)?;
-                reply.into_inner().state.context("the service returned no state")
+            let state = act(home, async |client| {
+                Ok(client.withdraw_allow(request).await?.into_inner().state)
             })?;
             show(&state, output);
             Ok(())
@@ -271,12 +258,8 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
                 chain_id: row.chain,
                 until,
             };
-            let state = with_services(home, async |channel| {
-                let reply = StateServiceClient::new(channel)
-                    .allow(request)
-                    .await
-                    .map_err(explain)?;
-                reply.into_inner().state.context("the service returned no state")
+            let state = act(home, async |client| {
+                Ok(client.allow(request).await?.into_inner().state)
             })?;
             show(&state, output);
             Ok(())
@@ -289,6 +272,19 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             Ok(())
         }
     }
+}
+
+/// An act on a row; each answers with the row as it is now.
+fn act(
+    home: &Path,
+    call: impl AsyncFnOnce(&mut StateServiceClient<Channel>) -> Result<Option<SignState>, Status>,
+) -> anyhow::Result<SignState> {
+    with_services(home, async |channel| {
+        let state = call(&mut StateServiceClient::new(channel))
+            .await
+            .map_err(explain)?;
+        state.context("the service returned no state")
+    })
 }
 
 fn read_above(words: &[String]) -> anyhow::Result<Above> {
