@@ -223,14 +223,9 @@ impl KeyStorageProvider for MockProvider {
     }
 
     fn list_keys(&self) -> Result<Vec<KeyMetadata>, ProviderError> {
-        let mut keys: Vec<_> = self
-            .storage
-            .lock()
-            .values()
-            .map(|entry| entry.metadata.clone())
-            .collect();
-        keys.sort_unstable_by(|a, b| (&a.name, a.public_key).cmp(&(&b.name, b.public_key)));
-        Ok(keys)
+        Ok(KeyMetadata::by_name(
+            self.storage.lock().values().map(|entry| entry.metadata.clone()),
+        ))
     }
 
     fn storage_type(&self) -> StorageType {

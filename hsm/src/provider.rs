@@ -120,6 +120,15 @@ pub struct KeyMetadata {
     pub storage: StorageType,
 }
 
+impl KeyMetadata {
+    /// The order of every list of keys: by name, then by public key.
+    pub(crate) fn by_name(keys: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        let mut keys: Vec<_> = keys.into_iter().collect();
+        keys.sort_unstable_by(|a, b| (&a.name, a.public_key).cmp(&(&b.name, b.public_key)));
+        keys
+    }
+}
+
 /// What a new key is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeySpec {

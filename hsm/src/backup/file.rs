@@ -2,12 +2,10 @@
 //!
 //! May import: `private_file`.
 
-use std::{fs::OpenOptions, io::Read as _, os::unix::fs::OpenOptionsExt as _, path::Path};
-
-use rustix::fs::OFlags;
+use std::{io::Read as _, path::Path};
 
 use super::{BackupError, format::MAX_BUNDLE};
-use crate::private_file::{Draft, Existing, FileError};
+use crate::private_file::{self, Draft, Existing, FileError, Trust};
 
 /// A bundle that is on disk under a temporary name of mode 0600; dropped before [`Self::put`], it is gone.
 pub struct BundleDraft(Draft);
@@ -53,19 +51,7 @@ pub(crate) fn refuse_existing(path: &Path) -> Result<(), FileError> {
 /// # Errors
 /// [`BackupError::File`]; [`BackupError::Malformed`] for a file that is too long.
 pub fn read(path: &Path) -> Result<Vec<u8>, BackupError> {
-    let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(nonblock)
-        .open(path)
-        .map_err(FileError::io("open", path))?;
-    if !file.metadata().map_err(FileError::io("inspect", path))?.is_file() {
-        return Err(FileError::WrongType {
-            path: path.into(),
-            expected: "file",
-        }
-        .into());
-    }
+    let (file, _) = private_file::open(path, Trust::Sealed)?;
     let mut bytes = Vec::new();
     file.take(MAX_BUNDLE as u64 + 1)
         .read_to_end(&mut bytes)

@@ -346,9 +346,9 @@ impl KeyStorageProvider for Pkcs11Provider {
     }
 
     fn list_keys(&self) -> Result<Vec<KeyMetadata>, ProviderError> {
-        let mut keys: Vec<_> = self.records().values().map(|record| metadata(record)).collect();
-        keys.sort_unstable_by(|a, b| (&a.name, a.public_key).cmp(&(&b.name, b.public_key)));
-        Ok(keys)
+        Ok(KeyMetadata::by_name(
+            self.records().values().map(|record| metadata(record)),
+        ))
     }
 
     fn storage_type(&self) -> StorageType {

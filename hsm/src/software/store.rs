@@ -245,13 +245,9 @@ impl KeyStorageProvider for SoftwareProvider {
     }
 
     fn list_keys(&self) -> Result<Vec<KeyMetadata>, ProviderError> {
-        let mut keys: Vec<_> = self
-            .entries()
-            .values()
-            .map(|entry| entry.metadata.clone())
-            .collect();
-        keys.sort_unstable_by(|a, b| (&a.name, a.public_key).cmp(&(&b.name, b.public_key)));
-        Ok(keys)
+        Ok(KeyMetadata::by_name(
+            self.entries().values().map(|entry| entry.metadata.clone()),
+        ))
     }
 
     fn storage_type(&self) -> StorageType {
