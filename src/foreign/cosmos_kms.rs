@@ -8,7 +8,7 @@ use sigward_policies::decision::Refusal;
 use super::tree::Fields;
 use super::{
     ForeignChain, ForeignKey, ForeignKind, ForeignSigner, KeyFileFormat, StateFormat, chain_id, invalid,
-    not_movable, yaml,
+    named, not_movable, yaml,
 };
 
 /// Reads its configuration; relative paths are below `home`.
@@ -82,17 +82,8 @@ fn key(
     let key_file = home.join(entry.needed("key_file")?);
     let ids = entry.texts("chain_ids")?;
     entry.rest(&mut plan.not_understood);
-    let mut own = Vec::new();
-    for id in ids {
-        match chains.iter().find(|chain| chain.id.as_str() == id) {
-            Some(chain) => own.push(chain.clone()),
-            None => {
-                return Err(invalid(format!(
-                    "{place}: chains has no entry for chain_id {id:?}"
-                )));
-            }
-        }
-    }
+    let own = named(ids, chains)
+        .map_err(|id| invalid(format!("{place}: chains has no entry for chain_id {id:?}")))?;
     if own.is_empty() {
         return Err(invalid(format!("{place}: chain_ids is empty")));
     }

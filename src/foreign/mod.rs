@@ -180,6 +180,15 @@ fn chain_id(text: &str) -> Result<ChainId, Refusal> {
     ChainId::new(text).map_err(|refusal| invalid(refusal.message))
 }
 
+/// Those of `chains` that a key's entry names, in its order; or the first name that is none of them.
+fn named(ids: Vec<String>, chains: &[ForeignChain]) -> Result<Vec<ForeignChain>, String> {
+    let find = |id: String| {
+        let found = chains.iter().find(|chain| chain.id.as_str() == id);
+        found.cloned().ok_or(id)
+    };
+    ids.into_iter().map(find).collect()
+}
+
 /// A file that is not what it should be.
 fn invalid(message: impl Into<String>) -> Refusal {
     Refusal::new(RefusalCode::InvalidForeignFile, message)

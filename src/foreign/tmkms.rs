@@ -14,7 +14,7 @@ use sigward_policies::model::id::{Height, Round};
 use super::tree::{Fields, Tree};
 use super::{
     ForeignChain, ForeignKey, ForeignKind, ForeignSigner, KeyFileFormat, StateFormat, chain_id, invalid,
-    not_movable,
+    named, not_movable,
 };
 
 /// Reads `tmkms.toml`; relative paths are below `base`.
@@ -123,17 +123,8 @@ fn softsign(
                 )));
             }
         }
-        let mut own = Vec::new();
-        for id in ids {
-            match chains.iter().find(|chain| chain.id.as_str() == id) {
-                Some(chain) => own.push(chain.clone()),
-                None => {
-                    return Err(invalid(format!(
-                        "{place}: there is no [[chain]] for chain_id {id:?}"
-                    )));
-                }
-            }
-        }
+        let own = named(ids, chains)
+            .map_err(|id| invalid(format!("{place}: there is no [[chain]] for chain_id {id:?}")))?;
         if own.is_empty() {
             plan.warnings.push(format!(
                 "{path} signs for no chain (chain_ids is empty) and is not moved"
