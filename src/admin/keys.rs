@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sigward_hsm::error::ProviderError;
 use sigward_hsm::pkcs11::TokenKey;
 use sigward_hsm::provider::{AuthContext, HsmProvider, KeyMetadata, KeySpec, KeyStorageProvider as _};
-use sigward_hsm::software::filepv;
+use sigward_hsm::software::{KeyMaterial, filepv};
 use sigward_hsm::verify::Verifier;
 use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
 use sigward_policies::double_sign::Beginning;
@@ -133,12 +133,27 @@ impl Admin {
             ImportBeginning::Known(beginning) => beginning,
         };
         let said = describe(&beginning);
-        let metadata = match self
+        let key = self.seal(who, name, material).await?;
+        crash_point!("admin_key_sealed");
+        self.begin_imported(who, &key, chain, sharing, beginning, &said)
+            .await?;
+        Ok(ListedKey::new(key, vec![chain.clone()]))
+    }
+
+    /// Seals a key that is brought in, unless an act that was cut off has done so already.
+    pub(super) async fn seal(
+        &self,
+        who: &Caller,
+        name: &KeyName,
+        material: KeyMaterial,
+    ) -> Result<Key, Refused> {
+        let public_key = *material.public_key();
+        let left = self
             .left_over(&self.software(), |key| {
                 key.public_key == public_key || key.name == *name
             })
-            .await?
-        {
+            .await?;
+        let metadata = match left {
             Some(found) if found.public_key == public_key && found.name == *name => found,
             Some(found) => return Err(taken(&found)),
             None => {
@@ -148,10 +163,23 @@ impl Admin {
                     .await?
             }
         };
-        crash_point!("admin_key_sealed");
         let mut key = key_of(&metadata, SOFTWARE);
         // A sealed file that was left over may be of a key that was made here; it does not begin as fresh for that.
         key.version.origin = metadata.origin.elsewhere();
+        Ok(key)
+    }
+
+    /// One commit: a key that was brought in, and what it has signed on its chain. Then it is usable.
+    pub(super) async fn begin_imported(
+        &self,
+        who: &Caller,
+        key: &Key,
+        chain: &ChainId,
+        sharing: Sharing,
+        beginning: Beginning,
+        said: &str,
+    ) -> Result<(), Refused> {
+        let public_key = key.version.public_key;
         let changes = vec![
             Change::AddKey(key.clone()),
             Change::Begin {
@@ -161,12 +189,11 @@ impl Admin {
                 sharing,
             },
         ];
-        let entry = self.entry(who, Act::KeyImport, &public_key, Some(chain), &said);
+        let entry = self.entry(who, Act::KeyImport, &public_key, Some(chain), said);
         self.guard
             .change(&self.store, &public_key, chain, Batch::act(changes, entry))
             .await?;
-        self.open(key.clone())?;
-        Ok(ListedKey::new(key, vec![chain.clone()]))
+        self.open(key.clone())
     }
 
     /// Takes over a sealed key of another guard store: first its heights are closed here, on every chain that the

@@ -3,19 +3,17 @@
 //! *Invariants:* all keys and rows of a move are there together, or none is; what was sealed by a move that was cut off is taken
 //! up by the next; a key that is here already is refused, unless that is all such a move had done.
 
-use sigward_hsm::provider::{AuthContext, KeyStorageProvider as _};
 use sigward_hsm::software::KeyMaterial;
 use sigward_policies::decision::{Refusal, RefusalCode, Refused};
 use sigward_policies::double_sign::Beginning;
 use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, KeyName};
-use sigward_policies::model::key::{Key, Origin};
+use sigward_policies::model::key::Key;
 
 use super::act::Act;
-use super::keys::{describe, key_of, taken};
+use super::keys::describe;
 use super::{Admin, ListedKey};
-use crate::config::SOFTWARE;
 use crate::crash::crash_point;
 use crate::store::{self, Batch, Change, Sharing};
 
@@ -130,27 +128,5 @@ impl Admin {
             }
         );
         Err(Refusal::new(RefusalCode::PublicKeyExists, message).into())
-    }
-
-    async fn seal(&self, who: &Caller, name: &KeyName, material: KeyMaterial) -> Result<Key, Refused> {
-        let public_key = *material.public_key();
-        let left = self
-            .left_over(&self.software(), |key| {
-                key.public_key == public_key || key.name == *name
-            })
-            .await?;
-        let metadata = match left {
-            Some(found) if found.public_key == public_key && found.name == *name => found,
-            Some(found) => return Err(taken(&found)),
-            None => {
-                let (auth, name) = (AuthContext::new(who.clone()), name.clone());
-                let now = self.clock.unix_seconds();
-                self.with_provider(move |provider| provider.store_key(&auth, &name, now, material))
-                    .await?
-            }
-        };
-        let mut key = key_of(&metadata, SOFTWARE);
-        key.version.origin = Origin::Imported;
-        Ok(key)
     }
 }

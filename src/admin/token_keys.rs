@@ -16,7 +16,7 @@ use super::providers::{self, Place};
 use super::token::{Token, TokenTrouble};
 use super::{Admin, state_file};
 use crate::crash::crash_point;
-use crate::store::{self, Batch, Change, Sharing};
+use crate::store::{self, Batch, Sharing};
 
 /// How an object of a token is named.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -104,21 +104,9 @@ impl Admin {
         crash_point!("admin_token_key_recorded");
         let mut key = key_of(&metadata, provider);
         key.version.origin = metadata.origin.elsewhere();
-        let changes = vec![
-            Change::AddKey(key.clone()),
-            Change::Begin {
-                public_key,
-                chain: chain.clone(),
-                beginning,
-                sharing,
-            },
-        ];
         let said = format!("from the token {provider}: {said}");
-        let entry = self.entry(who, Act::KeyImport, &public_key, Some(chain), &said);
-        self.guard
-            .change(&self.store, &public_key, chain, Batch::act(changes, entry))
+        self.begin_imported(who, &key, chain, sharing, beginning, &said)
             .await?;
-        self.open(key.clone())?;
         Ok(self.listed(key, vec![chain.clone()]))
     }
 
