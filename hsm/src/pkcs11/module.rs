@@ -26,8 +26,12 @@ use super::error::{Kind, TokenError};
 /// How long a restart waits for calls under way.
 const DRAIN: Duration = Duration::from_secs(2);
 
+/// Where a module of this process is, once it is loaded. Locked while it is: a `C_Initialize` that hangs keeps back who wants the same
+/// module, and nobody else.
+type Place = Arc<Mutex<Weak<Module>>>;
+
 /// Modules of this process, by path.
-static LOADED: Mutex<BTreeMap<PathBuf, Weak<Module>>> = Mutex::new(BTreeMap::new());
+static LOADED: Mutex<BTreeMap<PathBuf, Place>> = Mutex::new(BTreeMap::new());
 
 /// Which initialisation of the module something belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,7 +62,6 @@ pub(super) struct Entered<'a> {
 impl Module {
     /// Loads and initialises the library at `path`, or gives the one that is loaded.
     pub(super) fn load(path: &Path) -> Result<Arc<Self>, TokenError> {
-        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
         let path = path.canonicalize().map_err(|cause| {
             TokenError::new(
                 Kind::Failed,
@@ -66,7 +69,12 @@ impl Module {
                 "set `module` to the vendor's PKCS#11 library",
             )
         })?;
-        if let Some(module) = loaded.get(&path).and_then(Weak::upgrade) {
+        let place = {
+            let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+            loaded.entry(path.clone()).or_default().clone()
+        };
+        let mut loaded = place.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(module) = loaded.upgrade() {
             return Ok(module);
         }
         let library = Pkcs11::new(&path)?;
@@ -81,7 +89,7 @@ impl Module {
             }),
             left: Condvar::new(),
         });
-        loaded.insert(path, Arc::downgrade(&module));
+        *loaded = Arc::downgrade(&module);
         Ok(module)
     }
 
