@@ -109,3 +109,37 @@ fn passphrase(home: &Home) -> String {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     path.to_str().unwrap().to_owned()
 }
+
+#[test]
+fn a_backup_of_all_keys_says_which_of_them_a_token_keeps() {
+    let home = Home::new();
+    let mut signer = Signer::init(&home);
+    let _token = Token::given_to(&home, &mut signer);
+    signer.run(&["keys", "create", "in-token", "--provider", ID]);
+    let (file, secret) = (home.path("all.backup"), home.path("passphrase"));
+    std::fs::write(&secret, "correct horse battery staple\n").unwrap();
+    std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let all = |json: &str| {
+        let fixed = ["keys", "backup", "--all", "--file", file.to_str().unwrap()];
+        let secret = ["--passphrase-file", secret.to_str().unwrap()];
+        signer.attempt(&[&fixed[..], &secret, &[json][..usize::from(!json.is_empty())]].concat())
+    };
+    let said = all("");
+    assert_eq!(
+        said.status.code(),
+        Some(3),
+        "there is nothing to back up: {said:?}"
+    );
+    signer.run(&["keys", "create", "in-file"]);
+    let said = all("");
+    let text = String::from_utf8_lossy(&said.stdout);
+    assert!(
+        said.status.success() && text.contains("NOT in it, because tokens keep them: in-token."),
+        "{said:?}"
+    );
+    std::fs::remove_file(&file).unwrap();
+    let said = all("--json");
+    let report: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!(report["left_out"], serde_json::json!(["in-token"]));
+    assert_eq!(report["backup"]["keys"].as_array().unwrap().len(), 1);
+}
