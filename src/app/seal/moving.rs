@@ -223,3 +223,6 @@ pub async fn rewrap(home: &Path) -> anyhow::Result<Rewrapped> {
         former_remains,
     })
 }
+
+#[cfg(test)]
+mod tests;
