@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use cryptoki::{object::ObjectHandle, session::Session};
 use sigward_policies::{
     model::{
         algorithm::{Algorithm, PublicKey},
@@ -176,7 +177,7 @@ impl Pkcs11Provider {
         if taken.is_err() {
             let _best_effort = self
                 .acts
-                .run(operation, move |session| objects::destroy_all(session, &id));
+                .run(operation, move |session| objects::destroy_made(session, &id));
         }
         taken
     }
@@ -276,6 +277,19 @@ fn metadata(record: &Record) -> KeyMetadata {
     }
 }
 
+/// Whether a private key is the half of `public_key`, by what it signs.
+fn signs_as(session: &Session, private: ObjectHandle, public_key: &PublicKey) -> Result<bool, TokenError> {
+    let signature = objects::sign(
+        session,
+        private,
+        public_key.algorithm(),
+        SELF_TEST,
+        &mut Hashing::default(),
+    )?;
+    let verified = Verifier::new(public_key).and_then(|verifier| verifier.verify(SELF_TEST, &signature));
+    Ok(verified.is_ok())
+}
+
 fn random_id(operation: Operation) -> Result<CkaId, ProviderError> {
     CkaId::random().map_err(|error| ProviderError::fault(operation, error))
 }
@@ -309,7 +323,7 @@ impl KeyStorageProvider for Pkcs11Provider {
         }
         let id = random_id(Operation::Store)?;
         let (for_act, label) = (id.clone(), name.to_string());
-        self.acts.run(Operation::Store, move |session| {
+        let protection = self.acts.run(Operation::Store, move |session| {
             objects::import(session, &material, &for_act, &label)
         })?;
         let record = Record {
@@ -319,6 +333,7 @@ impl KeyStorageProvider for Pkcs11Provider {
             created_at,
             serial: self.identity.serial.clone(),
             id,
+            protection: Some(protection),
         };
         self.take_in(record, Operation::Store)
     }
@@ -336,9 +351,11 @@ impl KeyStorageProvider for Pkcs11Provider {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(key.public_key());
-        let id = record.id.clone();
+        let (id, public_key) = (record.id.clone(), record.public_key);
         self.acts.run(Operation::Delete, move |session| {
-            objects::destroy_all(session, &id)
+            objects::destroy_pair(session, &id, &public_key, |private| {
+                signs_as(session, private, &public_key)
+            })
         })?;
         record
             .remove(&self.folder)
@@ -358,11 +375,9 @@ impl KeyStorageProvider for Pkcs11Provider {
 
 impl HsmProvider for Pkcs11Provider {
     fn initialize(&self) -> Result<(), ProviderError> {
-        let (records, errors) = record::read_all(&self.folder)
+        // A record that does not read costs its own key and no other: `damaged_records` tells of it.
+        let (records, _quarantined) = record::read_all(&self.folder)
             .map_err(|error| ProviderError::from_file(Operation::Initialize, error))?;
-        if let Some(error) = errors.into_iter().next() {
-            return Err(ProviderError::fault(Operation::Initialize, error));
-        }
         let known = records
             .into_iter()
             .filter(|record| record.serial == self.identity.serial)
@@ -377,7 +392,7 @@ impl HsmProvider for Pkcs11Provider {
         self.name_is_free(&spec.name)?;
         let id = random_id(Operation::Generate)?;
         let (for_act, label, algorithm) = (id.clone(), spec.name.to_string(), spec.algorithm);
-        let public_key = self.acts.run(Operation::Generate, move |session| {
+        let (public_key, protection) = self.acts.run(Operation::Generate, move |session| {
             objects::generate(session, algorithm, &for_act, &label)
         })?;
         let record = Record {
@@ -387,6 +402,7 @@ impl HsmProvider for Pkcs11Provider {
             created_at: spec.created_at,
             serial: self.identity.serial.clone(),
             id,
+            protection: Some(protection),
         };
         self.take_in(record, Operation::Generate)
     }
