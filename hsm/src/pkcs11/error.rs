@@ -27,6 +27,8 @@ pub(super) enum Kind {
     PinUnusable,
     /// The token cannot do that, ever.
     Unsupported,
+    /// It refuses what a template asks for: a value, or how attributes go together.
+    Template,
     /// Everything else.
     Failed,
 }
@@ -75,7 +77,7 @@ impl TokenError {
             Kind::WrongPin => "wrong_pin",
             Kind::PinUnusable => "pin_unusable",
             Kind::Unsupported => "unsupported",
-            Kind::Missing | Kind::Failed => "token_failed",
+            Kind::Missing | Kind::Template | Kind::Failed => "token_failed",
         }
     }
 
@@ -89,7 +91,7 @@ impl TokenError {
                     None => self.what,
                 },
             },
-            Kind::Missing | Kind::Failed => ProviderError::fault(operation, self),
+            Kind::Missing | Kind::Template | Kind::Failed => ProviderError::fault(operation, self),
             Kind::Full | Kind::WrongPin | Kind::PinUnusable | Kind::Unsupported => ProviderError::Refused {
                 code: self.code(),
                 remedy: self.remedy.clone(),
@@ -197,6 +199,7 @@ fn sort(error: &Error) -> (Kind, Option<&'static str>) {
             Kind::Unsupported,
             Some("`sigward hsm probe` shows what this token can do"),
         ),
+        RvError::AttributeValueInvalid | RvError::TemplateInconsistent => (Kind::Template, None),
         RvError::TokenWriteProtected => (Kind::Failed, Some("the token is write-protected")),
         _ => (Kind::Failed, None),
     }
