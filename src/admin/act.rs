@@ -35,6 +35,7 @@ pub(super) enum Act {
     StopLineClear,
     SealMove,
     SealRewrap,
+    SealPrune,
 }
 
 impl Act {
@@ -64,6 +65,7 @@ impl Act {
             Self::StopLineClear => "stop_line.clear",
             Self::SealMove => "seal.move",
             Self::SealRewrap => "seal.rewrap",
+            Self::SealPrune => "seal.prune",
         }
     }
 }
