@@ -126,21 +126,19 @@ fn set_variable(name: &str, path: &Path) {
 pub(crate) fn token(folder: &Path) -> TokenConfig {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     tokens();
-    let label = format!("sigward-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-    let made = Command::new("softhsm2-util")
-        .args([
-            "--init-token",
-            "--free",
-            "--label",
-            &label,
-            "--pin",
-            PIN,
-            "--so-pin",
-            "so-pin-0815",
-        ])
-        .output()
-        .expect("softhsm2-util is needed: apt-get install softhsm2");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    // Another test may just be hiding a token of its own: the tool, which looks at all of them, fails then, and may leave a token
+    // without a PIN. So the next try has another label.
+    let mut attempts = 0;
+    let label = loop {
+        let label = format!("sigward-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let made = init(&label);
+        if made.status.success() {
+            break label;
+        }
+        attempts += 1;
+        assert!(attempts < 20, "{}", String::from_utf8_lossy(&made.stderr));
+        std::thread::sleep(Duration::from_millis(100));
+    };
     let pin = folder.join("pin");
     crate::private_file::write(&pin, PIN.as_bytes(), crate::Existing::Replace).unwrap();
     TokenConfig {
@@ -151,6 +149,22 @@ pub(crate) fn token(folder: &Path) -> TokenConfig {
         deadline: Duration::from_secs(3),
         folder: folder.join("records"),
     }
+}
+
+fn init(label: &str) -> std::process::Output {
+    Command::new("softhsm2-util")
+        .args([
+            "--init-token",
+            "--free",
+            "--label",
+            label,
+            "--pin",
+            PIN,
+            "--so-pin",
+            "so-pin-0815",
+        ])
+        .output()
+        .expect("softhsm2-util is needed: apt-get install softhsm2")
 }
 
 /// The folder of a provider's token: the one whose object files name its serial is the newest that holds the label.
