@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use sigward_hsm::error::ProviderError;
 use sigward_hsm::pkcs11::{
-    Load, PinSource, Pkcs11Provider, Presence, TokenConfig, TokenIdentity, TokenKey, log_in_once,
+    Load, LoggedIn, PinSource, Pkcs11Provider, Presence, TokenConfig, TokenIdentity, TokenKey, log_in_once,
     recorded_keys,
 };
 use sigward_hsm::provider::{Done, KeyHandle, Sign};
@@ -64,6 +64,8 @@ struct State {
     /// An operator has said something: look at once, and try what was given up.
     nudged: bool,
     missing: Vec<TokenKey>,
+    /// What lay in the PIN's place when the token was last opened.
+    pin: Option<PinPlace>,
 }
 
 enum Now {
@@ -96,6 +98,7 @@ impl Token {
                 now: Now::Closed,
                 nudged: false,
                 missing: Vec::new(),
+                pin: None,
             }),
             nudge: Condvar::new(),
             changed,
@@ -232,6 +235,9 @@ impl Token {
     /// Somebody has mended something: it is tried now, even where it was given up. `pin`: where the PIN is from now on.
     pub fn look_again(&self, pin: Option<PinSource>) {
         if let Some(pin) = pin {
+            if let Some(open) = self.opened() {
+                open.pin_is_at(pin.clone());
+            }
             self.config.lock().unwrap_or_else(PoisonError::into_inner).pin = pin;
         }
         self.lock().nudged = true;
@@ -242,10 +248,10 @@ impl Token {
     ///
     /// # Errors
     /// As the token answers.
-    pub fn log_in_once(&self) -> Result<TokenIdentity, ProviderError> {
-        let identity = log_in_once(&self.config(), &self.arena)?;
+    pub fn log_in_once(&self) -> Result<(TokenIdentity, LoggedIn), ProviderError> {
+        let done = log_in_once(&self.config(), &self.arena)?;
         self.look_again(None);
-        Ok(identity)
+        Ok(done)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -261,6 +267,7 @@ impl Token {
     fn open(&self) {
         let config = self.config();
         let at = PinPlace::look(&config.pin);
+        self.lock().pin = Some(at.clone());
         self.become_(Now::Opening(Instant::now()));
         let now = match Pkcs11Provider::open(&config, &self.arena) {
             Ok(provider) => {
@@ -305,7 +312,7 @@ impl Token {
 
     fn look_after(&self, provider: Arc<Pkcs11Provider>, nudged: bool, looked: &mut Instant) -> Duration {
         match provider.presence() {
-            Presence::ShutOut(_) if nudged => {
+            Presence::ShutOut(_) if nudged || self.has_another_pin() => {
                 drop(provider);
                 self.become_(Now::Closed);
                 return Duration::ZERO;
@@ -320,6 +327,11 @@ impl Token {
             _ => {}
         }
         GLANCE
+    }
+
+    /// Whether something else lies in the PIN's place than when the token was opened.
+    fn has_another_pin(&self) -> bool {
+        self.lock().pin.as_ref().is_some_and(|pin| !pin.is_as_it_was())
     }
 
     fn trouble_of(&self, error: &ProviderError) -> TokenTrouble {

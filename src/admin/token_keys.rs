@@ -3,7 +3,7 @@
 //! The record of a key is on disk before the store hears of it, as with keys in sealed files: asking again finishes an act that was
 //! cut off.
 
-use sigward_hsm::pkcs11::{FoundKey, Load, Pkcs11Provider, TokenConfig, TokenIdentity, TokenKey};
+use sigward_hsm::pkcs11::{FoundKey, Load, LoggedIn, Pkcs11Provider, TokenConfig, TokenIdentity, TokenKey};
 use sigward_hsm::provider::{AuthContext, KeyMetadata};
 use sigward_hsm::verify::Verifier;
 use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
@@ -119,7 +119,11 @@ impl Admin {
     }
 
     /// Logs in to a token although few tries are left, or although it refused this PIN before.
-    pub async fn log_in_once(&self, who: &Caller, provider: &str) -> Result<TokenIdentity, Refused> {
+    pub async fn log_in_once(
+        &self,
+        who: &Caller,
+        provider: &str,
+    ) -> Result<(TokenIdentity, LoggedIn), Refused> {
         let token = self.providers.token(provider)?.clone();
         // On record before it is tried: it may cost the token its last try.
         let entry = self.entry_of(who, Act::ProviderLogin, None, None, &format!("once, {provider}"));

@@ -10,7 +10,7 @@ use sigward_hsm::secret::{Arena, ArenaSize, Unlocked};
 
 use super::Trouble;
 use super::inspect::trouble;
-use super::tokens::{pin_source, token_config};
+use super::tokens::{pin_source, refused_pins, token_config};
 use crate::config::{Pkcs11Config, ProviderConfig, ProviderId};
 
 /// How many purposes are tried.
@@ -56,6 +56,9 @@ fn settings(asked: &Asked) -> Result<TokenConfig, Trouble> {
                 remedy: None,
             })?;
             let folder = remembered(pkcs11, home)?;
+            // What a provider of this home was refused is refused here too, and the other way round.
+            let keys = home.join("keys");
+            let memory = if keys.is_dir() { keys } else { home.join("probe") };
             let provider = ProviderConfig {
                 id,
                 pkcs11: pkcs11.clone(),
@@ -63,6 +66,7 @@ fn settings(asked: &Asked) -> Result<TokenConfig, Trouble> {
             Ok(TokenConfig {
                 pin: pin_source(&pkcs11.pin),
                 folder,
+                refused_pins: refused_pins(&memory),
                 ..token_config(home, &provider)
             })
         }

@@ -291,7 +291,7 @@ impl Diff {
     }
 
     /// Modules are loaded and sessions counted at the start, so a token that comes, goes or is another one waits for the next. Only
-    /// where its PIN is may change meanwhile: it is read again when the token is next logged in to.
+    /// where its PIN is may change meanwhile: it is read whenever the token is logged in to.
     fn providers(&mut self, old: &[ProviderConfig], new: &[ProviderConfig]) {
         let find = |all: &[ProviderConfig], id: &ProviderId| all.iter().find(|one| one.id == *id).cloned();
         let ids: BTreeSet<_> = old

@@ -1,6 +1,6 @@
 //! One token as this process uses it: sessions of the present initialisation, logged in, and the word whether it is there.
 //!
-//! May import: `module`, `token`, `pin`.
+//! May import: `module`, `token`, `login`.
 //!
 //! # Invariants
 //! * Only [`Client::revive`], called by the keeper's thread alone, restarts the module: a request never does.
@@ -15,9 +15,9 @@ use cryptoki::session::Session;
 
 use super::{
     error::{Kind, TokenError},
+    login::{LoggedIn, Logins, Tries},
     module::{Generation, Module},
-    pin::{self, Pin, Tries},
-    refused_pins::RefusedPins,
+    pin::PinSource,
     serial::PinnedSerial,
     token::{self, Present, TokenSelector},
 };
@@ -47,8 +47,7 @@ pub(super) struct Client {
     module: Arc<Module>,
     selector: TokenSelector,
     serial: PinnedSerial,
-    pin: Pin,
-    refused: RefusedPins,
+    logins: Logins,
     presence: Mutex<Presence>,
     changed: Condvar,
     doubts: Mutex<Doubts>,
@@ -84,15 +83,13 @@ impl Client {
         module: Arc<Module>,
         selector: TokenSelector,
         serial: PinnedSerial,
-        pin: Pin,
-        refused: RefusedPins,
+        logins: Logins,
     ) -> Self {
         Self {
             module,
             selector,
             serial,
-            pin,
-            refused,
+            logins,
             presence: Mutex::new(Presence::Up),
             changed: Condvar::new(),
             doubts: Mutex::new(Doubts {
@@ -103,8 +100,31 @@ impl Client {
         }
     }
 
-    /// A new session, logged in. The serial of the token is pinned the first time.
+    /// Where the PIN is from now on.
+    pub(super) fn pin_is_at(&self, source: PinSource) {
+        self.logins.pin_is_at(source);
+    }
+
+    /// A new session, logged in. The serial of the token is pinned the first time. A token that does not take our PIN is shut out, for
+    /// every thread.
     pub(super) fn connect(&self, access: Access, tries: Tries) -> Result<(Live, Present), TokenError> {
+        self.log_in(access, tries).map(|(live, token, _)| (live, token))
+    }
+
+    /// The same, and what logging in came to.
+    pub(super) fn log_in(
+        &self,
+        access: Access,
+        tries: Tries,
+    ) -> Result<(Live, Present, LoggedIn), TokenError> {
+        let serial = {
+            let entered = self.module.enter()?;
+            let token = token::find(entered.context(), &self.selector, self.serial.known().as_deref())?;
+            token.info.serial_number().to_owned()
+        };
+        self.logins
+            .prepare(&serial)
+            .inspect_err(|error| self.shut_out_by(error))?;
         let entered = self.module.enter()?;
         let context = entered.context();
         let token = token::find(context, &self.selector, self.serial.known().as_deref())?;
@@ -112,17 +132,32 @@ impl Client {
             Access::Read => context.open_ro_session_no_drop(token.slot)?,
             Access::Write => context.open_rw_session_no_drop(token.slot)?,
         };
-        let ready = pin::login(&session, &token, &self.pin, &self.refused, tries)
-            .and_then(|()| self.serial.pin(token.info.serial_number()));
-        if let Err(error) = ready {
-            let _gone_anyway = session.close();
-            return Err(error);
-        }
+        let outcome = self
+            .logins
+            .log_in(context, &session, token.slot, tries)
+            .inspect_err(|error| self.shut_out_by(error))
+            .and_then(|outcome| {
+                self.serial.pin(token.info.serial_number())?;
+                Ok(outcome)
+            });
         let live = Live {
             session,
             generation: entered.generation(),
         };
-        Ok((live, token))
+        match outcome {
+            Ok(outcome) => Ok((live, token, outcome)),
+            Err(error) => {
+                let _gone_anyway = live.session.close();
+                Err(error)
+            }
+        }
+    }
+
+    /// Nobody tries again what an operator has to mend.
+    fn shut_out_by(&self, error: &TokenError) {
+        if matches!(error.kind, Kind::WrongPin | Kind::PinUnusable) {
+            self.set(Presence::ShutOut(error.to_string()));
+        }
     }
 
     /// Whether a session is one of the present initialisation.

@@ -18,8 +18,8 @@ use zeroize::Zeroizing;
 use super::{
     acts::Acts,
     client::Client,
+    login::Tries,
     mechanism,
-    pin::Tries,
     provider::{TokenConfig, connect},
     record::CkaId,
     token::TokenIdentity,

@@ -16,8 +16,8 @@ use super::{
     client::{Access, Client, Live, Presence},
     ecdsa::Hashing,
     error::{Kind, TokenError},
+    login::Tries,
     module::Generation,
-    pin::Tries,
     record::CkaId,
 };
 

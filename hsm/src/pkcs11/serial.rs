@@ -7,7 +7,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::error::{Kind, TokenError};
+use super::{
+    error::{Kind, TokenError},
+    record,
+};
 use crate::private_file::{self, Existing, FileError};
 
 /// PKCS#11 gives 16 bytes; cryptoki drops the padding.
@@ -20,9 +23,11 @@ pub(super) struct PinnedSerial {
 }
 
 impl PinnedSerial {
+    /// What is known of the token of this folder. While no key is recorded in it, a serial binds nothing: the configuration may have
+    /// named the wrong token at first.
     pub(super) fn load(folder: &Path) -> Result<Self, FileError> {
         let path = folder.join("token-serial");
-        let known = if path.exists() {
+        let known = if path.exists() && record::any(folder) {
             let bytes = private_file::read_sealed(&path, MAX_SERIAL)?;
             Some(String::from_utf8_lossy(&bytes).trim_end().to_owned())
         } else {
@@ -44,7 +49,7 @@ impl PinnedSerial {
         if known.is_some() {
             return Ok(());
         }
-        private_file::write(&self.path, serial.as_bytes(), Existing::Keep).map_err(|error| {
+        private_file::write(&self.path, serial.as_bytes(), Existing::Replace).map_err(|error| {
             TokenError::new(
                 Kind::Failed,
                 format!("cannot remember the token's serial: {error}"),

@@ -8,6 +8,7 @@
  *   no-eddsa  C_GetMechanismList and C_SignInit know no CKM_EDDSA
  *   lost      every call with a session answers CKR_SESSION_HANDLE_INVALID until C_Finalize and C_Initialize
  *   away      there is no token in any slot
+ *   unclear   C_Login answers CKR_GENERAL_ERROR, whatever the PIN
  *   logout    C_SignInit logs out and answers CKR_USER_NOT_LOGGED_IN, once
  *   full      C_GenerateKeyPair and C_CreateObject answer CKR_DEVICE_MEMORY
  *   vanish    C_FindObjects finds nothing
@@ -39,6 +40,7 @@ enum { /* places in CK_FUNCTION_LIST, PKCS#11 v2.40 */
 };
 
 #define CKR_OK 0x000
+#define CKR_GENERAL_ERROR 0x005
 #define CKR_DEVICE_MEMORY 0x031
 #define CKR_MECHANISM_INVALID 0x070
 #define CKR_SESSION_HANDLE_INVALID 0x0B3
@@ -95,6 +97,18 @@ static int told(const char *word) {
 static int session_gone(void) {
   if (told("lost")) lost = 1;
   return lost;
+}
+
+/* A line for each call, so that a test can count tries. */
+static void count_login(void) {
+  char name[512];
+  const char *path = getenv("SIGWARD_SHIM_CONTROL");
+  if (!path) return;
+  snprintf(name, sizeof name, "%s.logins", path);
+  FILE *file = fopen(name, "a");
+  if (!file) return;
+  fputs("C_Login\n", file);
+  fclose(file);
 }
 
 static ck_rv initialize(void *args) {
@@ -175,6 +189,8 @@ static ck_rv get_session_info(ck_ulong session, void *info) {
 
 static ck_rv login(ck_ulong session, ck_ulong user, void *pin, ck_ulong length) {
   if (session_gone()) return CKR_SESSION_HANDLE_INVALID;
+  count_login();
+  if (told("unclear")) return CKR_GENERAL_ERROR;
   return real.fn[LOGIN](session, user, pin, length);
 }
 

@@ -88,7 +88,12 @@ impl State {
                 continue;
             };
             let running = self.config.providers.iter_mut().find(|provider| is(&&**provider));
-            let pin = running.filter(|old| old.pkcs11.pin != new.pkcs11.pin).map(|old| {
+            // A new token waits for a restart, and its PIN with it: the old one is not to be asked for it.
+            let same_token = |old: &&mut ProviderConfig| {
+                (&old.pkcs11.module, &old.pkcs11.token) == (&new.pkcs11.module, &new.pkcs11.token)
+            };
+            let other_pin = |old: &&mut ProviderConfig| old.pkcs11.pin != new.pkcs11.pin;
+            let pin = running.filter(same_token).filter(other_pin).map(|old| {
                 old.pkcs11.pin = new.pkcs11.pin.clone();
                 tokens::pin_source(&new.pkcs11.pin)
             });
