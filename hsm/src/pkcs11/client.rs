@@ -153,6 +153,11 @@ impl Client {
         }
     }
 
+    /// The token seals: no other one is taken for it from now on.
+    pub(super) fn bind(&self, serial: &str) -> Result<(), TokenError> {
+        self.serial.bind(serial)
+    }
+
     /// Nobody tries again what an operator has to mend.
     fn shut_out_by(&self, error: &TokenError) {
         if matches!(error.kind, Kind::WrongPin | Kind::PinUnusable) {

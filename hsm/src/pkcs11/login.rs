@@ -166,6 +166,15 @@ impl Logins {
         }
     }
 
+    /// Whether the PIN would be tried now, by what the token says of itself and what is remembered; nothing is tried.
+    pub(super) fn would_try(&self, info: &TokenInfo) -> Result<(), TokenError> {
+        takes_a_pin(info)?;
+        let serial = info.serial_number();
+        let trial = self.refused.trial(serial, self.read()?.as_ref())?;
+        self.refused.check(serial, &trial)?;
+        has_spare_tries(info)
+    }
+
     fn read(&self) -> Result<Arc<Pin>, TokenError> {
         lock(&self.source).read(&self.arena).map_err(|error| {
             let remedy = error

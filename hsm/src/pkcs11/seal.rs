@@ -109,6 +109,9 @@ impl TokenSeal {
     /// As `Pkcs11Provider::open`.
     pub fn open(config: &TokenConfig, arena: &Arena) -> Result<Self, ProviderError> {
         let (client, token) = connect(config, arena, Tries::Spare)?;
+        client
+            .bind(token.info.serial_number())
+            .map_err(|error| error.during(Operation::Initialize))?;
         Ok(Self {
             acts: Acts::new(&client),
             client,
