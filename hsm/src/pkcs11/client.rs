@@ -3,7 +3,7 @@
 //! May import: `module`, `token`, `pin`.
 //!
 //! # Invariants
-//! * Only [`Client::revive`], called by the keeper's thread alone, restarts the module: a request never does.
+//! * Only [`Client::revive`], called by the keeper's thread and by whoever opens the token, restarts the module: a request never does.
 //! * A session of an older initialisation is dropped without a call; its number may be another session's by now.
 
 use std::{
@@ -15,7 +15,7 @@ use cryptoki::session::Session;
 
 use super::{
     error::{Kind, TokenError},
-    module::{Generation, Module},
+    module::{Generation, Module, Restart, User},
     pin::{self, Pin, Tries},
     refused_pins::RefusedPins,
     serial::PinnedSerial,
@@ -45,6 +45,7 @@ pub enum Presence {
 /// A token, by its module and its name.
 pub(super) struct Client {
     module: Arc<Module>,
+    user: User,
     selector: TokenSelector,
     serial: PinnedSerial,
     pin: Pin,
@@ -88,6 +89,7 @@ impl Client {
         refused: RefusedPins,
     ) -> Self {
         Self {
+            user: module.join(),
             module,
             selector,
             serial,
@@ -168,18 +170,15 @@ impl Client {
         look(entered.context(), token.slot)
     }
 
-    /// Whether the token can be used now: a session opens and logs in. For a token that does not, the module is restarted once:
-    /// some see a token that came back, or its objects, only after `C_Finalize` and `C_Initialize`.
+    /// Whether the token can be used now: a session opens and logs in. For a token that does not, the module is restarted where that
+    /// may be: some see a token that came back, or its objects, only after `C_Finalize` and `C_Initialize`.
     pub(super) fn revive(&self) -> Result<(), TokenError> {
         let seen = self.module.enter().map(|entered| entered.generation()).ok();
-        let restart = || self.module.restart(seen).and_then(|()| self.try_out());
-        let found = if std::mem::take(&mut self.doubts().pending) {
-            restart()
+        let doubted = std::mem::take(&mut self.doubts().pending);
+        let found = if doubted && self.restart(seen, false)? == Restart::Done {
+            self.try_out()
         } else {
-            self.try_out().or_else(|error| match error.kind {
-                Kind::WrongPin | Kind::PinUnusable | Kind::Full => Err(error),
-                _ => restart(),
-            })
+            self.try_out().or_else(|error| self.restart_for(error, seen))
         };
         self.set(match &found {
             Ok(()) => Presence::Up,
@@ -189,6 +188,26 @@ impl Client {
             Err(error) => Presence::Down(error.to_string()),
         });
         found
+    }
+
+    /// Starts the module anew because of `error`, if that may help and may be; tries the token again then.
+    fn restart_for(&self, error: TokenError, seen: Option<Generation>) -> Result<(), TokenError> {
+        if matches!(error.kind, Kind::WrongPin | Kind::PinUnusable | Kind::Full) {
+            return Err(error);
+        }
+        match self.restart(seen, error.kind == Kind::Stranger)? {
+            Restart::Done => self.try_out().inspect(|()| self.module.restart_helped()),
+            Restart::NotNow => Err(error),
+            Restart::Hangs => Err(error.and(
+                "a call to the module has not returned, and while it does not the module cannot be restarted",
+            )),
+        }
+    }
+
+    fn restart(&self, seen: Option<Generation>, rare: bool) -> Result<Restart, TokenError> {
+        self.module.restart(seen, &self.user, rare).inspect_err(|error| {
+            self.set(Presence::Down(error.to_string()));
+        })
     }
 
     fn try_out(&self) -> Result<(), TokenError> {
@@ -208,6 +227,7 @@ impl Client {
         let mut presence = self.lock();
         if *presence == Presence::Up {
             *presence = Presence::Down(error.to_string());
+            self.user.works(false);
             self.changed.notify_all();
         }
     }
@@ -231,6 +251,10 @@ impl Client {
         if now < doubts.next {
             return false;
         }
+        // Not under a token that works: it is said, and looked at again later.
+        if !self.module.may_restart(&self.user, false) {
+            return false;
+        }
         doubts.next = now + doubts.pause;
         doubts.pause = doubts.pause.saturating_mul(2).min(PAUSE.1);
         doubts.pending = true;
@@ -248,6 +272,30 @@ impl Client {
     #[cfg(test)]
     pub(super) fn generation(&self) -> Option<Generation> {
         self.module.enter().map(|entered| entered.generation()).ok()
+    }
+
+    /// How often the module was restarted.
+    #[cfg(test)]
+    pub(super) fn restarts(&self) -> u64 {
+        self.module.restarts()
+    }
+
+    /// Restarts as rarely as in earnest, until this is dropped.
+    #[cfg(test)]
+    pub(super) fn keep_pace(&self) -> impl Drop + use<> {
+        struct Kept(Arc<Module>);
+        impl Drop for Kept {
+            fn drop(&mut self) {
+                self.0.set_pace(super::pace::Pace::none());
+            }
+        }
+        self.module.set_pace(super::pace::Pace::new());
+        Kept(Arc::clone(&self.module))
+    }
+
+    /// Nobody uses this token any more.
+    pub(super) fn retire(&self) {
+        self.user.works(false);
     }
 
     fn doubts(&self) -> MutexGuard<'_, Doubts> {
@@ -284,7 +332,10 @@ impl Client {
     }
 
     pub(super) fn set(&self, now: Presence) {
-        *self.lock() = now;
+        let mut presence = self.lock();
+        self.user.works(now == Presence::Up);
+        *presence = now;
+        drop(presence);
         self.changed.notify_all();
     }
 

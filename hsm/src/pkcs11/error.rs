@@ -13,6 +13,8 @@ use crate::error::{Operation, ProviderError};
 pub(super) enum Kind {
     /// The session, the token or the whole initialisation is gone; a new one may do.
     Lost,
+    /// Another token is where ours was. It is as away as a lost one, and starting the module anew is unlikely to bring it.
+    Stranger,
     /// The session is there, the login is not.
     LoggedOut,
     /// A handle that was found before means nothing any more: the object is gone, or was reloaded.
@@ -60,6 +62,12 @@ impl TokenError {
         self
     }
 
+    /// Says something more.
+    pub(super) fn and(mut self, more: &str) -> Self {
+        self.what = format!("{}; {more}", self.what);
+        self
+    }
+
     /// One line of what to do about it.
     #[must_use]
     pub fn remedy(&self) -> Option<&str> {
@@ -70,7 +78,7 @@ impl TokenError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self.kind {
-            Kind::Lost | Kind::LoggedOut | Kind::StaleHandle => "token_unavailable",
+            Kind::Lost | Kind::Stranger | Kind::LoggedOut | Kind::StaleHandle => "token_unavailable",
             Kind::Full => "token_full",
             Kind::WrongPin => "wrong_pin",
             Kind::PinUnusable => "pin_unusable",
@@ -83,7 +91,7 @@ impl TokenError {
     pub(super) fn during(self, operation: Operation) -> ProviderError {
         match self.kind {
             // What is unavailable has no remedy of its own: the reason says it.
-            Kind::Lost | Kind::LoggedOut | Kind::StaleHandle => ProviderError::Unavailable {
+            Kind::Lost | Kind::Stranger | Kind::LoggedOut | Kind::StaleHandle => ProviderError::Unavailable {
                 reason: match self.remedy {
                     Some(remedy) => format!("{}; {remedy}", self.what),
                     None => self.what,

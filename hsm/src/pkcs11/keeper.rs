@@ -19,6 +19,7 @@ const SEARCH: Duration = Duration::from_millis(250);
 
 /// Ends the thread when dropped; does not wait for it, as it may be inside a call that hangs.
 pub(super) struct Keeper {
+    client: Weak<Client>,
     ended: Arc<AtomicBool>,
 }
 
@@ -26,16 +27,20 @@ impl Keeper {
     pub(super) fn start(client: &Arc<Client>) -> std::io::Result<Self> {
         let ended = Arc::new(AtomicBool::new(false));
         let (client, stop) = (Arc::downgrade(client), Arc::clone(&ended));
+        let kept = client.clone();
         std::thread::Builder::new()
             .name("pkcs11-keeper".to_owned())
-            .spawn(move || keep(&client, &stop))?;
-        Ok(Self { ended })
+            .spawn(move || keep(&kept, &stop))?;
+        Ok(Self { client, ended })
     }
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Relaxed);
+        if let Some(client) = self.client.upgrade() {
+            client.retire();
+        }
     }
 }
 

@@ -7,13 +7,18 @@
 //! # Invariants
 //! * A session belongs to one initialisation, by its generation. A handle of an older one is never given to the module again: the
 //!   same number may be somebody else's session by now.
-//! * A call that never returns keeps the module from being restarted, and from nothing else.
+//! * A call that never returns keeps the module from being restarted, and from nothing else: for a restart that cannot be, nobody
+//!   is kept waiting.
+//! * Beside a token of the module that works, a restart is rare ([`Pace`]).
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
-    time::{Duration, Instant},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
 };
 
 use cryptoki::{
@@ -21,10 +26,10 @@ use cryptoki::{
     error::{Error, RvError},
 };
 
-use super::error::{Kind, TokenError};
-
-/// How long a restart waits for calls under way.
-const DRAIN: Duration = Duration::from_secs(2);
+use super::{
+    error::{Kind, TokenError},
+    pace::Pace,
+};
 
 /// Where a module of this process is, once it is loaded. Locked while it is: a `C_Initialize` that hangs keeps back who wants the same
 /// module, and nobody else.
@@ -48,8 +53,33 @@ struct Inside {
     context: Option<Pkcs11>,
     library: Pkcs11,
     generation: Generation,
-    calls: usize,
+    /// When each call under way began.
+    calls: Vec<(u64, Instant)>,
+    next_call: u64,
     draining: bool,
+    pace: Pace,
+    users: Vec<Weak<AtomicBool>>,
+}
+
+/// One token's use of a module; says whether the token works.
+pub(super) struct User(Arc<AtomicBool>);
+
+impl User {
+    /// Whether it works from now on.
+    pub(super) fn works(&self, works: bool) {
+        self.0.store(works, Ordering::Relaxed);
+    }
+}
+
+/// What came of asking for a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Restart {
+    /// There is a new initialisation, by us or by somebody else.
+    Done,
+    /// It is too soon after the last one.
+    NotNow,
+    /// A call has not come back; nothing was done.
+    Hangs,
 }
 
 /// Leave to call the module; while it is held nobody restarts it.
@@ -57,6 +87,7 @@ pub(super) struct Entered<'a> {
     module: &'a Module,
     context: Pkcs11,
     generation: Generation,
+    call: u64,
 }
 
 impl Module {
@@ -84,13 +115,25 @@ impl Module {
                 context: Some(library.clone()),
                 library,
                 generation: Generation(1),
-                calls: 0,
+                calls: Vec::new(),
+                next_call: 0,
                 draining: false,
+                pace: if cfg!(test) { Pace::none() } else { Pace::new() },
+                users: Vec::new(),
             }),
             left: Condvar::new(),
         });
         *loaded = Arc::downgrade(&module);
         Ok(module)
+    }
+
+    /// Somebody whose token is in this module; it does not work yet.
+    pub(super) fn join(&self) -> User {
+        let works = Arc::new(AtomicBool::new(false));
+        let mut inside = self.lock();
+        inside.users.retain(|user| user.strong_count() > 0);
+        inside.users.push(Arc::downgrade(&works));
+        User(works)
     }
 
     /// Enters; waits while a restart is under way.
@@ -100,35 +143,58 @@ impl Module {
             inside = self.left.wait(inside).unwrap_or_else(PoisonError::into_inner);
         }
         let context = inside.context.clone().ok_or_else(not_initialised)?;
-        inside.calls += 1;
+        let call = inside.next_call;
+        inside.next_call = call.wrapping_add(1);
+        inside.calls.push((call, Instant::now()));
         Ok(Entered {
             module: self,
             context,
             generation: inside.generation,
+            call,
         })
     }
 
-    /// Ends the initialisation `seen` and begins the next one; does nothing where somebody else did so already.
-    pub(super) fn restart(&self, seen: Option<Generation>) -> Result<(), TokenError> {
+    /// Whether a restart for `user` would be tried now. `rare`: it is unlikely to help.
+    pub(super) fn may_restart(&self, user: &User, rare: bool) -> bool {
+        let inside = self.lock();
+        inside.may_restart(user, rare) && !inside.hangs()
+    }
+
+    /// The token for which the module was restarted works.
+    pub(super) fn restart_helped(&self) {
+        self.lock().pace.helped();
+    }
+
+    /// Ends the initialisation `seen` and begins the next one; does nothing where somebody else did so already, where it would be too
+    /// soon, or where a call hangs.
+    pub(super) fn restart(
+        &self,
+        seen: Option<Generation>,
+        user: &User,
+        rare: bool,
+    ) -> Result<Restart, TokenError> {
         let mut inside = self.lock();
         while inside.draining {
             inside = self.left.wait(inside).unwrap_or_else(PoisonError::into_inner);
         }
         if inside.context.is_some() && seen.is_some_and(|seen| seen < inside.generation) {
-            return Ok(());
+            return Ok(Restart::Done);
         }
+        if inside.hangs() {
+            return Ok(Restart::Hangs);
+        }
+        if !inside.may_restart(user, rare) {
+            return Ok(Restart::NotNow);
+        }
+        let began = Instant::now();
+        inside.pace.began(began);
         inside.draining = true;
-        let deadline = Instant::now() + DRAIN;
-        while inside.calls > 0 {
-            let rest = deadline.saturating_duration_since(Instant::now());
+        while !inside.calls.is_empty() {
+            let rest = inside.pace.patience().saturating_sub(began.elapsed());
             if rest.is_zero() {
                 inside.draining = false;
                 self.left.notify_all();
-                return Err(TokenError::new(
-                    Kind::Lost,
-                    "the module cannot be restarted: a call to it has not returned",
-                    "the token hangs: look at it; if it stays so, restart sigward",
-                ));
+                return Ok(Restart::Hangs);
             }
             inside = self
                 .left
@@ -147,11 +213,41 @@ impl Module {
         }
         inside.draining = false;
         self.left.notify_all();
-        outcome
+        outcome.map(|()| Restart::Done)
+    }
+
+    /// How often it was restarted.
+    #[cfg(test)]
+    pub(super) fn restarts(&self) -> u64 {
+        self.lock().generation.0
+    }
+
+    /// As rarely as in earnest from now on, or as often as asked for.
+    #[cfg(test)]
+    pub(super) fn set_pace(&self, pace: Pace) {
+        self.lock().pace = pace;
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inside {
+    fn may_restart(&self, user: &User, rare: bool) -> bool {
+        let company = self
+            .users
+            .iter()
+            .filter_map(Weak::upgrade)
+            .any(|other| !Arc::ptr_eq(&other, &user.0) && other.load(Ordering::Relaxed));
+        self.pace.allows(Instant::now(), rare || company)
+    }
+
+    /// Whether a call is under way that is not worth waiting for.
+    fn hangs(&self) -> bool {
+        self.calls
+            .iter()
+            .any(|(_, began)| began.elapsed() > self.pace.patience())
     }
 }
 
@@ -178,7 +274,7 @@ impl Entered<'_> {
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
         let mut inside = self.module.lock();
-        inside.calls = inside.calls.saturating_sub(1);
+        inside.calls.retain(|(call, _)| *call != self.call);
         if inside.draining {
             self.module.left.notify_all();
         }

@@ -252,6 +252,7 @@ pub(super) fn connect(
         })
         .map_err(failed)?;
     client.close(live);
+    client.set(Presence::Up);
     Ok((client, token))
 }
 

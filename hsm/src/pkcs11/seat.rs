@@ -75,7 +75,7 @@ impl Seat {
             return outcome;
         };
         match (error.kind, self.shown_nothing) {
-            (Kind::Lost, _) => self.client.lost(&error),
+            (Kind::Lost | Kind::Stranger, _) => self.client.lost(&error),
             (Kind::Missing, Some(generation)) if self.client.doubt(&error, generation) => {}
             _ => return Err(error),
         }

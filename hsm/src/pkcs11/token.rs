@@ -124,7 +124,7 @@ fn same_as_before(
 ) -> Result<Present, TokenError> {
     match pinned {
         Some(pinned) if token.info.serial_number() != pinned => Err(TokenError::new(
-            Kind::Lost,
+            Kind::Stranger,
             format!(
                 "the token with {selector} has the serial {:?}, and was {pinned:?} before: it is another token",
                 token.info.serial_number()

@@ -1,6 +1,6 @@
 //! A token in every kind of trouble, played by the shim.
 #![allow(clippy::unwrap_used)]
-use std::sync::mpsc::channel;
+use std::{sync::mpsc::channel, time::Instant};
 
 use super::*;
 use crate::{
@@ -247,4 +247,115 @@ fn a_wrong_module_path_says_what_to_set() {
     config.module = "/usr/lib/x86_64-linux-gnu/libc.so.6".into();
     let error = Pkcs11Provider::open(&config, &arena(8)).err().unwrap();
     tells(&error, "C_GetFunctionList");
+}
+
+/// Two tokens of one module.
+fn two(folder: &std::path::Path, shim: &Shim) -> (TokenConfig, TokenConfig) {
+    let place = |name: &str| {
+        let place = folder.join(name);
+        std::fs::create_dir(&place).unwrap();
+        place
+    };
+    (config(&place("x"), shim), config(&place("y"), shim))
+}
+
+fn label(config: &TokenConfig) -> &str {
+    match &config.token {
+        TokenSelector::Label(label) => label,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_token_that_hangs_and_goes_away_keeps_back_no_other_of_its_module() {
+    let (shim, folder) = (Shim::take(), tempfile::tempdir().unwrap());
+    let (at_x, at_y) = two(folder.path(), &shim);
+    let (x, y) = (
+        Pkcs11Provider::open(&at_x, &arena(8)).unwrap(),
+        Pkcs11Provider::open(&at_y, &arena(8)).unwrap(),
+    );
+    let key_x = conformance::generate(&x, "x", Algorithm::Ed25519);
+    let key_y = conformance::generate(&y, "y", Algorithm::Ed25519);
+    sign(&y, &key_y, 1).unwrap();
+    sign(&x, &key_x, 1).unwrap();
+    let _pace = x.client.keep_pace();
+    let initialisation = x.client.generation();
+    shim.tell(&format!("hang={}", label(&at_y)));
+    assert!(sign(&y, &key_y, 2).is_err());
+    shim.tell(&format!("hang={0} away={0}", label(&at_y)));
+    assert!(y.client.wait_while_up(Duration::from_secs(10)));
+    // Longer than y's keeper needs to try again, several times over.
+    let (begin, mut height) = (Instant::now(), 2);
+    while begin.elapsed() < Duration::from_secs(4) {
+        // The deadline is 400 ms: whoever is kept out for longer fails.
+        sign(&x, &key_x, height).unwrap();
+        height += 1;
+    }
+    assert_eq!(x.client.generation(), initialisation, "nothing was restarted");
+    let Presence::Down(why) = y.presence() else {
+        panic!("{:?}", y.presence())
+    };
+    assert!(why.contains("no token") && why.contains("has not returned"), "{why}");
+    shim.tell("");
+    assert!(signs_again(&y, &key_y, 3));
+}
+
+#[test]
+fn a_token_that_is_away_restarts_the_module_under_another_once_a_minute_at_most() {
+    let (shim, folder) = (Shim::take(), tempfile::tempdir().unwrap());
+    let (at_x, at_y) = two(folder.path(), &shim);
+    let (x, y) = (
+        Pkcs11Provider::open(&at_x, &arena(8)).unwrap(),
+        Pkcs11Provider::open(&at_y, &arena(8)).unwrap(),
+    );
+    let key_x = conformance::generate(&x, "x", Algorithm::Ed25519);
+    let _pace = x.client.keep_pace();
+    let before = x.client.restarts();
+    shim.tell(&format!("away={}", label(&at_y)));
+    assert!(y.client.wait_while_up(Duration::from_secs(10)));
+    let (begin, mut height) = (Instant::now(), 1);
+    while begin.elapsed() < Duration::from_secs(4) {
+        sign(&x, &key_x, height).unwrap();
+        height += 1;
+        // Whoever opens it anew does as the keeper does.
+        assert!(height % 50 != 0 || Pkcs11Provider::open(&at_y, &arena(8)).is_err());
+    }
+    let restarts = x.client.restarts() - before;
+    assert!(restarts <= 1, "{restarts} restarts under a token that works");
+    // What a restart is not needed for is seen at once.
+    shim.tell("");
+    assert!(y.client.wait_until_up(Duration::from_secs(5)));
+}
+
+#[test]
+fn a_token_that_is_alone_in_its_module_is_back_soon() {
+    let (shim, folder) = (Shim::take(), tempfile::tempdir().unwrap());
+    let provider = Pkcs11Provider::open(&config(folder.path(), &shim), &arena(8)).unwrap();
+    let key = conformance::generate(&provider, "alone", Algorithm::Ed25519);
+    let _pace = provider.client.keep_pace();
+    for height in 1..4 {
+        shim.tell("lost");
+        assert!(sign(&provider, &key, 10 * height).is_err());
+        std::thread::sleep(Duration::from_secs(1));
+        shim.tell("");
+        assert!(signs_again(&provider, &key, 10 * height + 1));
+    }
+}
+
+#[test]
+fn another_token_of_the_same_label_is_told_of_and_not_restarted_for() {
+    let (shim, folder) = (Shim::take(), tempfile::tempdir().unwrap());
+    let mut config = config(folder.path(), &shim);
+    std::fs::create_dir(folder.path().join("other")).unwrap();
+    let other = self::config(&folder.path().join("other"), &shim);
+    let provider = Pkcs11Provider::open(&config, &arena(8)).unwrap();
+    let _pace = provider.client.keep_pace();
+    let before = provider.client.restarts();
+    config.token = other.token;
+    for _retry in 0..10 {
+        let error = Pkcs11Provider::open(&config, &arena(8)).err().unwrap();
+        assert_eq!(error.code(), "provider_unavailable");
+        tells(&error, "it is another token");
+    }
+    assert!(provider.client.restarts() - before <= 1);
 }
