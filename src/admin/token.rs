@@ -7,7 +7,9 @@
 //! * Nobody waits for a token that is not open: a signature of its keys is refused at once, and every other key signs on.
 //! * A PIN that was refused is not tried again until another one is in its place or an operator says so.
 //! * A key that the token does not show is told of, and never forgotten.
+//! * Nothing that a module answers ends the thread of its token.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -303,6 +305,22 @@ impl Token {
         }
     }
 
+    /// What the module answered ended a look in a panic: it is told, and tried again.
+    fn stumbled(&self) -> Duration {
+        if self.opened().is_none() {
+            self.become_(Now::Refused {
+                trouble: TokenTrouble {
+                    code: "provider_fault",
+                    what: "the module answered what cannot be when the token was opened (a panic; the log has it)".to_owned(),
+                    advice: "look for a newer version of the module; it is tried again".to_owned(),
+                },
+                at: PinPlace::look(&self.config().pin),
+                shut_out: false,
+            });
+        }
+        RETRY.1
+    }
+
     fn look_after(&self, provider: Arc<Pkcs11Provider>, nudged: bool, looked: &mut Instant) -> Duration {
         match provider.presence() {
             Presence::ShutOut(_) if nudged => {
@@ -413,7 +431,8 @@ fn missing(keys: &[TokenKey]) -> TokenTrouble {
 fn keep(token: &Weak<Token>) {
     let (mut retry, mut looked) = (RETRY.0, Instant::now() + LOOK);
     while let Some(token) = token.upgrade() {
-        let pause = token.step(&mut retry, &mut looked);
+        let step = AssertUnwindSafe(|| token.step(&mut retry, &mut looked));
+        let pause = catch_unwind(step).unwrap_or_else(|_| token.stumbled());
         let state = token.lock();
         if !state.nudged {
             let _woken = token.nudge.wait_timeout(state, pause);

@@ -2,7 +2,10 @@
 //!
 //! May import: cryptoki's errors, `error`. Every message names the C function that failed, as the vendor's manual does.
 
-use std::fmt;
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use cryptoki::error::{Error, RvError};
 
@@ -29,6 +32,8 @@ pub(super) enum Kind {
     PinUnusable,
     /// The token cannot do that, ever.
     Unsupported,
+    /// An answer that cannot be: a length or a number that no memory holds. What state the session is in nobody knows.
+    Nonsense,
     /// Everything else.
     Failed,
 }
@@ -83,7 +88,7 @@ impl TokenError {
             Kind::WrongPin => "wrong_pin",
             Kind::PinUnusable => "pin_unusable",
             Kind::Unsupported => "unsupported",
-            Kind::Missing | Kind::Failed => "token_failed",
+            Kind::Missing | Kind::Nonsense | Kind::Failed => "token_failed",
         }
     }
 
@@ -97,7 +102,7 @@ impl TokenError {
                     None => self.what,
                 },
             },
-            Kind::Missing | Kind::Failed => ProviderError::fault(operation, self),
+            Kind::Missing | Kind::Nonsense | Kind::Failed => ProviderError::fault(operation, self),
             Kind::Full | Kind::WrongPin | Kind::PinUnusable | Kind::Unsupported => ProviderError::Refused {
                 code: self.code(),
                 remedy: self.remedy.clone(),
@@ -105,6 +110,28 @@ impl TokenError {
             },
         }
     }
+}
+
+/// Runs `calls`. cryptoki believes the lengths and counts that a module gives, and panics where no memory holds them: that is an error
+/// of this one call, and the end of no thread. `functions`: which C functions it may have been.
+///
+/// A length that memory could hold and does not is beyond this: the allocator ends the process.
+pub(super) fn sane<T>(
+    functions: &str,
+    calls: impl FnOnce() -> Result<T, TokenError>,
+) -> Result<T, TokenError> {
+    catch_unwind(AssertUnwindSafe(calls)).unwrap_or_else(|panic| {
+        let what = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("a panic");
+        Err(TokenError::new(
+            Kind::Nonsense,
+            format!("{functions} answered what cannot be: {what}"),
+            "look for a newer version of the module; `sigward hsm probe` shows what works",
+        ))
+    })
 }
 
 impl From<Error> for TokenError {

@@ -5,10 +5,12 @@
 //!
 //! # Invariants
 //! * Every ticket is answered exactly once: whoever takes the order out of it answers.
+//! * No thread ends before the pool does, whatever the module answers and whoever waits for it panics.
 //! * A signature is let out only together with the order that it was made for.
 
 use std::{
     collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{JoinHandle, Thread},
     time::{Duration, Instant},
@@ -21,7 +23,7 @@ use sigward_policies::{
 
 use super::{
     client::{Access, Client},
-    error::{Kind, TokenError},
+    error::{Kind, TokenError, sane},
     look::Load,
     objects,
     record::Record,
@@ -204,11 +206,14 @@ impl Shared {
     fn serve(&self) {
         let mut seat = Seat::new(Arc::clone(&self.client), Access::Read);
         while let Some(ticket) = self.next() {
-            let outcome = seat.run(ticket.deadline, |session, handles| {
-                sign(session, handles, &ticket)
+            let outcome = sane("C_Sign", || {
+                seat.run(ticket.deadline, |session, handles| {
+                    sign(session, handles, &ticket)
+                })
             });
             self.lock().inside.retain(|inside| !Arc::ptr_eq(inside, &ticket));
-            ticket.finish(outcome);
+            // A waiter that panics harms itself only.
+            let _panicked = catch_unwind(AssertUnwindSafe(|| ticket.finish(outcome)));
         }
     }
 
@@ -259,9 +264,9 @@ impl Shared {
             state.waiting.retain(|waiting| !Arc::ptr_eq(waiting, &front));
             let never_began = state.waiting.len() < before;
             drop(state);
-            front.fail(ProviderError::Unavailable {
-                reason: self.overdue(never_began),
-            });
+            let reason = self.overdue(never_began);
+            let answer = || front.fail(ProviderError::Unavailable { reason });
+            let _panicked = catch_unwind(AssertUnwindSafe(answer));
             state = self.lock();
         }
     }
@@ -341,7 +346,8 @@ fn sign(
     let key = match handles.keys.get(&record.id) {
         Some(key) => *key,
         None => {
-            let key = objects::find_private(session, &record.id)?.ok_or_else(|| missing(record))?;
+            let found = sane("C_FindObjects", || objects::find_private(session, &record.id))?;
+            let key = found.ok_or_else(|| missing(record))?;
             handles.keys.insert(record.id.clone(), key);
             key
         }
@@ -351,7 +357,11 @@ fn sign(
     let mut one = |message: &Option<Arc<[u8]>>| -> Result<Option<Signature>, TokenError> {
         message
             .as_ref()
-            .map(|message| objects::sign(session, key, algorithm, message, hashing))
+            .map(|message| {
+                sane("C_Sign", || {
+                    objects::sign(session, key, algorithm, message, hashing)
+                })
+            })
             .transpose()
     };
     Ok(ConsensusSignatures {

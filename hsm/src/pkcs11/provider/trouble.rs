@@ -359,3 +359,52 @@ fn another_token_of_the_same_label_is_told_of_and_not_restarted_for() {
     }
     assert!(provider.client.restarts() - before <= 1);
 }
+
+#[test]
+fn an_answer_that_cannot_be_is_an_error_and_ends_no_thread() {
+    let (shim, folder) = (Shim::take(), tempfile::tempdir().unwrap());
+    let config = config(folder.path(), &shim);
+    let provider = Pkcs11Provider::open(&config, &arena(8)).unwrap();
+    let key = conformance::generate(&provider, "sane", Algorithm::Ed25519);
+    let fresh = Pkcs11Provider::open(&config, &arena(8)).unwrap();
+    for (word, function, provider) in [("huge", "C_Sign", &provider), ("many", "C_FindObjects", &fresh)] {
+        shim.tell(word);
+        // More often than there are threads.
+        for height in 1..20 {
+            let error = sign(provider, &key, height).unwrap_err();
+            assert_eq!(error.code(), "provider_fault");
+            tells(&error, function);
+        }
+        assert_eq!(provider.hanging(), 0);
+        shim.tell("");
+        for height in 20..40 {
+            sign(provider, &key, height).unwrap();
+        }
+    }
+    shim.tell("many");
+    let error = provider.missing_keys().unwrap_err();
+    tells(&error, "cannot be");
+    shim.tell("");
+    assert!(provider.missing_keys().unwrap().is_empty());
+    let open = provider
+        .client
+        .look(|context, slot| Ok(context.get_token_info(slot)?.session_count()))
+        .unwrap()
+        .unwrap();
+    assert!(open <= 2 * (4 + 1), "sessions were left behind: {open}");
+}
+
+#[test]
+fn a_waiter_that_panics_harms_nobody_else() {
+    let (shim, folder) = (Shim::take(), tempfile::tempdir().unwrap());
+    let provider = Pkcs11Provider::open(&config(folder.path(), &shim), &arena(8)).unwrap();
+    let key = conformance::generate(&provider, "panics", Algorithm::Ed25519);
+    for height in 1..20 {
+        let order = order(key.public_key(), height, VoteFixture::Prevote);
+        provider.submit(&key, order, Box::new(|_| panic!("a waiter panics")));
+    }
+    for height in 20..40 {
+        sign(&provider, &key, height).unwrap();
+    }
+    assert_eq!(provider.hanging(), 0);
+}
