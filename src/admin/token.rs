@@ -7,6 +7,7 @@
 //! * Nobody waits for a token that is not open: a signature of its keys is refused at once, and every other key signs on.
 //! * A PIN that was refused is not tried again until another one is in its place or an operator says so.
 //! * A key that the token does not show is told of, and never forgotten.
+//! * Nobody calls a module while holding the state of its token.
 //! * Nothing that a module answers ends the thread of its token.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -255,9 +256,12 @@ impl Token {
     }
 
     fn become_(&self, now: Now) {
-        self.lock().now = now;
+        let before = std::mem::replace(&mut self.lock().now, now);
         self.nudge.notify_all();
         self.changed.notify_one();
+        if let Now::Open(provider) = before {
+            close(provider);
+        }
     }
 
     fn open(&self) {
@@ -426,6 +430,21 @@ fn missing(keys: &[TokenKey]) -> TokenTrouble {
         advice: "bring the object back from the token's backup; its record and watermark are kept, and it signs again at once"
             .to_owned(),
     }
+}
+
+/// Closing a token calls its module, which may never return: that takes a thread of its own, and no lock.
+fn close(provider: Arc<Pkcs11Provider>) {
+    let closing = move || {
+        // Whoever signs with it just now lets go of it first, so as not to be the one who waits for the module.
+        while Arc::strong_count(&provider) > 1 {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        drop(provider);
+    };
+    // Where no thread is to be had this one waits.
+    let _started = std::thread::Builder::new()
+        .name("token-close".to_owned())
+        .spawn(closing);
 }
 
 fn keep(token: &Weak<Token>) {

@@ -118,7 +118,10 @@ impl Module {
                 calls: Vec::new(),
                 next_call: 0,
                 draining: false,
-                pace: if cfg!(test) { Pace::none() } else { Pace::new() },
+                #[cfg(not(test))]
+                pace: Pace::new(),
+                #[cfg(test)]
+                pace: Pace::none(),
                 users: Vec::new(),
             }),
             left: Condvar::new(),

@@ -6,13 +6,17 @@
 //! # Invariants
 //! * Every ticket is answered exactly once: whoever takes the order out of it answers.
 //! * No thread ends before the pool does, whatever the module answers and whoever waits for it panics.
+//! * Whoever closes a pool waits a moment for its threads, and not for ever: a module may never give one back.
 //! * A signature is let out only together with the order that it was made for.
 
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread::{JoinHandle, Thread},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        mpsc::{self, Receiver},
+    },
+    thread::Thread,
     time::{Duration, Instant},
 };
 
@@ -55,8 +59,12 @@ pub(super) struct Ticket {
 /// The threads and what waits for them.
 pub(super) struct Pool {
     shared: Arc<Shared>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Says nothing, and hangs up when the last thread has ended.
+    alive: Mutex<Receiver<()>>,
 }
+
+/// How long closing waits for the threads to give their sessions back. Any of them may be inside a call that never returns.
+const CLOSE: Duration = Duration::from_secs(1);
 
 struct Shared {
     client: Arc<Client>,
@@ -86,26 +94,28 @@ impl Pool {
             state: Mutex::default(),
             clock: Condvar::new(),
         });
-        let mut threads = Vec::new();
+        let (alive, ended) = mpsc::channel::<()>();
+        // Dropped, should a thread not start: those that did are told to end.
+        let pool = Self {
+            shared: Arc::clone(&shared),
+            alive: Mutex::new(ended),
+        };
         for number in 0..size.threads {
-            let shared = Arc::clone(&shared);
-            let name = format!("pkcs11-{number}");
-            threads.push(
-                std::thread::Builder::new()
-                    .name(name)
-                    .spawn(move || shared.serve())?,
-            );
-        }
-        let clock = Arc::clone(&shared);
-        threads.push(
+            let (shared, alive) = (Arc::clone(&shared), alive.clone());
             std::thread::Builder::new()
-                .name("pkcs11-clock".to_owned())
-                .spawn(move || clock.watch())?,
-        );
-        Ok(Self {
-            shared,
-            threads: Mutex::new(threads),
-        })
+                .name(format!("pkcs11-{number}"))
+                .spawn(move || {
+                    shared.serve();
+                    drop((shared, alive));
+                })?;
+        }
+        std::thread::Builder::new()
+            .name("pkcs11-clock".to_owned())
+            .spawn(move || {
+                shared.watch();
+                drop((shared, alive));
+            })?;
+        Ok(pool)
     }
 
     /// Queues an order; answers at once when the queue is full or every thread hangs.
@@ -189,10 +199,8 @@ impl Drop for Pool {
         }
         // A thread that hangs in the module is left to it.
         if !hanging {
-            let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-            for thread in threads {
-                let _panicked = thread.join();
-            }
+            let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ended_or_not = alive.recv_timeout(CLOSE);
         }
     }
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 use std::{sync::mpsc::channel, time::Instant};
 
+use cryptoki::object::{Attribute, ObjectClass};
+
 use super::*;
 use crate::{
     conformance,
@@ -397,7 +399,11 @@ fn an_answer_that_cannot_be_is_an_error_and_ends_no_thread() {
 #[test]
 fn a_waiter_that_panics_harms_nobody_else() {
     let (shim, folder) = (Shim::take(), tempfile::tempdir().unwrap());
-    let provider = Pkcs11Provider::open(&config(folder.path(), &shim), &arena(8)).unwrap();
+    let config = TokenConfig {
+        deadline: Duration::from_secs(20),
+        ..config(folder.path(), &shim)
+    };
+    let provider = Pkcs11Provider::open(&config, &arena(8)).unwrap();
     let key = conformance::generate(&provider, "panics", Algorithm::Ed25519);
     for height in 1..20 {
         let order = order(key.public_key(), height, VoteFixture::Prevote);
@@ -407,4 +413,74 @@ fn a_waiter_that_panics_harms_nobody_else() {
         sign(&provider, &key, height).unwrap();
     }
     assert_eq!(provider.hanging(), 0);
+}
+
+/// Whether `work` ends, hanging module or not; far longer than it may take.
+fn ends(work: impl FnOnce() + Send + 'static) -> bool {
+    let (tell, told) = channel();
+    std::thread::spawn(move || {
+        work();
+        tell.send(())
+    });
+    told.recv_timeout(Duration::from_secs(20)).is_ok()
+}
+
+#[test]
+fn a_token_whose_sessions_do_not_close_is_let_go_of_all_the_same() {
+    let (shim, folder) = (Shim::take(), tempfile::tempdir().unwrap());
+    let provider = Pkcs11Provider::open(&config(folder.path(), &shim), &arena(8)).unwrap();
+    let key = conformance::generate(&provider, "close", Algorithm::Ed25519);
+    sign(&provider, &key, 1).unwrap();
+    shim.tell("no-close");
+    assert!(ends(move || drop(provider)), "C_CloseSession hangs, and so does who closes the token");
+}
+
+#[test]
+fn an_act_that_was_given_up_makes_no_key_and_keeps_nobody_waiting() {
+    let (shim, folder) = (Shim::take(), tempfile::tempdir().unwrap());
+    let mut provider = Pkcs11Provider::open(&config(folder.path(), &shim), &arena(8)).unwrap();
+    provider.acts = Acts::within(&provider.client, Duration::from_secs(1));
+    let key = conformance::generate(&provider, "acts", Algorithm::Ed25519);
+    let generate = |name: &str| {
+        let spec = KeySpec {
+            name: KeyName::new(name).unwrap(),
+            algorithm: Algorithm::Ed25519,
+            created_at: UnixSeconds(1),
+        };
+        provider
+            .generate_key_pair(&conformance::operator(), &spec)
+            .unwrap_err()
+    };
+    shim.tell("slow-key");
+    // The second waits behind the first, and is given up before it begins.
+    let (first, second) = std::thread::scope(|scope| {
+        let first = scope.spawn(|| generate("first"));
+        std::thread::sleep(Duration::from_millis(300));
+        let second = generate("second");
+        (first.join().unwrap(), second)
+    });
+    tells(&first, "generate a key has not come back within 1s; what it makes is removed");
+    tells(&second, "nothing was done to generate a key");
+    // From then on nobody waits.
+    for _ in 0..1000 {
+        tells(&generate("more"), "the token hangs: a call of the module to generate a key");
+    }
+    let act = provider.acts.run(Operation::List, |_| Ok(()));
+    tells(&act.unwrap_err(), "the token hangs");
+    sign(&provider, &key, 1).unwrap();
+    shim.tell("");
+    // What came late is removed: only the key that has a record is there.
+    let mut left = usize::MAX;
+    for _ in 0..100 {
+        let template = [Attribute::Class(ObjectClass::PRIVATE_KEY)];
+        let count = move |session: &Session| Ok(session.find_objects(&template)?.len());
+        if let Ok(count) = provider.acts.run(Operation::List, count) {
+            left = count;
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(left, 1, "private keys in the token");
+    assert_eq!(provider.list_keys().unwrap().len(), 1);
+    conformance::generate(&provider, "again", Algorithm::Ed25519);
 }
