@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cryptoki::session::Session;
+use cryptoki::{context::Pkcs11, session::Session, slot::Slot};
 
 use super::{
     error::{Kind, TokenError},
@@ -48,6 +48,8 @@ pub(super) struct Client {
     user: User,
     selector: TokenSelector,
     serial: PinnedSerial,
+    /// Where it was last.
+    slot: Mutex<Option<Slot>>,
     pin: Pin,
     refused: RefusedPins,
     presence: Mutex<Presence>,
@@ -93,6 +95,7 @@ impl Client {
             module,
             selector,
             serial,
+            slot: Mutex::default(),
             pin,
             refused,
             presence: Mutex::new(Presence::Up),
@@ -109,7 +112,7 @@ impl Client {
     pub(super) fn connect(&self, access: Access, tries: Tries) -> Result<(Live, Present), TokenError> {
         let entered = self.module.enter()?;
         let context = entered.context();
-        let token = token::find(context, &self.selector, self.serial.known().as_deref())?;
+        let token = self.find(context)?;
         let session = match access {
             Access::Read => context.open_ro_session_no_drop(token.slot)?,
             Access::Write => context.open_rw_session_no_drop(token.slot)?,
@@ -125,6 +128,13 @@ impl Client {
             generation: entered.generation(),
         };
         Ok((live, token))
+    }
+
+    fn find(&self, context: &Pkcs11) -> Result<Present, TokenError> {
+        let last = *self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let token = token::find(context, &self.selector, self.serial.known().as_deref(), last)?;
+        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.slot);
+        Ok(token)
     }
 
     /// Whether a session is one of the present initialisation.
@@ -163,10 +173,10 @@ impl Client {
     /// Runs `look` with the initialised library, without a session.
     pub(super) fn look<T>(
         &self,
-        look: impl FnOnce(&cryptoki::context::Pkcs11, cryptoki::slot::Slot) -> Result<T, TokenError>,
+        look: impl FnOnce(&Pkcs11, Slot) -> Result<T, TokenError>,
     ) -> Result<T, TokenError> {
         let entered = self.module.enter()?;
-        let token = token::find(entered.context(), &self.selector, self.serial.known().as_deref())?;
+        let token = self.find(entered.context())?;
         look(entered.context(), token.slot)
     }
 
@@ -215,6 +225,11 @@ impl Client {
         let answers = self.within(&live, |session| Ok(session.get_session_info().map(drop)?));
         self.close(live);
         answers
+    }
+
+    /// What keeps everybody from calling the module; nothing where it can be called.
+    pub(super) fn held_up(&self) -> Option<TokenError> {
+        self.module.held_up()
     }
 
     /// Whether the token is there, as last seen.

@@ -283,6 +283,9 @@ impl Shared {
 impl Shared {
     fn overdue(&self, never_began: bool) -> String {
         let limit = self.size.deadline;
+        if let Some(error) = self.client.held_up() {
+            return format!("{error}; {}", error.remedy().unwrap_or_default());
+        }
         if never_began {
             return format!(
                 "no session was free within {limit:?}; raise `sessions`, or see why the token is slow"

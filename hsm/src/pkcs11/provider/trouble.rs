@@ -1,6 +1,9 @@
 //! A token in every kind of trouble, played by the shim.
 #![allow(clippy::unwrap_used)]
-use std::{sync::mpsc::channel, time::Instant};
+use std::{
+    sync::{Mutex, mpsc::channel},
+    time::Instant,
+};
 
 use cryptoki::object::{Attribute, ObjectClass};
 
@@ -483,4 +486,79 @@ fn an_act_that_was_given_up_makes_no_key_and_keeps_nobody_waiting() {
     assert_eq!(left, 1, "private keys in the token");
     assert_eq!(provider.list_keys().unwrap().len(), 1);
     conformance::generate(&provider, "again", Algorithm::Ed25519);
+}
+
+#[test]
+fn a_module_that_hangs_while_it_starts_anew_is_an_error_for_each_of_its_tokens() {
+    let (shim, folder) = (Shim::take(), tempfile::tempdir().unwrap());
+    let (at_x, at_y) = two(folder.path(), &shim);
+    let (x, y) = (
+        Pkcs11Provider::open(&at_x, &arena(8)).unwrap(),
+        Pkcs11Provider::open(&at_y, &arena(8)).unwrap(),
+    );
+    let key_x = conformance::generate(&x, "x", Algorithm::Ed25519);
+    let key_y = conformance::generate(&y, "y", Algorithm::Ed25519);
+    sign(&y, &key_y, 1).unwrap();
+    shim.tell("lost no-init");
+    assert!(sign(&x, &key_x, 1).is_err());
+    // Its deadline is over, or it has heard of it: each says what it is.
+    let mut height = 2;
+    let told = std::iter::repeat_with(|| {
+        height += 1;
+        sign(&y, &key_y, height).unwrap_err()
+    });
+    let named = told.take(50).find(|error| error.to_string().contains("C_Initialize"));
+    tells(&named.unwrap(), "C_Initialize has not come back");
+    let again = Arc::new(Mutex::new(None));
+    let result = Arc::clone(&again);
+    assert!(ends(move || {
+        *result.lock().unwrap() = Pkcs11Provider::open(&at_y, &arena(8)).err();
+    }));
+    let error = again.lock().unwrap().take().unwrap();
+    tells(&error, "C_Initialize has not come back");
+    shim.tell("");
+    assert!(signs_again(&x, &key_x, 100));
+    assert!(signs_again(&y, &key_y, 100));
+}
+
+#[test]
+fn a_module_is_not_begun_again_before_its_end_is_over() {
+    let shim = Shim::take();
+    // Of the tests before this one.
+    while Module::is_loaded(&shim.module) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let module = Module::load(&shim.module).unwrap();
+    shim.tell("no-end");
+    assert!(ends(move || drop(module)), "C_Finalize hangs, and so does the last user");
+    let path = shim.module.clone();
+    let next = std::thread::spawn(move || Module::load(&path));
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(!next.is_finished(), "it is ending still");
+    shim.tell("");
+    let module = next.join().unwrap().unwrap();
+    let entered = module.enter().unwrap();
+    entered.context().get_slots_with_token().unwrap();
+}
+
+#[test]
+fn a_slot_that_does_not_answer_is_nothing_to_the_token_in_another_one() {
+    let (shim, folder) = (Shim::take(), tempfile::tempdir().unwrap());
+    let (at_x, at_y) = two(folder.path(), &shim);
+    let x = Pkcs11Provider::open(&at_x, &arena(8)).unwrap();
+    let key = conformance::generate(&x, "x", Algorithm::Ed25519);
+    shim.tell(&format!("stall={}", label(&at_y)));
+    let client = Arc::clone(&x.client);
+    assert!(
+        ends(move || {
+            for _ in 0..5 {
+                client.look(|_, _| Ok(())).unwrap();
+                let (live, _) = client.connect(Access::Read, Tries::Spare).unwrap();
+                client.close(live);
+            }
+        }),
+        "C_GetTokenInfo of another slot hangs, and so do looking and connecting"
+    );
+    sign(&x, &key, 1).unwrap();
+    shim.tell("");
 }
