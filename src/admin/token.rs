@@ -7,7 +7,10 @@
 //! * Nobody waits for a token that is not open: a signature of its keys is refused at once, and every other key signs on.
 //! * A PIN that was refused is not tried again until another one is in its place or an operator says so.
 //! * A key that the token does not show is told of, and never forgotten.
+//! * Nobody calls a module while holding the state of its token.
+//! * Nothing that a module answers ends the thread of its token.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -259,9 +262,12 @@ impl Token {
     }
 
     fn become_(&self, now: Now) {
-        self.lock().now = now;
+        let before = std::mem::replace(&mut self.lock().now, now);
         self.nudge.notify_all();
         self.changed.notify_one();
+        if let Now::Open(provider) = before {
+            close(provider);
+        }
     }
 
     fn open(&self) {
@@ -308,6 +314,22 @@ impl Token {
                 pause
             }
         }
+    }
+
+    /// What the module answered ended a look in a panic: it is told, and tried again.
+    fn stumbled(&self) -> Duration {
+        if self.opened().is_none() {
+            self.become_(Now::Refused {
+                trouble: TokenTrouble {
+                    code: "provider_fault",
+                    what: "the module answered what cannot be when the token was opened (a panic; the log has it)".to_owned(),
+                    advice: "look for a newer version of the module; it is tried again".to_owned(),
+                },
+                at: PinPlace::look(&self.config().pin),
+                shut_out: false,
+            });
+        }
+        RETRY.1
     }
 
     fn look_after(&self, provider: Arc<Pkcs11Provider>, nudged: bool, looked: &mut Instant) -> Duration {
@@ -422,10 +444,26 @@ fn missing(keys: &[TokenKey]) -> TokenTrouble {
     }
 }
 
+/// Closing a token calls its module, which may never return: that takes a thread of its own, and no lock.
+fn close(provider: Arc<Pkcs11Provider>) {
+    let closing = move || {
+        // Whoever signs with it just now lets go of it first, so as not to be the one who waits for the module.
+        while Arc::strong_count(&provider) > 1 {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        drop(provider);
+    };
+    // Where no thread is to be had this one waits.
+    let _started = std::thread::Builder::new()
+        .name("token-close".to_owned())
+        .spawn(closing);
+}
+
 fn keep(token: &Weak<Token>) {
     let (mut retry, mut looked) = (RETRY.0, Instant::now() + LOOK);
     while let Some(token) = token.upgrade() {
-        let pause = token.step(&mut retry, &mut looked);
+        let step = AssertUnwindSafe(|| token.step(&mut retry, &mut looked));
+        let pause = catch_unwind(step).unwrap_or_else(|_| token.stumbled());
         let state = token.lock();
         if !state.nudged {
             let _woken = token.nudge.wait_timeout(state, pause);

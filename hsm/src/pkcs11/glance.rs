@@ -35,7 +35,8 @@ pub fn glance(config: &TokenConfig, arena: &Arena) -> Result<Glance, ProviderErr
         .map_err(|error| ProviderError::from_file(Operation::Initialize, error))?;
     let module = Module::load(&config.module).map_err(failed)?;
     let entered = module.enter().map_err(failed)?;
-    let found = token::find(entered.context(), &config.token, serial.known().as_deref()).map_err(failed)?;
+    let found =
+        token::find(entered.context(), &config.token, serial.known().as_deref(), None).map_err(failed)?;
     let logins = Logins::new(arena, config.pin.clone(), config.refused_pins.clone());
     Ok(Glance {
         pin: logins.would_try(&found.info).map_err(failed),

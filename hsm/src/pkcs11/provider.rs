@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use cryptoki::session::Session;
 use sigward_policies::{
     model::{
         algorithm::{Algorithm, PublicKey},
@@ -25,7 +26,7 @@ use sigward_policies::{
 };
 
 use super::{
-    acts::Acts,
+    acts::{Acts, Undo},
     client::{Access, Client, Presence},
     ecdsa::Hashing,
     error::{Kind, TokenError},
@@ -181,9 +182,7 @@ impl Pkcs11Provider {
             .try_out(&id, record.public_key, operation)
             .and_then(|()| self.record(record, operation));
         if taken.is_err() {
-            let _best_effort = self
-                .acts
-                .run(operation, move |session| objects::destroy_all(session, &id));
+            self.acts.undo(operation, remove(&id));
         }
         taken
     }
@@ -262,6 +261,7 @@ fn log_in(
         })
         .map_err(failed)?;
     client.close(live);
+    client.set(Presence::Up);
     Ok((client, token, outcome))
 }
 
@@ -284,6 +284,12 @@ fn metadata(record: &Record) -> KeyMetadata {
         created_at: record.created_at,
         storage: StorageType::Hardware,
     }
+}
+
+/// Removes what has an id of ours, made a moment ago, and no record.
+fn remove(id: &CkaId) -> Undo {
+    let id = id.clone();
+    Box::new(move |session| objects::destroy_all(session, &id))
 }
 
 fn random_id(operation: Operation) -> Result<CkaId, ProviderError> {
@@ -319,9 +325,9 @@ impl KeyStorageProvider for Pkcs11Provider {
         }
         let id = random_id(Operation::Store)?;
         let (for_act, label) = (id.clone(), name.to_string());
-        self.acts.run(Operation::Store, move |session| {
-            objects::import(session, &material, &for_act, &label)
-        })?;
+        let import = move |session: &Session| objects::import(session, &material, &for_act, &label);
+        self.acts
+            .run_or_undo(Operation::Store, import, Some(remove(&id)))?;
         let record = Record {
             name: name.clone(),
             public_key,
@@ -387,9 +393,10 @@ impl HsmProvider for Pkcs11Provider {
         self.name_is_free(&spec.name)?;
         let id = random_id(Operation::Generate)?;
         let (for_act, label, algorithm) = (id.clone(), spec.name.to_string(), spec.algorithm);
-        let public_key = self.acts.run(Operation::Generate, move |session| {
-            objects::generate(session, algorithm, &for_act, &label)
-        })?;
+        let generate = move |session: &Session| objects::generate(session, algorithm, &for_act, &label);
+        let public_key = self
+            .acts
+            .run_or_undo(Operation::Generate, generate, Some(remove(&id)))?;
         let record = Record {
             name: spec.name.clone(),
             public_key,
