@@ -218,6 +218,7 @@ impl Diff {
             log: LogConfig { format, level },
             providers: _,
             chains: _,
+            read_from: _,
         } = old;
         let of = Subject::Setting;
         let path = |path: &std::path::PathBuf| text::path(path);

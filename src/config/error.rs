@@ -21,6 +21,8 @@ pub enum ConfigCode {
     Missing,
     /// There is a file and it cannot be read.
     Unreadable,
+    /// It says something else than when it was read.
+    Changed,
 }
 
 impl ConfigCode {
@@ -30,6 +32,7 @@ impl ConfigCode {
             Self::Invalid => "config_invalid",
             Self::Missing => "config_missing",
             Self::Unreadable => "config_unreadable",
+            Self::Changed => "config_changed",
         }
     }
 }

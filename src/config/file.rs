@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::error::{ConfigCode, ConfigError, Place};
+use super::read_from::ReadFrom;
 use super::{Config, MAX_CONFIG_BYTES, parse};
 
 /// The name of the file in its folder.
@@ -28,7 +29,11 @@ pub fn load_with_text(home: &Path) -> Result<(Config, String), ConfigError> {
     })?;
     let path = home.join(FILE_NAME);
     read(&path)
-        .and_then(|text| Ok((parse(&text, &home)?, text)))
+        .and_then(|text| {
+            let mut config = parse(&text, &home)?;
+            config.read_from = ReadFrom::file(&path, &text);
+            Ok((config, text))
+        })
         .map_err(|error| error.in_file(&path))
 }
 
@@ -56,7 +61,7 @@ pub fn admin_socket_of_a_bad_file(home: &Path) -> Option<PathBuf> {
     None
 }
 
-fn read(path: &Path) -> Result<String, ConfigError> {
+pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
     // Asked before opening: opening a pipe would wait for its writer.
     let about = std::fs::metadata(path).map_err(unreadable)?;
     if !about.is_file() {

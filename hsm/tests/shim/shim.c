@@ -24,6 +24,9 @@
  *   slow-key  C_GenerateKeyPair does not begin until the word is gone
  *   huge      C_Sign wants a buffer of ~0 bytes
  *   many      C_FindObjects says that it found 1000 objects, whatever it was asked for
+ *   passing   C_GenerateKey makes a session object, whatever is asked for
+ *   lies      C_GetAttributeValue says of every object that it is in the token
+ *   resident  a template with CKA_TOKEN false is answered by CKR_ATTRIBUTE_VALUE_INVALID: there are no session objects
  *
  * C_GetTokenInfo says how many sessions are open, which SoftHSM2 does not.
  */
@@ -44,18 +47,20 @@ struct function_list {
 
 enum { /* places in CK_FUNCTION_LIST, PKCS#11 v2.40 */
   INITIALIZE = 0, FINALIZE = 1, GET_SLOT_LIST = 4, GET_TOKEN_INFO = 6, GET_MECHANISM_LIST = 7, GET_MECHANISM_INFO = 8,
-  OPEN_SESSION = 12, CLOSE_SESSION = 13, GET_SESSION_INFO = 15, LOGIN = 18, LOGOUT = 19, CREATE_OBJECT = 20, FIND_OBJECTS_INIT = 26,
-  FIND_OBJECTS = 27, DIGEST_INIT = 37, DIGEST = 38, SIGN_INIT = 42, SIGN = 43, GENERATE_KEY_PAIR = 59, WRAP_KEY = 60, UNWRAP_KEY = 61
+  OPEN_SESSION = 12, CLOSE_SESSION = 13, GET_SESSION_INFO = 15, LOGIN = 18, LOGOUT = 19, CREATE_OBJECT = 20, GET_ATTRIBUTE_VALUE = 24, FIND_OBJECTS_INIT = 26,
+  FIND_OBJECTS = 27, DIGEST_INIT = 37, DIGEST = 38, SIGN_INIT = 42, SIGN = 43, GENERATE_KEY = 58, GENERATE_KEY_PAIR = 59, WRAP_KEY = 60, UNWRAP_KEY = 61
 };
 
 #define CKR_OK 0x000
 #define CKR_GENERAL_ERROR 0x005
+#define CKR_ATTRIBUTE_VALUE_INVALID 0x013
 #define CKR_DEVICE_MEMORY 0x031
 #define CKR_MECHANISM_INVALID 0x070
 #define CKR_SESSION_HANDLE_INVALID 0x0B3
 #define CKR_TOKEN_NOT_PRESENT 0x0E0
 #define CKR_USER_NOT_LOGGED_IN 0x101
 #define CKR_CURVE_NOT_SUPPORTED 0x140
+#define CKA_TOKEN 0x001
 #define CKA_EC_PARAMS 0x180
 #define CKM_SHA256 0x250
 #define CKM_ECDSA 0x1041
@@ -241,9 +246,35 @@ static ck_rv login(ck_ulong session, ck_ulong user, void *pin, ck_ulong length) 
   return real.fn[LOGIN](session, user, pin, length);
 }
 
+/* Whether a template wants an object that is gone with its session. */
+static int passes(struct attribute *template, ck_ulong count) {
+  for (ck_ulong i = 0; i < count; i++)
+    if (template[i].type == CKA_TOKEN && !*(unsigned char *)template[i].value) return 1;
+  return 0;
+}
+
 static ck_rv create_object(ck_ulong session, void *template, ck_ulong count, ck_ulong *object) {
   if (told("full")) return CKR_DEVICE_MEMORY;
+  if (told("resident") && passes(template, count)) return CKR_ATTRIBUTE_VALUE_INVALID;
   return real.fn[CREATE_OBJECT](session, template, count, object);
+}
+
+static ck_rv get_attribute_value(ck_ulong session, ck_ulong object, struct attribute *template, ck_ulong count) {
+  ck_rv rv = real.fn[GET_ATTRIBUTE_VALUE](session, object, template, count);
+  for (ck_ulong i = 0; i < count && told("lies"); i++)
+    if (template[i].type == CKA_TOKEN && template[i].value && template[i].length == 1) *(unsigned char *)template[i].value = 1;
+  return rv;
+}
+
+static ck_rv generate_key(ck_ulong session, void *how, struct attribute *template, ck_ulong count, ck_ulong *key) {
+  static unsigned char no = 0;
+  struct attribute mine[32];
+  if (told("resident") && passes(template, count)) return CKR_ATTRIBUTE_VALUE_INVALID;
+  if (!told("passing") || count > 32) return real.fn[GENERATE_KEY](session, how, template, count, key);
+  memcpy(mine, template, count * sizeof *mine);
+  for (ck_ulong i = 0; i < count; i++)
+    if (mine[i].type == CKA_TOKEN) mine[i].value = &no;
+  return real.fn[GENERATE_KEY](session, how, mine, count, key);
 }
 
 static ck_rv generate_key_pair(ck_ulong session, void *mechanism, struct attribute *public, ck_ulong public_count, void *private,
@@ -251,6 +282,7 @@ static ck_rv generate_key_pair(ck_ulong session, void *mechanism, struct attribu
   static const char name[] = "\x13\x09secp256k1", oid[] = "\x06\x05\x2b\x81\x04\x00\x0a";
   wait_for("slow-key");
   if (told("full")) return CKR_DEVICE_MEMORY;
+  if (told("resident") && passes(private, private_count)) return CKR_ATTRIBUTE_VALUE_INVALID;
   for (ck_ulong i = 0; i < public_count && told("names"); i++) {
     if (public[i].type != CKA_EC_PARAMS) continue;
     if (*(char *)public[i].value == 0x06) return CKR_CURVE_NOT_SUPPORTED;
@@ -337,6 +369,8 @@ ck_rv C_GetFunctionList(struct function_list **list) {
     ours.fn[GET_SESSION_INFO] = get_session_info;
     ours.fn[LOGIN] = login;
     ours.fn[CREATE_OBJECT] = create_object;
+    ours.fn[GET_ATTRIBUTE_VALUE] = (ck_fn)get_attribute_value;
+    ours.fn[GENERATE_KEY] = (ck_fn)generate_key;
     ours.fn[FIND_OBJECTS_INIT] = find_objects_init;
     ours.fn[FIND_OBJECTS] = find_objects;
     ours.fn[SIGN_INIT] = sign_init;

@@ -23,7 +23,7 @@ use crate::{
 fn at_a_token<T: Send + 'static>(work: fn(&Session) -> Result<T, TokenError>) -> T {
     let folder = tempfile::tempdir().unwrap();
     let seal = TokenSeal::open(&softhsm::token(folder.path()), &arena(8)).unwrap();
-    seal.acts.run(Operation::Sign, work).unwrap()
+    seal.acts().run(Operation::Sign, work).unwrap()
 }
 
 /// The messages of Wycheproof's valid Ed25519 vectors: of every length from none to some hundred bytes.
