@@ -357,6 +357,8 @@ fn another_token_of_the_same_label_is_told_of_and_not_restarted_for() {
     std::fs::create_dir(folder.path().join("other")).unwrap();
     let other = self::config(&folder.path().join("other"), &shim);
     let provider = Pkcs11Provider::open(&config, &arena(8)).unwrap();
+    // Its serial binds from its first key on.
+    let _key = conformance::generate(&provider, "first", Algorithm::Ed25519);
     let _pace = provider.client.keep_pace();
     let before = provider.client.restarts();
     config.token = other.token;
