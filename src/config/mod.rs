@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use sigward_policies::double_sign::Limits;
 use sigward_policies::model::id::{ChainId, KeyName, NodeName};
+use sigward_policies::model::suggest;
 
 mod address;
 mod chain;
@@ -22,7 +23,6 @@ mod provider;
 mod raw;
 mod rpc;
 mod seal;
-mod suggest;
 #[cfg(test)]
 mod tests;
 mod validate;
