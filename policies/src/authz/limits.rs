@@ -13,9 +13,9 @@ use crate::model::caller::Caller;
 use crate::model::operation::Operation;
 
 /// Largest count of a rate.
-pub const MAX_COUNT: u32 = 1_000_000;
+pub(super) const MAX_COUNT: u32 = 1_000_000;
 /// Longest time of a rate, in seconds: a day.
-pub const MAX_PER_SECONDS: u32 = 86_400;
+pub(super) const MAX_PER_SECONDS: u32 = 86_400;
 /// Buckets of one subject.
 pub const MAX_OF_A_SUBJECT: usize = 256;
 /// Subjects that have buckets.
@@ -24,9 +24,9 @@ pub const MAX_SUBJECTS: usize = 4_096;
 /// How often something may be asked: `count` times at once, and that many again over `per_seconds`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rate {
-    /// 1 to [`MAX_COUNT`].
+    /// 1 to 1,000,000.
     pub(super) count: u32,
-    /// 1 to [`MAX_PER_SECONDS`].
+    /// 1 to 86,400.
     pub(super) per_seconds: u32,
     /// Whether each key has a bucket of its own.
     pub(super) each_key: bool,

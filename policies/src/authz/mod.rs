@@ -22,7 +22,7 @@ pub use document::{DocumentError, MAX_DOCUMENT, MAX_PATTERNS, MAX_RULES, Place, 
 pub use explain::{Explanation, Look};
 pub use keys::KeyFacts;
 pub use limits::{Limits, MAX_OF_A_SUBJECT, MAX_SUBJECTS, Rate, Tick, TooOften};
-pub use operations::Operations;
+pub use operations::{Operations, Reserved};
 pub use policy::{Policy, PolicyVersion, Verdict};
 pub use roles::{BUILT_IN, Role, built_in};
 pub use rule::{Effect, Miss, Question, Rule, RuleId};

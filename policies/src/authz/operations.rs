@@ -5,6 +5,15 @@ use std::fmt;
 use super::glob::Glob;
 use crate::model::operation::Operation;
 
+/// What a `*` makes of operations that are reserved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reserved {
+    /// It does not reach them: whoever allows them names them.
+    LeftOut,
+    /// It does: to deny everything is to deny them too.
+    Included,
+}
+
 /// Some of all operations.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Operations(u128);
@@ -25,9 +34,9 @@ impl Operations {
         Self(set)
     }
 
-    /// What a word of a document stands for: one operation, or with `*` and `?` those whose names match. Reserved ones are only
-    /// ever named in full. `None` where it stands for nothing.
-    pub fn matching(word: &str) -> Option<Self> {
+    /// What a word of a document stands for: one operation, or with `*` and `?` those whose names match, `reserved` ones as it says.
+    /// `None` where it stands for nothing.
+    pub fn matching(word: &str, reserved: Reserved) -> Option<Self> {
         if let Some(exact) = Operation::parse(word) {
             return Some(Self(bit(exact)));
         }
@@ -35,7 +44,8 @@ impl Operations {
             return None;
         }
         let glob = Glob::new(word, None);
-        let matching = |operation: &&Operation| !operation.is_reserved() && glob.matches(operation.as_str());
+        let reach = |operation: &Operation| reserved == Reserved::Included || !operation.is_reserved();
+        let matching = |operation: &&Operation| reach(operation) && glob.matches(operation.as_str());
         let found: Self = Operation::ALL.iter().filter(matching).copied().collect();
         (found != Self::NONE).then_some(found)
     }
@@ -97,26 +107,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_glob_reaches_what_is_reserved() {
+    fn no_glob_allows_what_is_reserved() {
         for word in ["*", "**", "sign.*", "sign.r*", "sign.bn25?", "s*"] {
-            let found = Operations::matching(word).unwrap_or_default();
+            let found = Operations::matching(word, Reserved::LeftOut).unwrap_or_default();
             assert!(!found.iter().any(Operation::is_reserved), "{word}");
         }
         assert!(
-            Operations::matching("sign.raw")
+            Operations::matching("sign.raw", Reserved::LeftOut)
                 .unwrap()
                 .contains(Operation::SignRaw)
         );
-        assert_eq!(Operations::matching("sign.ra*"), None);
+        assert_eq!(Operations::matching("sign.ra*", Reserved::LeftOut), None);
+        let denied = Operations::matching("sign.*", Reserved::Included).unwrap();
+        assert!(denied.contains(Operation::SignRaw) && denied.contains(Operation::SignBn254));
     }
 
     #[test]
     fn a_glob_is_what_its_names_say() {
-        let found: Vec<_> = Operations::matching("stop_line.*").unwrap().iter().collect();
+        let found: Vec<_> = Operations::matching("stop_line.*", Reserved::LeftOut)
+            .unwrap()
+            .iter()
+            .collect();
         assert_eq!(found, [Operation::StopLineSet, Operation::StopLineClear]);
-        let state = Operations::matching("state.*").unwrap();
+        let state = Operations::matching("state.*", Reserved::LeftOut).unwrap();
         assert!(state.contains(Operation::StateDisallow) && !state.contains(Operation::StatusRead));
-        assert_eq!(Operations::matching("sign.cometbft.vote"), None);
-        assert_eq!(Operations::matching(""), None);
+        assert_eq!(
+            Operations::matching("sign.cometbft.vote", Reserved::LeftOut),
+            None
+        );
+        assert_eq!(Operations::matching("", Reserved::LeftOut), None);
     }
 }

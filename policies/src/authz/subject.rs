@@ -157,7 +157,7 @@ mod tests {
 
     fn certificate(name: &str) -> Caller {
         Caller::Certificate {
-            name: SubjectName::new(name).unwrap(),
+            name: SubjectName::parse(name).unwrap(),
         }
     }
 

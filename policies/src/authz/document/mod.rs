@@ -27,6 +27,6 @@ pub const MAX_RULES: usize = 1_000;
 /// Most patterns of all its rules together, named subjects counted wherever a rule names them.
 pub const MAX_PATTERNS: usize = 4_000;
 /// Most others that a rule may ask.
-pub const MAX_APPROVALS: i64 = 16;
+const MAX_APPROVALS: i64 = 16;
 /// The format that this program reads.
-pub const FORMAT: i64 = 1;
+const FORMAT: i64 = 1;

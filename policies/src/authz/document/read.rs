@@ -7,7 +7,7 @@ use toml::Spanned;
 use super::error::{DocumentError, quote};
 use super::raw::{List, RawDocument, Text};
 use super::{FORMAT, MAX_DOCUMENT, MAX_PATTERNS, MAX_RULES, duties, rules, warnings};
-use crate::authz::operations::Operations;
+use crate::authz::operations::{Operations, Reserved};
 use crate::authz::policy::{Policy, PolicyVersion};
 use crate::authz::roles;
 use crate::authz::subject::SubjectPattern;
@@ -133,13 +133,18 @@ impl<'a> Source<'a> {
                 "choose another name; `sigward policy show` prints what the roles may",
             ));
         }
-        self.operations(words, &field)
+        self.operations(words, &field, Reserved::LeftOut)
     }
 
     /// What a list of operations stands for.
-    pub(super) fn operations(&self, words: &'a List, field: &str) -> Result<Operations, DocumentError> {
+    pub(super) fn operations(
+        &self,
+        words: &'a List,
+        field: &str,
+        reserved: Reserved,
+    ) -> Result<Operations, DocumentError> {
         let found = self.each(words, field, |word| {
-            Operations::matching(word).ok_or_else(|| no_operation(word))
+            Operations::matching(word, reserved).ok_or_else(|| no_operation(word))
         })?;
         Ok(found.into_iter().fold(Operations::NONE, Operations::and))
     }

@@ -10,7 +10,7 @@ use crate::authz::glob::{Glob, MAX_PATTERN};
 use crate::authz::keys::KeyPattern;
 use crate::authz::limits::{MAX_COUNT, MAX_PER_SECONDS, Rate};
 use crate::authz::network::Network;
-use crate::authz::operations::Operations;
+use crate::authz::operations::{Operations, Reserved};
 use crate::authz::roles;
 use crate::authz::rule::{Effect, Rule, RuleId};
 use crate::authz::subject::SubjectPattern;
@@ -102,13 +102,18 @@ fn operations(raw: &RawRule, at: &str, source: &Source<'_>) -> Result<Operations
             ("there is no such role".to_owned(), suggest::advice(name, &known))
         })
     };
+    // On the safe side in either direction; what is neither word is refused in a moment.
+    let reserved = match raw.effect.as_ref().as_str() {
+        "deny" => Reserved::Included,
+        _ => Reserved::LeftOut,
+    };
     let mut all = Operations::NONE;
     if let Some(names) = &raw.roles {
         let found = source.each(names, &format!("{at}.roles"), role)?;
         all = found.into_iter().fold(all, Operations::and);
     }
     if let Some(words) = &raw.operations {
-        all = all.and(source.operations(words, &format!("{at}.operations"))?);
+        all = all.and(source.operations(words, &format!("{at}.operations"), reserved)?);
     }
     Ok(all)
 }
