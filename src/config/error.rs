@@ -21,6 +21,12 @@ pub enum ConfigCode {
     Missing,
     /// There is a file and it cannot be read.
     Unreadable,
+    /// The policy says something that cannot be, or is not understood.
+    PolicyInvalid,
+    /// There is no policy where the configuration says there is one.
+    PolicyMissing,
+    /// There is one and it cannot be read.
+    PolicyUnreadable,
 }
 
 impl ConfigCode {
@@ -30,6 +36,9 @@ impl ConfigCode {
             Self::Invalid => "config_invalid",
             Self::Missing => "config_missing",
             Self::Unreadable => "config_unreadable",
+            Self::PolicyInvalid => "policy_invalid",
+            Self::PolicyMissing => "policy_missing",
+            Self::PolicyUnreadable => "policy_unreadable",
         }
     }
 }

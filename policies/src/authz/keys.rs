@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::glob::{Glob, MAX_PATTERN};
-use crate::model::algorithm::{Algorithm, PublicKey};
+use crate::model::algorithm::PublicKey;
 use crate::model::id::KeyName;
 use crate::model::suggest;
 
@@ -46,12 +46,11 @@ impl KeyPattern {
                 "write letters, digits, . _ - and * where names may differ".to_owned(),
             )),
             Some(("provider", id)) if plain(id) => Ok(Self::Provider(Glob::new(id, None))),
-            Some((kind @ ("ed25519" | "secp256k1"), hex)) => {
-                public_key(kind, hex).map(Self::Public).ok_or_else(|| {
+            Some((kind @ ("ed25519" | "secp256k1"), _)) => {
+                PublicKey::parse(text).map(Self::Public).map_err(|_refused| {
                     (
                         format!("this is no {kind} public key"),
-                        "write it as `sigward keys show` prints it: the algorithm, a colon, lower-case hex"
-                            .to_owned(),
+                        "write it as `sigward keys show` prints it: the algorithm, a colon, hex".to_owned(),
                     )
                 })
             }
@@ -85,28 +84,11 @@ impl fmt::Display for KeyPattern {
     }
 }
 
-fn public_key(algorithm: &str, hex: &str) -> Option<PublicKey> {
-    let algorithm = Algorithm::parse(algorithm).ok()?;
-    if hex.len() != 2 * algorithm.public_key_len() {
-        return None;
-    }
-    let digit = |byte: u8| {
-        char::from(byte)
-            .to_digit(16)
-            .and_then(|value| u8::try_from(value).ok())
-    };
-    let (pairs, _) = hex.as_bytes().as_chunks::<2>();
-    let raw: Option<Vec<u8>> = pairs
-        .iter()
-        .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?))
-        .collect();
-    PublicKey::new(algorithm, &raw?).ok()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::model::algorithm::Algorithm;
 
     #[test]
     fn a_key_is_known_by_name_by_itself_and_by_its_place() {
