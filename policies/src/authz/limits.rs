@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::rule::{Question, RuleId};
+use crate::decision::{Refusal, RefusalCode};
 use crate::model::algorithm::PublicKey;
 use crate::model::caller::Caller;
 use crate::model::operation::Operation;
@@ -73,6 +74,17 @@ pub struct Tick(pub u64);
 pub struct TooOften {
     /// The shortest time after which the same question could be let through.
     pub retry_after: Duration,
+}
+
+impl TooOften {
+    /// As it is told; a second at least, so that nobody is told to ask again in none.
+    pub fn refusal(self) -> Refusal {
+        let seconds = self.retry_after.as_secs().saturating_add(1);
+        Refusal::new(
+            RefusalCode::RateLimited,
+            format!("asked too often; ask again in {seconds} s"),
+        )
+    }
 }
 
 /// What was asked lately. One for the whole process; it outlives policies, so that a reload fills no bucket.

@@ -4,6 +4,7 @@
 //! that the configuration gives to its chain. And a [`Policy`], a document of ordered rules: the first that is about a question
 //! decides, and where none is, the answer is no.
 
+mod approvals;
 mod document;
 mod explain;
 mod glob;
@@ -18,6 +19,7 @@ mod rules;
 mod subject;
 mod window;
 
+pub use approvals::{ApprovalRequest, Approved, RequestDigest, Standing, Vote};
 pub use document::{DocumentError, MAX_DOCUMENT, MAX_PATTERNS, MAX_RULES, Place, Warning};
 pub use explain::{Explanation, Look};
 pub use keys::KeyFacts;
