@@ -326,6 +326,9 @@ impl Diff {
             version.map_or_else(|| "none".to_owned(), |version| version.to_string())
         };
         self.set(&Subject::Setting, POLICY, (&old, &new), Effect::Live, show);
+        // Settings come first.
+        self.entries
+            .sort_by_key(|entry| entry.subject != Subject::Setting);
     }
 
     /// Modules are loaded and sessions counted at the start, so a token that comes, goes or is another one waits for the next. Only
