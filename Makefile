@@ -25,11 +25,10 @@ check: ## what a commit must pass before review: format, lints, unit tests, lice
 	scripts/deny.sh
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 
-bench: ## a token of SoftHSM2, bare and through sigward's provider; then sigward beside priv_val_server and tmkms
+bench: ## keys in a token of SoftHSM2 beside the bare token; then sigward beside priv_val_server and tmkms
 	@scripts/setup.sh base tokens
 	@scripts/peers.sh bench
-	@cargo build --release --quiet --bin sigward
-	@cargo bench --quiet -p sigward-hsm --features testing --bench pkcs11
+	@scripts/token-bench.sh
 	@target/peers/node-driver bench
 
 fuzz: ## every fuzz target for FUZZ_SECONDS (60)

@@ -31,6 +31,8 @@ pub struct MadeBackup {
     pub bundle: Vec<u8>,
     /// Their SHA-256.
     pub sha256: [u8; 32],
+    /// Keys that were meant too, and are in tokens: no bundle can hold them.
+    pub left_out: Vec<KeyName>,
 }
 
 /// A bundle that was written, read back and found good.
@@ -57,7 +59,7 @@ impl Admin {
         config: Option<String>,
     ) -> Result<MadeBackup, Refused> {
         let data_key = DataKey::from_slice(&self.arena, data_key).map_err(bundle_refused)?;
-        let keys = self.chosen(names).await?;
+        let (keys, left_out) = self.chosen(names).await?;
         let rows = self.rows().await?;
         let holds = self.holds().await?;
         let mut id = [0; 16];
@@ -88,7 +90,12 @@ impl Admin {
             .map(|key| self.entry(who, Act::KeyBackup, &key.version.public_key, None, &detail));
         store::commit(self.store.as_ref(), Batch::record(entries.collect())).await?;
         crash_point!("admin_backup_recorded");
-        Ok(MadeBackup { id, bundle, sha256 })
+        Ok(MadeBackup {
+            id,
+            bundle,
+            sha256,
+            left_out,
+        })
     }
 
     /// Notes that a bundle is good: its keys have a backup.
@@ -126,36 +133,33 @@ impl Admin {
             .collect())
     }
 
-    /// The keys called `names`; without any, every key that still exists.
-    async fn chosen(&self, names: &[KeyName]) -> Result<Vec<Key>, Refused> {
+    /// The keys called `names`; without any, every key that still exists. Then also the names of those of them that tokens keep.
+    async fn chosen(&self, names: &[KeyName]) -> Result<(Vec<Key>, Vec<KeyName>), Refused> {
         let known = self.keys().await?;
-        let no_such = |name: &KeyName| {
-            let message = format!("there is no key {name}; `sigward keys list` shows them");
-            Refused::from(Refusal::new(RefusalCode::KeyNotFound, message))
-        };
         if let Some(name) = names
             .iter()
             .find(|name| known.iter().all(|key| key.name != **name))
         {
-            return Err(no_such(name));
+            let message = format!("there is no key {name}; `sigward keys list` shows them");
+            return Err(Refusal::new(RefusalCode::KeyNotFound, message).into());
         }
         // Asked for by name they are refused; without names everything that can be in a backup is meant.
         for key in known.iter().filter(|key| names.contains(&key.name)) {
             self.is_in_no_token(&key.name, &key.version)?;
         }
-        let gone = |key: &Key| key.version.state == VersionState::Destroyed;
-        let chosen: Vec<_> = known
+        let meant = |key: &Key| match names {
+            [] => key.version.state != VersionState::Destroyed,
+            names => names.contains(&key.name),
+        };
+        let (chosen, in_tokens): (Vec<_>, Vec<_>) = known
             .into_iter()
-            .filter(|key| {
-                (names.is_empty() && !gone(key) && key.version.provider == SOFTWARE)
-                    || names.contains(&key.name)
-            })
-            .collect();
+            .filter(meant)
+            .partition(|key| key.version.provider == SOFTWARE);
         if chosen.is_empty() {
             let message = "there is no key to back up (keys in tokens are backed up by the token's own tool); make one with `sigward keys create NAME`";
             return Err(Refusal::new(RefusalCode::KeyNotFound, message).into());
         }
-        Ok(chosen)
+        Ok((chosen, in_tokens.into_iter().map(|key| key.name).collect()))
     }
 }
 

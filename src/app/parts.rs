@@ -99,6 +99,11 @@ pub(super) const fn space_limits(config: &StoreConfig) -> SpaceLimits {
 /// Opens everything that an act needs.
 pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
     let store = SqliteStore::open(&store_options(config))?;
+    // Whoever had the lock before may have moved the seal and died: by the former text, its keys would be thrown away.
+    if let Err(changed) = config.still_as_read() {
+        store.close();
+        return Err(changed.into());
+    }
     let arena = arena(config)?;
     let kek = Arc::new(seal::read_or_wait(config, &arena)?);
     if kek.why_away().is_none() {

@@ -37,7 +37,13 @@ pub(super) fn token_config(keys: &Path, provider: &ProviderConfig) -> TokenConfi
         sessions: pkcs11.sessions,
         deadline: pkcs11.deadline,
         folder: keys.join(provider.id.as_str()),
+        refused_pins: refused_pins(keys),
     }
+}
+
+/// Where refused PINs of all tokens are remembered. No provider can have such an id.
+pub(super) fn refused_pins(keys: &Path) -> std::path::PathBuf {
+    keys.join(".refused-pins")
 }
 
 pub(super) fn pin_source(pin: &PinFrom) -> PinSource {

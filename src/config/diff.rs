@@ -220,6 +220,7 @@ impl Diff {
             log: LogConfig { format, level },
             providers: _,
             chains: _,
+            read_from: _,
         } = old;
         let of = Subject::Setting;
         let path = |path: &std::path::PathBuf| text::path(path);
@@ -332,7 +333,7 @@ impl Diff {
     }
 
     /// Modules are loaded and sessions counted at the start, so a token that comes, goes or is another one waits for the next. Only
-    /// where its PIN is may change meanwhile: it is read again when the token is next logged in to.
+    /// where its PIN is may change meanwhile: it is read whenever the token is logged in to.
     fn providers(&mut self, old: &[ProviderConfig], new: &[ProviderConfig]) {
         let find = |all: &[ProviderConfig], id: &ProviderId| all.iter().find(|one| one.id == *id).cloned();
         let ids: BTreeSet<_> = old

@@ -21,6 +21,8 @@ pub enum ConfigCode {
     Missing,
     /// There is a file and it cannot be read.
     Unreadable,
+    /// It says something else than when it was read.
+    Changed,
     /// The policy says something that cannot be, or is not understood.
     PolicyInvalid,
     /// There is no policy where the configuration says there is one.
@@ -36,6 +38,7 @@ impl ConfigCode {
             Self::Invalid => "config_invalid",
             Self::Missing => "config_missing",
             Self::Unreadable => "config_unreadable",
+            Self::Changed => "config_changed",
             Self::PolicyInvalid => "policy_invalid",
             Self::PolicyMissing => "policy_missing",
             Self::PolicyUnreadable => "policy_unreadable",

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::error::{ConfigCode, ConfigError, Place};
+use super::read_from::ReadFrom;
 use super::{Config, MAX_CONFIG_BYTES, parse};
 
 /// The name of the file in its folder.
@@ -27,8 +28,12 @@ pub fn load_with_text(home: &Path) -> Result<(Config, String), ConfigError> {
         .because(error)
     })?;
     let path = home.join(FILE_NAME);
-    read(&path, &CONFIG)
-        .and_then(|text| Ok((parse(&text, &home)?, text)))
+    read_config(&path)
+        .and_then(|text| {
+            let mut config = parse(&text, &home)?;
+            config.read_from = ReadFrom::file(&path, &text);
+            Ok((config, text))
+        })
         .map_err(|error| error.in_file(&path))
 }
 
@@ -36,7 +41,7 @@ pub fn load_with_text(home: &Path) -> Result<(Config, String), ConfigError> {
 /// whoever wants to freeze it. A guess, for looking; nothing is judged by it.
 pub fn admin_socket_of_a_bad_file(home: &Path) -> Option<PathBuf> {
     let home = std::path::absolute(home).ok()?;
-    let text = read(&home.join(FILE_NAME), &CONFIG).ok()?;
+    let text = read_config(&home.join(FILE_NAME)).ok()?;
     let mut section = "";
     for line in text.lines().map(str::trim) {
         if line.starts_with('[') {
@@ -85,6 +90,11 @@ const CONFIG: What = What {
     everybody: "choose whom sigward signs for",
     small: "a configuration is small; see that this is the right file",
 };
+
+/// The text of a `sigward.toml`.
+pub(super) fn read_config(path: &Path) -> Result<String, ConfigError> {
+    read(path, &CONFIG)
+}
 
 pub(super) fn read(path: &Path, what: &What) -> Result<String, ConfigError> {
     let unreadable = |error| unreadable(error, what);

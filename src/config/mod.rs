@@ -22,6 +22,7 @@ mod home;
 mod policy;
 mod provider;
 mod raw;
+mod read_from;
 mod rpc;
 mod seal;
 #[cfg(test)]
@@ -69,6 +70,8 @@ pub struct Config {
     pub providers: Vec<ProviderConfig>,
     /// The chains, in the order of the file; ids are distinct.
     pub chains: Vec<ChainConfig>,
+    /// Where it was read; says nothing of what it says.
+    pub(crate) read_from: read_from::ReadFrom,
 }
 
 /// `[store]`.

@@ -7,6 +7,7 @@ use toml::Spanned;
 
 use super::error::{ConfigError, quote};
 use super::raw::{Number, RawConfig, RawHttp, RawKeys, RawLog, RawStore, Text};
+use super::read_from::ReadFrom;
 use super::{
     ADMIN_SOCKET, Config, KeysConfig, LogConfig, LogFormat, MAX_SOCKET_PATH, PinFrom, SealSource,
     StoreConfig, chain, policy, provider, seal, suggest,
@@ -93,6 +94,7 @@ pub(super) fn config(raw: RawConfig, source: &Source<'_>) -> Result<Config, Conf
         log: log(&raw.log.unwrap_or_default(), source)?,
         providers,
         chains: chain::chains(&raw.chain, source)?,
+        read_from: ReadFrom::default(),
     };
     paths_are_distinct(&config)?;
     Ok(config)

@@ -6,6 +6,9 @@
 //! the provider is verified after its turn. Two hops (a thread wakes another one, which works as long as a bare C_Sign takes, and
 //! wakes the first) are measured in the same rounds: that much a provider with threads of its own must add.
 //!
+//! With `--bare-json` it measures one round of bare threads and hops, and prints that as JSON: `node-driver bench --bare` calls it between
+//! its own rounds, so that a node's figures can be compared with the token's.
+//!
 //! SoftHSM2 is used, in a folder that is gone afterwards; another token with PKCS11_MODULE, PKCS11_TOKEN (its label) and
 //! PKCS11_PIN_FILE. The keys made there are destroyed at the end.
 
@@ -29,6 +32,9 @@ fn main() -> Result<(), Failure> {
         return token::run_again_with_softhsm();
     }
     let token = Token::open(SESSIONS)?;
+    if std::env::args().any(|arg| arg == "--bare-json") {
+        return bare_json(&token);
+    }
     println!(
         "{}; {SESSIONS} sessions, {} rounds of {TURN:?} a line, medians",
         token.about(),
@@ -40,6 +46,30 @@ fn main() -> Result<(), Failure> {
         token.destroy_key(&key)?;
         print(algorithm, &measured?);
     }
+    Ok(())
+}
+
+/// One round of bare figures for Ed25519.
+fn bare_json(token: &Token) -> Result<(), Failure> {
+    let key = token.make_key(Algorithm::Ed25519)?;
+    let mut rounds = Rounds::default();
+    let measured = take_bare_turn(token, &key, &mut rounds);
+    token.destroy_key(&key)?;
+    measured?;
+    let line = |(threads, figures): &(usize, Vec<Figure>)| {
+        let figure = median(figures);
+        serde_json::json!({
+            "threads": threads,
+            "signatures_per_second": figure.rate,
+            "p50_us": figure.p50,
+            "p99_us": figure.p99,
+        })
+    };
+    let bare: Vec<_> = rounds.bare.iter().map(line).collect();
+    println!(
+        "{}",
+        serde_json::json!({ "token": token.about(), "bare": bare, "two_hops_p50_us": median(&rounds.hops).p50 })
+    );
     Ok(())
 }
 
@@ -55,20 +85,24 @@ fn rounds_wanted() -> usize {
 fn take_turns(token: &Token, key: &token::Key) -> Result<Rounds, Failure> {
     let mut rounds = Rounds::default();
     for _ in 0..rounds_wanted() {
-        for (threads, figures) in &mut rounds.bare {
-            figures.push(token.bare(key, *threads, TURN)?);
-        }
+        take_bare_turn(token, key, &mut rounds)?;
         rounds.elsewhere.push(token.bare_elsewhere(key, TURN)?);
-        let alone = rounds.bare.first().and_then(|(_, figures)| figures.last());
-        let work = alone.map_or(0.0, |figure| figure.p50 / 1e6);
-        rounds
-            .hops
-            .push(measure::two_hops(TURN, Duration::from_secs_f64(work)));
         for (callers, figures) in &mut rounds.provider {
             figures.push(token.provider(key, *callers, TURN)?);
         }
     }
     Ok(rounds)
+}
+
+fn take_bare_turn(token: &Token, key: &token::Key, rounds: &mut Rounds) -> Result<(), Failure> {
+    for (threads, figures) in &mut rounds.bare {
+        figures.push(token.bare(key, *threads, TURN)?);
+    }
+    let alone = rounds.bare.first().and_then(|(_, figures)| figures.last());
+    let work = alone.map_or(0.0, |figure| figure.p50 / 1e6);
+    let hops = measure::two_hops(TURN, Duration::from_secs_f64(work));
+    rounds.hops.push(hops);
+    Ok(())
 }
 
 fn print(algorithm: Algorithm, rounds: &Rounds) {

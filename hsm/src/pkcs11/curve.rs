@@ -30,21 +30,34 @@ impl From<Curve> for Params {
 }
 
 impl Params {
-    /// `CKA_EC_PARAMS`: the object identifier, which most tokens take, and the name as a PrintableString, which PKCS#11 v3.0, 6.3.3
-    /// allows too, and some tokens want for Edwards curves.
-    pub(super) const fn spellings(self) -> [&'static [u8]; 2] {
+    /// `CKA_EC_PARAMS`, the usual spelling first: the object identifier, which most tokens take, and the name as a PrintableString,
+    /// which PKCS#11 v3.0, 6.3.3 allows too, and some tokens want for Edwards curves.
+    pub(super) const fn spellings(self) -> &'static [&'static [u8]] {
         match self {
-            // 1.3.101.112 (RFC 8410).
-            Self::Ed25519 => [&[0x06, 0x03, 0x2b, 0x65, 0x70], b"\x13\x0cedwards25519"],
+            Self::Ed25519 => &[
+                // 1.3.101.112 (RFC 8410).
+                &[0x06, 0x03, 0x2b, 0x65, 0x70],
+                b"\x13\x0cedwards25519",
+                // 1.3.6.1.4.1.11591.15.1, from before RFC 8410 (GnuPG, Thales Luna).
+                &[0x06, 0x09, 0x2b, 0x06, 0x01, 0x04, 0x01, 0xda, 0x47, 0x0f, 0x01],
+            ],
             // 1.3.132.0.10 (SEC 2).
             Self::Ecdsa(Curve::Secp256k1) => {
-                [&[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a], b"\x13\x09secp256k1"]
+                &[&[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a], b"\x13\x09secp256k1"]
             }
             // 1.2.840.10045.3.1.7 (RFC 5480).
-            Self::Ecdsa(Curve::P256) => [
+            Self::Ecdsa(Curve::P256) => &[
                 &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07],
                 b"\x13\x09secp256r1",
             ],
+        }
+    }
+
+    /// The spelling that is tried first.
+    pub(super) const fn usual_spelling(self) -> &'static [u8] {
+        match self.spellings() {
+            [usual, ..] => usual,
+            [] => &[],
         }
     }
 
@@ -152,6 +165,7 @@ mod tests {
             Params::Ecdsa(Curve::Secp256k1),
             Params::Ecdsa(Curve::P256),
         ] {
+            assert_eq!(params.usual_spelling(), params.spellings()[0]);
             for spelling in params.spellings() {
                 let (header, contents) = spelling.split_at(2);
                 assert!(matches!(header, [0x06 | 0x13, length] if usize::from(*length) == contents.len()));

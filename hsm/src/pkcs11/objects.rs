@@ -41,7 +41,7 @@ pub(super) fn generate(
 ) -> Result<PublicKey, TokenError> {
     let curve = Params::from(algorithm);
     let private = private_template(curve, id, label);
-    let (public, private) = in_either_spelling(session, curve, &private, |ec_params| {
+    let (public, private) = in_some_spelling(session, curve, &private, |ec_params| {
         [
             public_template(curve, ec_params, id, label),
             vec![Attribute::Verify(true)],
@@ -75,7 +75,7 @@ pub(super) fn generate_passing(
     };
     let id = CkaId::random().map_err(|_| no_object("id"))?;
     let private = passing(private_template(curve, &id, ""));
-    let (public, private) = in_either_spelling(session, curve, &private, |ec_params| {
+    let (public, private) = in_some_spelling(session, curve, &private, |ec_params| {
         passing(public_template(curve, ec_params, &id, ""))
     })?;
     Ok((read_point(session, public)?, private))
@@ -92,26 +92,26 @@ pub(super) fn generate_for_session(
 }
 
 /// Tokens differ in which spelling of a curve they take; the first refusal is the one to tell of.
-fn in_either_spelling(
+fn in_some_spelling(
     session: &Session,
     curve: Params,
     private: &[Attribute],
     public: impl Fn(&'static [u8]) -> Vec<Attribute>,
 ) -> Result<(ObjectHandle, ObjectHandle), TokenError> {
     let (mechanism, name) = curve.generation();
-    let [usual, other] = curve.spellings();
-    session
-        .generate_key_pair(&mechanism, &public(usual), private)
-        .or_else(|error| {
-            let error = TokenError::from(error).with(name);
-            // A full token is not asked twice, nor one that does not know us.
-            if matches!(error.kind, Kind::Full | Kind::LoggedOut) {
-                return Err(error);
-            }
-            session
-                .generate_key_pair(&mechanism, &public(other), private)
-                .map_err(|_| error)
-        })
+    let mut first = None;
+    for spelling in curve.spellings() {
+        let error = match session.generate_key_pair(&mechanism, &public(spelling), private) {
+            Ok(pair) => return Ok(pair),
+            Err(error) => TokenError::from(error).with(name),
+        };
+        // A full token is not asked again, nor one that does not know us.
+        if matches!(error.kind, Kind::Full | Kind::LoggedOut) {
+            return Err(error);
+        }
+        first.get_or_insert(error);
+    }
+    Err(first.unwrap_or_else(no_point))
 }
 
 /// Puts a key in. The copy that cryptoki needs lives for one call and is overwritten after it.
@@ -123,7 +123,7 @@ pub(super) fn import(
 ) -> Result<(), TokenError> {
     let algorithm = material.public_key().algorithm();
     let curve = Params::from(algorithm);
-    let [ec_params, _] = curve.spellings();
+    let ec_params = curve.usual_spelling();
     let mut private = private_template(curve, id, label);
     private.push(Attribute::Class(ObjectClass::PRIVATE_KEY));
     private.push(Attribute::EcParams(ec_params.to_vec()));

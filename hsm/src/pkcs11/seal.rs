@@ -3,8 +3,9 @@
 //! A stolen disk holds a wrapped key and nothing to unwrap it with.
 //!
 //! # Invariants
-//! * What was wrapped is unwrapped again, and compared, before its file exists.
-//! * A wrapping key is destroyed only after the file that needs another one is on disk.
+//! * What was wrapped is unwrapped again, in another session, and compared, before its file exists: a wrapping key that is gone with
+//!   its session would take everything with it that is sealed.
+//! * A wrapping key is destroyed only after the file that needs another one is on disk; one that no file came to need is destroyed.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,12 +19,16 @@ use zeroize::Zeroizing;
 use super::{
     acts::Acts,
     client::Client,
+    error::{Kind, TokenError},
+    login::Tries,
     mechanism,
-    pin::Tries,
     provider::{TokenConfig, connect},
     record::CkaId,
     token::TokenIdentity,
-    wrap::{Method, best_method, find_wrapping_key, make_wrapping_key, unwrap, wrap},
+    wrap::{
+        Method, best_method, confined, destroy_wrapping_keys, find_wrapping_key, make_wrapping_key, unwrap,
+        wrap,
+    },
 };
 use crate::{
     envelope::Kek,
@@ -96,7 +101,6 @@ impl WrappedKek {
 
 /// The token that seals.
 pub struct TokenSeal {
-    pub(super) acts: Acts,
     pub(super) client: Arc<Client>,
     identity: TokenIdentity,
     arena: Arena,
@@ -109,8 +113,10 @@ impl TokenSeal {
     /// As `Pkcs11Provider::open`.
     pub fn open(config: &TokenConfig, arena: &Arena) -> Result<Self, ProviderError> {
         let (client, token) = connect(config, arena, Tries::Spare)?;
+        client
+            .bind(token.info.serial_number())
+            .map_err(|error| error.during(Operation::Initialize))?;
         Ok(Self {
-            acts: Acts::new(&client),
             client,
             identity: token.identity(),
             arena: arena.clone(),
@@ -123,6 +129,11 @@ impl TokenSeal {
         &self.identity
     }
 
+    /// Every act has a session of its own: what lives as long as a session lives no longer than the act that made it.
+    pub(super) fn acts(&self) -> Acts {
+        Acts::new(&self.client)
+    }
+
     /// Makes a key-encryption key, and a wrapping key called `label` for it in the token; the file appears after the first was
     /// unwrapped again.
     ///
@@ -131,7 +142,10 @@ impl TokenSeal {
     pub fn create(&self, path: &Path, label: &str) -> Result<(), ProviderError> {
         let kek = SecretBytes::<32>::random(&self.arena)
             .map_err(|error| ProviderError::from_memory(Operation::Generate, error))?;
-        self.wrapped(&kek, label)?.write(path, Existing::Keep)
+        let wrapped = self.wrapped(&kek, label)?;
+        wrapped
+            .write(path, Existing::Keep)
+            .inspect_err(|_| self.abandon(&wrapped, path))
     }
 
     /// Unwraps the key of a file.
@@ -164,7 +178,7 @@ impl TokenSeal {
     /// As the token fails.
     pub fn keys_called(&self, label: &str) -> Result<Vec<String>, ProviderError> {
         let label = label.as_bytes().to_vec();
-        self.acts.run(Operation::List, move |session| {
+        self.acts().run(Operation::List, move |session| {
             let template = [
                 Attribute::Class(ObjectClass::SECRET_KEY),
                 Attribute::Label(label.clone()),
@@ -188,30 +202,73 @@ impl TokenSeal {
         let method = self.method()?;
         let (for_act, secret) = (id.clone(), Zeroizing::new(kek.expose().to_vec()));
         let label = label.as_bytes().to_vec();
-        let (nonce, blob) = self.acts.run(Operation::Generate, move |session| {
+        let made = self.acts().run(Operation::Generate, move |session| {
+            // A session that was lost on the way may have left one: the act is tried again with the same id.
+            destroy_wrapping_keys(session, for_act.as_bytes())?;
             let place = [
                 Attribute::Token(true),
                 Attribute::Id(for_act.as_bytes().to_vec()),
                 Attribute::Label(label.clone()),
             ];
             let key = make_wrapping_key(session, method, &place)?;
-            wrap(session, method, key, &secret)
-        })?;
-        let wrapped = WrappedKek {
-            version: 1,
-            token_serial: self.identity.serial.clone(),
-            cka_id: hex::encode(id.as_bytes()),
-            mechanism: method,
-            nonce: hex::encode(nonce),
-            wrapped: hex::encode(blob),
+            wrap(session, method, key, &secret).inspect_err(|_| {
+                let _best_effort = session.destroy_object(key);
+            })
+        });
+        // The session that made it is closed by now.
+        let judged = made.and_then(|(nonce, blob)| {
+            let wrapped = WrappedKek {
+                version: 1,
+                token_serial: self.identity.serial.clone(),
+                cka_id: hex::encode(id.as_bytes()),
+                mechanism: method,
+                nonce: hex::encode(nonce),
+                wrapped: hex::encode(blob),
+            };
+            self.lasts(&id)?;
+            if self.unwrapped(&wrapped)?.ct_eq(kek) {
+                return Ok(wrapped);
+            }
+            Err(ProviderError::fault(
+                Operation::Generate,
+                "the token unwraps another key than it wrapped",
+            ))
+        });
+        judged.inspect_err(|_| self.destroy(id.as_bytes()))
+    }
+
+    /// Looks again, in another session, at a wrapping key that was made: it must be there, and confined still.
+    fn lasts(&self, id: &CkaId) -> Result<(), ProviderError> {
+        let id = id.clone();
+        self.acts().run(Operation::Generate, move |session| {
+            let key = find_wrapping_key(session, id.as_bytes()).map_err(|error| {
+                TokenError::new(
+                    Kind::Failed,
+                    format!("the token made a wrapping key that did not outlast its session: {error}"),
+                    "do not use this token to seal",
+                )
+            })?;
+            confined(session, key, true)
+        })
+    }
+
+    /// Destroys the wrapping key of `wrapped`, unless the file at `path` names it or cannot be read: then nobody knows.
+    fn abandon(&self, wrapped: &WrappedKek, path: &Path) {
+        let named = match WrappedKek::read(path) {
+            Ok(file) => file.cka_id == wrapped.cka_id,
+            Err(error) => error.code() != "file_not_found",
         };
-        if self.unwrapped(&wrapped)?.ct_eq(kek) {
-            return Ok(wrapped);
+        if let (false, Ok(id)) = (named, hex::decode(&wrapped.cka_id)) {
+            self.destroy(&id);
         }
-        Err(ProviderError::fault(
-            Operation::Generate,
-            "the token unwraps another key than it wrapped",
-        ))
+    }
+
+    /// As far as the token lets us: what stays is shown by `sigward seal show`.
+    fn destroy(&self, id: &[u8]) {
+        let id = id.to_vec();
+        let _best_effort = self.acts().run(Operation::Delete, move |session| {
+            destroy_wrapping_keys(session, &id)
+        });
     }
 
     fn unwrapped(&self, wrapped: &WrappedKek) -> Result<SecretBytes<32>, ProviderError> {
@@ -232,7 +289,7 @@ impl TokenSeal {
             parse(&wrapped.wrapped)?,
         );
         let method = wrapped.mechanism;
-        let secret = self.acts.run(Operation::Load, move |session| {
+        let secret = self.acts().run(Operation::Load, move |session| {
             let key = find_wrapping_key(session, &id)?;
             unwrap(session, method, key, &nonce, &blob)
         })?;
@@ -280,12 +337,19 @@ impl Rewrap<'_> {
         &self.former
     }
 
-    /// Replaces the file, in one step.
+    /// Replaces the file, in one step. Where it is not replaced, the new wrapping key is destroyed.
     ///
     /// # Errors
     /// As the disk fails.
     pub fn write(&self) -> Result<(), ProviderError> {
-        self.now.write(&self.path, Existing::Replace)
+        self.now
+            .write(&self.path, Existing::Replace)
+            .inspect_err(|_| self.abandon())
+    }
+
+    /// Destroys the new wrapping key, unless the file names it.
+    pub fn abandon(&self) {
+        self.seal.abandon(&self.now, &self.path);
     }
 
     /// Destroys the former wrapping key: a copy of the former file opens nothing from then on.
@@ -299,7 +363,7 @@ impl Rewrap<'_> {
             ));
         }
         let id = hex::decode(&self.former.cka_id).map_err(|_| damaged("the wrapped key is no hex"))?;
-        self.seal.acts.run(Operation::Delete, move |session| {
+        self.seal.acts().run(Operation::Delete, move |session| {
             Ok(session.destroy_object(find_wrapping_key(session, &id)?)?)
         })
     }
@@ -319,7 +383,10 @@ fn damaged(what: impl Into<String>) -> ProviderError {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::{fixtures::arena, pkcs11::softhsm};
+    use crate::{
+        fixtures::arena,
+        pkcs11::softhsm::{self, Shim},
+    };
 
     const LABEL: &str = "sigward-seal";
 
@@ -412,5 +479,57 @@ mod tests {
         assert!(same(&kek));
         assert!(seal.unwrap(&copy).is_err(), "the former file opens nothing");
         assert_eq!(seal.keys_called(LABEL).unwrap(), [rewrap.now().wrapping_key()]);
+    }
+
+    /// A token that makes a session object where one in the token was asked for, and says so or not: the key would be gone with the
+    /// session, and with it everything that is sealed.
+    #[test]
+    fn a_wrapping_key_that_is_gone_with_its_session_seals_nothing() {
+        for words in ["passing", "passing lies"] {
+            let (shim, folder) = (Shim::take(), tempfile::tempdir().unwrap());
+            let config = TokenConfig {
+                module: shim.module.clone(),
+                ..softhsm::token(folder.path())
+            };
+            let seal = TokenSeal::open(&config, &arena(8)).unwrap();
+            let (good, bad) = (folder.path().join("good"), folder.path().join("bad"));
+            seal.create(&good, LABEL).unwrap();
+            let kept = seal.keys_called(LABEL).unwrap();
+            let text = std::fs::read(&good).unwrap();
+            shim.tell(words);
+            assert!(seal.create(&bad, LABEL).is_err(), "{words}");
+            assert!(!bad.exists(), "{words}");
+            assert!(seal.rewrap(&good, LABEL).is_err(), "{words}");
+            shim.tell("");
+            assert_eq!(std::fs::read(&good).unwrap(), text);
+            assert!(seal.unwrap(&good).is_ok(), "the former key wraps still");
+            assert_eq!(
+                seal.keys_called(LABEL).unwrap(),
+                kept,
+                "{words}: no key is left behind"
+            );
+        }
+    }
+
+    /// What a wrapping key was made for was not written: the key goes again.
+    #[test]
+    fn a_wrapping_key_whose_file_is_not_written_is_destroyed() {
+        let folder = tempfile::tempdir().unwrap();
+        let seal = TokenSeal::open(&softhsm::token(folder.path()), &arena(8)).unwrap();
+        let path = folder.path().join("seal.pkcs11");
+        seal.create(&path, LABEL).unwrap();
+        let kept = seal.keys_called(LABEL).unwrap();
+        assert_eq!(seal.create(&path, LABEL).unwrap_err().code(), "file_exists");
+        assert!(seal.create(&folder.path().join("no/folder"), LABEL).is_err());
+        assert_eq!(seal.keys_called(LABEL).unwrap(), kept);
+
+        let rewrap = seal.rewrap(&path, LABEL).unwrap();
+        rewrap.abandon();
+        assert_eq!(seal.keys_called(LABEL).unwrap(), kept);
+        // A key that the file names is not abandoned.
+        let rewrap = seal.rewrap(&path, LABEL).unwrap();
+        rewrap.write().unwrap();
+        rewrap.abandon();
+        assert!(seal.unwrap(&path).is_ok());
     }
 }

@@ -95,6 +95,7 @@ impl Shim {
             _turn: turn,
         };
         shim.tell("");
+        let _none_yet = std::fs::remove_file(shim.control.with_extension("logins"));
         shim
     }
 
@@ -103,6 +104,14 @@ impl Shim {
         let new = self.control.with_extension("new");
         std::fs::write(&new, words).unwrap();
         std::fs::rename(&new, &self.control).unwrap();
+    }
+}
+
+impl Shim {
+    /// How often `C_Login` was called since the shim was taken.
+    pub(crate) fn logins(&self) -> usize {
+        std::fs::read_to_string(self.control.with_extension("logins"))
+            .map_or(0, |lines| lines.lines().count())
     }
 }
 
@@ -127,6 +136,9 @@ pub(crate) fn token(folder: &Path) -> TokenConfig {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     tokens();
     let label = format!("sigward-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    // softhsm2-util stumbles over a token that another one is making.
+    static MAKING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let one_at_a_time = MAKING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let made = Command::new("softhsm2-util")
         .args([
             "--init-token",
@@ -141,6 +153,7 @@ pub(crate) fn token(folder: &Path) -> TokenConfig {
         .output()
         .expect("softhsm2-util is needed: apt-get install softhsm2");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    drop(one_at_a_time);
     let pin = folder.join("pin");
     crate::private_file::write(&pin, PIN.as_bytes(), crate::Existing::Replace).unwrap();
     TokenConfig {
@@ -150,6 +163,7 @@ pub(crate) fn token(folder: &Path) -> TokenConfig {
         sessions: 4,
         deadline: Duration::from_secs(3),
         folder: folder.join("records"),
+        refused_pins: folder.join("refused-pins"),
     }
 }
 

@@ -16,6 +16,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use super::{
     error::{Kind, TokenError},
     mechanism,
+    objects::no_object,
 };
 
 /// Bytes of a nonce of AES-GCM.
@@ -99,29 +100,67 @@ pub(super) fn make_wrapping_key(
         Attribute::Unwrap(!encrypts),
     ];
     let key = session.generate_key(&Mechanism::AesKeyGen, &[&template[..], place].concat())?;
+    let lasts = place.contains(&Attribute::Token(true));
+    let judged = confined(session, key, lasts);
+    if judged.is_err() {
+        let _best_effort = session.destroy_object(key);
+    }
+    judged.map(|()| key)
+}
+
+/// Reads back what keeps a wrapping key in the token, and there: one that is gone with its session seals for an hour, and then what
+/// it sealed is gone too.
+pub(super) fn confined(session: &Session, key: ObjectHandle, lasts: bool) -> Result<(), TokenError> {
     let found = session.get_attributes(
         key,
         &[
+            AttributeType::Token,
+            AttributeType::Private,
+            AttributeType::Local,
             AttributeType::Sensitive,
+            AttributeType::AlwaysSensitive,
             AttributeType::Extractable,
             AttributeType::NeverExtractable,
             AttributeType::Decrypt,
             AttributeType::Wrap,
         ],
     )?;
-    let confined = found.contains(&Attribute::Sensitive(true))
-        && found.contains(&Attribute::Extractable(false))
-        && found.contains(&Attribute::NeverExtractable(true))
-        && !(found.contains(&Attribute::Decrypt(true)) && found.contains(&Attribute::Wrap(true)));
-    if confined {
-        return Ok(key);
+    let refused = |what: String| {
+        Err(TokenError::new(
+            Kind::Failed,
+            what,
+            "do not use this token to seal",
+        ))
+    };
+    for must in [
+        Attribute::Token(lasts),
+        Attribute::Private(true),
+        Attribute::Local(true),
+        Attribute::Sensitive(true),
+        Attribute::AlwaysSensitive(true),
+        Attribute::Extractable(false),
+        Attribute::NeverExtractable(true),
+    ] {
+        if !found.contains(&must) {
+            return refused(format!("the token made a wrapping key without {must:?}"));
+        }
     }
-    let _best_effort = session.destroy_object(key);
-    Err(TokenError::new(
-        Kind::Failed,
-        "the token made a wrapping key that can leave it, or that both wraps and decrypts",
-        "do not use this token to seal",
-    ))
+    if found.contains(&Attribute::Decrypt(true)) && found.contains(&Attribute::Wrap(true)) {
+        return refused("the token made a wrapping key that both wraps and decrypts".to_owned());
+    }
+    Ok(())
+}
+
+/// Destroys every secret key with this id, which is 16 random bytes of ours.
+pub(super) fn destroy_wrapping_keys(session: &Session, id: &[u8]) -> Result<(), TokenError> {
+    let template = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::Id(id.to_vec()),
+    ];
+    for key in session.find_objects(&template)? {
+        session.destroy_object(key)?;
+    }
+    Ok(())
 }
 
 pub(super) fn find_wrapping_key(session: &Session, id: &[u8]) -> Result<ObjectHandle, TokenError> {
@@ -158,14 +197,17 @@ pub(super) fn wrap(
         let sealed = session.encrypt(&Mechanism::AesGcm(params), key, secret)?;
         return Ok((nonce.to_vec(), sealed));
     }
-    let object = session.create_object(&[
+    let mut template = [
         Attribute::Class(ObjectClass::SECRET_KEY),
         Attribute::KeyType(KeyType::GENERIC_SECRET),
-        Attribute::Value(secret.to_vec()),
         Attribute::Token(false),
         Attribute::Sensitive(false),
         Attribute::Extractable(true),
-    ])?;
+        Attribute::Value(secret.to_vec()),
+    ];
+    let created = session.create_object(&template);
+    wipe(&mut template);
+    let object = created?;
     let wrapped = session.wrap_key(&key_wrap(method), key, object);
     let _session_object = session.destroy_object(object);
     Ok((Vec::new(), wrapped?))
@@ -208,14 +250,23 @@ pub(super) fn unwrap(
     )?;
     let value = session.get_attributes(object, &[AttributeType::Value]);
     let _session_object = session.destroy_object(object);
-    let mut secret = Zeroizing::new(Vec::new());
-    for attribute in value? {
-        if let Attribute::Value(mut bytes) = attribute {
-            secret.extend_from_slice(&bytes);
-            bytes.zeroize();
+    let mut value = value?;
+    let secret = value.iter_mut().find_map(|attribute| match attribute {
+        Attribute::Value(bytes) => Some(Zeroizing::new(std::mem::take(bytes))),
+        _ => None,
+    });
+    // Whatever else a token answered with.
+    wipe(&mut value);
+    secret.ok_or_else(|| no_object("value of the unwrapped key"))
+}
+
+/// Overwrites the secrets among attributes: the copies that cryptoki needs live for one call.
+fn wipe(attributes: &mut [Attribute]) {
+    for attribute in attributes {
+        if let Attribute::Value(secret) = attribute {
+            secret.zeroize();
         }
     }
-    Ok(secret)
 }
 
 fn key_wrap(method: Method) -> Mechanism<'static> {
@@ -244,7 +295,7 @@ mod tests {
 
     /// What a key wraps comes back; a changed bit, or another key, does not give anything (RFC 3394 and 5649: the integrity check).
     fn wraps_and_notices_changes(seal: &TokenSeal, method: Method) {
-        let unwrapped = seal.acts.run(Operation::Generate, move |session| {
+        let unwrapped = seal.acts().run(Operation::Generate, move |session| {
             let key = make_wrapping_key(session, method, &[Attribute::Token(false)])?;
             let other = make_wrapping_key(session, method, &[Attribute::Token(false)])?;
             let (nonce, wrapped) = wrap(session, method, key, &[7; 32])?;

@@ -208,10 +208,14 @@ pub async fn rewrap(home: &Path) -> anyhow::Result<Rewrapped> {
     crash_point!("seal_rewrap_made");
     let (now, former) = (rewrap.now().wrapping_key(), rewrap.former().wrapping_key());
     let detail = format!("wrapping key {now} instead of {former}");
-    parts
+    let recorded = parts
         .admin
         .record_seal(&authn::this_process(), SealAct::Rewrap, &detail)
-        .await?;
+        .await;
+    if let Err(refused) = recorded {
+        rewrap.abandon();
+        return Err(refused.into());
+    }
     rewrap.write().map_err(told)?;
     crash_point!("seal_rewrap_written");
     let former_remains = rewrap.destroy_former().err().map(|error| error.to_string());
@@ -223,3 +227,6 @@ pub async fn rewrap(home: &Path) -> anyhow::Result<Rewrapped> {
         former_remains,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,8 @@ use crate::admin::live::{ReloadError, ReloadMode, Reloaded};
 use crate::app::serve::put_in_force;
 use crate::app::{parts, tokens};
 use crate::config::diff::{Diff, Entry};
-use crate::config::{self, ChainConfig, Config, ProviderConfig};
+use crate::config::{self, ChainConfig, Config, ProviderConfig, SOFTWARE};
+use crate::store::Store as _;
 
 impl State {
     /// Takes over what the file says now, or only says what that would do.
@@ -32,6 +33,7 @@ impl State {
         }
         nothing_is_loosened(&diff).map_err(Refused::from)?;
         something_is_left(&self.config, &new).map_err(Refused::from)?;
+        keys_keep_their_tokens(shared, &new)?;
         let mut warnings = self.can_be_served(shared, &new).await?;
         warnings.extend(diff.waiting_for_restart().map(|entry| format!("{entry}")));
         warnings.extend(new.warnings());
@@ -98,7 +100,12 @@ impl State {
                 continue;
             };
             let running = self.config.providers.iter_mut().find(|provider| is(&&**provider));
-            let pin = running.filter(|old| old.pkcs11.pin != new.pkcs11.pin).map(|old| {
+            // A new token waits for a restart, and its PIN with it: the old one is not to be asked for it.
+            let same_token = |old: &&mut ProviderConfig| {
+                (&old.pkcs11.module, &old.pkcs11.token) == (&new.pkcs11.module, &new.pkcs11.token)
+            };
+            let other_pin = |old: &&mut ProviderConfig| old.pkcs11.pin != new.pkcs11.pin;
+            let pin = running.filter(same_token).filter(other_pin).map(|old| {
                 old.pkcs11.pin = new.pkcs11.pin.clone();
                 tokens::pin_source(&new.pkcs11.pin)
             });
@@ -166,6 +173,26 @@ fn something_is_left(old: &Config, new: &Config) -> Result<(), Refusal> {
         RefusalCode::ReloadRemovesAll,
         "the file names no chain, and some run: a file that is being written looks like that, so nothing was changed. To sign nothing, stop sigward",
     ))
+}
+
+/// A provider goes only with the next restart, and then its keys sign no more: who takes it out of the file hears of that now.
+fn keys_keep_their_tokens(shared: &Shared, new: &Config) -> Result<(), Refused> {
+    let keys = shared.parts.store.keys()?;
+    for chain in &new.chains {
+        let Some(key) = keys.iter().find(|key| key.name == chain.key) else {
+            continue;
+        };
+        let provider = &key.version.provider;
+        if provider != SOFTWARE && new.providers.iter().all(|known| known.id.as_str() != provider) {
+            let message = format!(
+                "the key {} of chain {} is in {provider}, and the file has no [[provider]] of this id: after the next restart the chain \
+             would not be served; bring it back, or take the chain out first",
+                key.name, chain.id
+            );
+            return Err(Refusal::new(RefusalCode::ProviderNotFound, message).into());
+        }
+    }
+    Ok(())
 }
 
 async fn can_be_served(shared: &Shared, chain: &ChainConfig, all: &[ChainConfig]) -> Result<(), Refused> {

@@ -88,8 +88,8 @@ pub(in crate::cli) fn backup(args: Backup, home: &Path, output: &Output) -> anyh
         let manifest = write(&arena, file, &made, &key, output)?;
         crash_point!("cli_backup_renamed");
         let confirm = ConfirmBackupRequest {
-            bundle_id: made.bundle_id,
-            sha256: made.sha256,
+            bundle_id: made.bundle_id.clone(),
+            sha256: made.sha256.clone(),
             made_at: manifest.made_at.0,
             public_keys: manifest
                 .keys
@@ -107,9 +107,10 @@ pub(in crate::cli) fn backup(args: Backup, home: &Path, output: &Output) -> anyh
                     file.display()
                 )
             })?;
-        Ok((manifest, made.bundle))
+        Ok((manifest, made))
     });
-    let (manifest, bundle) = manifest?;
+    let (manifest, made) = manifest?;
+    let bundle = made.bundle;
     let whole = match key {
         Key::Passphrase(_) => {
             "It was read back and opened with the passphrase; every key in it was tried.".to_owned()
@@ -120,14 +121,26 @@ pub(in crate::cli) fn backup(args: Backup, home: &Path, output: &Output) -> anyh
         ),
     };
     output.result(
-        &json!({ "file": file, "backup": inspect::describe(&manifest, &bundle) }),
+        &json!({ "file": file, "backup": inspect::describe(&manifest, &bundle), "left_out": made.left_out }),
         format!(
-            "{}\n\nWrote {}. {whole}\nIt holds no watermark: after a restore a key signs only above the height that you give then.",
+            "{}\n\nWrote {}. {whole}\nIt holds no watermark: after a restore a key signs only above the height that you give then.{}",
             inspect::text(&manifest, &bundle),
-            file.display()
+            file.display(),
+            left_out(&made.left_out)
         ),
     );
     Ok(())
+}
+
+/// That the backup is not of everything, where it is not.
+fn left_out(names: &[String]) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
+    format!(
+        "\nNOT in it, because tokens keep them: {}. Back those tokens up with their maker's tool.",
+        names.join(", ")
+    )
 }
 
 /// What the bundle is to open with.

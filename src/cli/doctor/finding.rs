@@ -136,6 +136,7 @@ checks! {
     KeysIdentity = "keys.identity",
     KeysSealed = "keys.sealed",
     KeysKnown = "keys.known",
+    KeysToken = "keys.token",
     StateOpens = "state.opens",
     StateRow = "state.row",
     NodeLink = "node.link",

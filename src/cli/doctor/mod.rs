@@ -19,6 +19,7 @@ mod memory;
 mod node;
 mod others;
 mod screen;
+mod tokens;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -121,6 +122,9 @@ pub(super) fn check_config(home: &Path, config: &Config) -> Checked {
     findings.extend(files::judge(&files));
     let facts = keys_and_states(home, config, &files, &findings);
     findings.extend(keys::judge(&facts, config));
+    if daemon.is_none() {
+        findings.extend(tokens::judge(&app::probe::glance_at(config)));
+    }
     findings.retain(|finding| finding.status != Status::Ok);
     let marks = screen::Marks::of_locale(|name| std::env::var(name).ok());
     let mut lines = String::new();
@@ -180,6 +184,9 @@ fn examine(args: &Args, home: &Path, config: &Config, output: &Output) -> anyhow
     }));
     let facts = keys_and_states(home, config, &files, &findings);
     findings.extend(keys::judge(&facts, config));
+    if running.is_none() {
+        findings.extend(tokens::judge(&app::probe::glance_at(config)));
+    }
     findings.extend(
         look_at_nodes(args, config, running.as_ref())
             .iter()

@@ -39,6 +39,7 @@ impl BackupService for Services {
             bundle: made.bundle,
             bundle_id: made.id.0.to_vec(),
             sha256: made.sha256.to_vec(),
+            left_out: made.left_out.iter().map(ToString::to_string).collect(),
         }))
     }
 

@@ -1,5 +1,6 @@
 //! Keys in a PKCS#11 token: SoftHSM2, whose token is a folder that can be taken away and brought back.
 
+mod crowd;
 #[cfg(feature = "failpoints")]
 pub(crate) mod cut_off;
 mod real_node;

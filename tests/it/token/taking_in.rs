@@ -1,6 +1,7 @@
 //! A key pair that another program made in the token is taken in, with what it has signed.
 
 use super::softhsm::{ID, Token};
+use super::staying::Two;
 use crate::support::audit::assert_no_double_sign;
 use crate::support::home::Home;
 use crate::support::scene::{CHAIN, KEY, Scene};
@@ -108,4 +109,58 @@ fn passphrase(home: &Home) -> String {
     std::fs::write(&path, "a passphrase of the tests").unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_backup_of_all_keys_says_which_of_them_a_token_keeps() {
+    let home = Home::new();
+    let mut signer = Signer::init(&home);
+    let _token = Token::given_to(&home, &mut signer);
+    signer.run(&["keys", "create", "in-token", "--provider", ID]);
+    let (file, secret) = (home.path("all.backup"), home.path("passphrase"));
+    std::fs::write(&secret, "correct horse battery staple\n").unwrap();
+    std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let all = |json: &str| {
+        let fixed = ["keys", "backup", "--all", "--file", file.to_str().unwrap()];
+        let secret = ["--passphrase-file", secret.to_str().unwrap()];
+        signer.attempt(&[&fixed[..], &secret, &[json][..usize::from(!json.is_empty())]].concat())
+    };
+    let said = all("");
+    assert_eq!(
+        said.status.code(),
+        Some(3),
+        "there is nothing to back up: {said:?}"
+    );
+    signer.run(&["keys", "create", "in-file"]);
+    let said = all("");
+    let text = String::from_utf8_lossy(&said.stdout);
+    assert!(
+        said.status.success() && text.contains("NOT in it, because tokens keep them: in-token."),
+        "{said:?}"
+    );
+    std::fs::remove_file(&file).unwrap();
+    let said = all("--json");
+    let report: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!(report["left_out"], serde_json::json!(["in-token"]));
+    assert_eq!(report["backup"]["keys"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_provider_whose_key_signs_for_a_chain_does_not_go_by_a_reload() {
+    let mut two = Two::new();
+    two.start();
+    two.scene.sign(1..=2);
+    two.scene
+        .signer
+        .configure(|config| drop(config.remove("provider")));
+    for arguments in [&["reload", "--dry-run"][..], &["reload"]] {
+        let refused = two.scene.signer.attempt(arguments);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(
+            !refused.status.success() && said.contains("provider_not_found") && said.contains(KEY),
+            "{said}"
+        );
+    }
+    two.scene.sign(3..=4);
+    two.finish();
 }

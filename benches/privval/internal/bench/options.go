@@ -23,13 +23,14 @@ type options struct {
 	keep    bool
 	json    string
 	strict  bool
+	bare    string
 	paths   signer.Paths
 }
 
 func parse(args []string) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("node-driver bench", flag.ContinueOnError)
-	signers := flags.String("signers", "sigward,priv_val_server,tmkms", "whom to measure")
+	signers := flags.String("signers", "sigward,priv_val_server,tmkms", "whom to measure; sigward-token has its keys in a token")
 	chains := flags.String("chains", "1,16,128", "numbers of chains, a connection each")
 	flags.Float64Var(&o.seconds, "seconds", 8, "seconds of votes for each signer and number of chains, all rounds together")
 	flags.IntVar(&o.rounds, "rounds", 10, "rounds in which the signers take turns; each figure is the median of its rounds")
@@ -40,8 +41,9 @@ func parse(args []string) (options, error) {
 	flags.BoolVar(&o.strict, "strict", false, "exit with 3 when a target is missed")
 	flags.StringVar(&o.paths.Sigward, "sigward", "target/release/sigward", "the sigward program")
 	flags.StringVar(&o.paths.SigwardTemplate, "sigward-template", "", "text/template of what is appended to sigward.toml; it gets a list of {ID, Address} (default: built in)")
-	flags.StringVar(&o.paths.Provider, "provider", "", "id of the [[provider]] that sigward's keys are made in (default: its software store)")
+	flags.StringVar(&o.paths.Provider, "provider", "", "id of the [[provider]] that keys of sigward-token are made in")
 	flags.StringVar(&o.paths.ProviderConfig, "provider-config", "", "file with that [[provider]] table, appended to sigward.toml before the keys are made; paths in it absolute")
+	flags.StringVar(&o.bare, "bare", "", "program that prints, as JSON, what a bare thread gets out of the token (hsm's bench pkcs11); run once a round")
 	flags.StringVar(&o.paths.Peers, "peers", "target/peers", "what scripts/peers.sh has installed")
 	if err := flags.Parse(args); err != nil {
 		return o, err

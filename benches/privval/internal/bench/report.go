@@ -22,7 +22,9 @@ type Report struct {
 	Stopped string      `json:"stopped,omitempty"` // why not all was measured
 	Results []result    `json:"results"`
 	Floor   floorPieces `json:"floor"`
+	Bare    *bareToken  `json:"bare_token,omitempty"`
 	Targets []target    `json:"targets"`
+	bare    bareMeter
 }
 
 // about is what a signer does to be safe.
@@ -89,7 +91,8 @@ func (r *Report) finish(floor *floorMeter, took time.Duration) {
 		}
 	}
 	r.Floor = floor.medians(ping)
-	for _, p := range promises {
+	r.Bare = r.bare.medians()
+	for _, p := range r.promises() {
 		r.Targets = append(r.Targets, p.judge(r))
 	}
 	r.Took = took.Seconds()
@@ -136,7 +139,7 @@ func (r *Report) print(to io.Writer) {
 	for _, s := range r.Signers {
 		fmt.Fprintf(to, "%s: %s\n", s.Signer, s.About)
 	}
-	for _, print := range []func(*tabwriter.Writer){r.printLatencies, r.printRates, r.printFloor, r.printTargets} {
+	for _, print := range []func(*tabwriter.Writer){r.printLatencies, r.printRates, r.printFloor, r.printBare, r.printTargets} {
 		fmt.Fprintln(to)
 		table := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
 		print(table)

@@ -123,7 +123,7 @@ func runStage(ctx context.Context, o options, signers []signer.Signer, chains in
 		fmt.Fprintf(os.Stderr, "%s: starting for %d chain(s)\n", s.Name(), chains)
 		stages[i] = newStage(ctx, s, chains, filepath.Join(folder, fmt.Sprintf("%s-%d", s.Name(), chains)))
 	}
-	err := takeTurns(ctx, o, stages, floor)
+	err := takeTurns(ctx, o, stages, floor, report)
 	for _, s := range stages {
 		report.add(s.result(o.rounds))
 	}
@@ -131,7 +131,7 @@ func runStage(ctx context.Context, o options, signers []signer.Signer, chains in
 }
 
 // takeTurns runs all rounds, unless the time is up or somebody interrupts.
-func takeTurns(ctx context.Context, o options, stages []*stage, floor *floorMeter) error {
+func takeTurns(ctx context.Context, o options, stages []*stage, floor *floorMeter, report *Report) error {
 	slice := time.Duration(o.seconds / float64(o.rounds) * float64(time.Second))
 	for round := range o.rounds {
 		fmt.Fprintf(os.Stderr, "%d chain(s): round %d of %d\n", stages[0].count, round+1, o.rounds)
@@ -143,6 +143,11 @@ func takeTurns(ctx context.Context, o options, stages []*stage, floor *floorMete
 				return err
 			}
 			s.takeTurn(ctx, slice)
+		}
+		if o.bare != "" {
+			if err := report.bare.measure(ctx, o.bare); err != nil {
+				return err
+			}
 		}
 	}
 	return context.Cause(ctx)

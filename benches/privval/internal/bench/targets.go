@@ -42,6 +42,14 @@ var promises = []promise{
 	{"resident MiB, 128 chains", "<=", 20, resident("sigward", 128), unit},
 }
 
+// promises are those that speak of what the run measures: a run with a token has its own.
+func (r *Report) promises() []promise {
+	if r.Bare != nil {
+		return tokenPromises
+	}
+	return promises
+}
+
 func (p promise) judge(r *Report) target {
 	t := target{What: p.what, Bound: p.bound, Relation: p.relation, Verdict: notMeasured}
 	above, haveAbove := p.above(r)

@@ -35,11 +35,17 @@ type Signer interface {
 	Start(ctx context.Context, dir string, chains []Chain) (Running, error)
 }
 
+// sigward, with keys in sealed files and with keys in a token.
+const (
+	Software = "sigward"
+	Token    = "sigward-token"
+)
+
 // Paths says where the programs are.
 type Paths struct {
 	Sigward         string
 	SigwardTemplate string // file; empty: the built-in one
-	Provider        string // id of a [[provider]] for sigward's keys; empty: the software store
+	Provider        string // id of the [[provider]] that keys of sigward-token are made in
 	ProviderConfig  string // file with its table
 	Peers           string // the folder that scripts/peers.sh fills
 }
@@ -49,13 +55,20 @@ func Named(name string, paths Paths) (Signer, error) {
 	var found Signer
 	var program string
 	switch name {
-	case "sigward":
+	case Software, Token:
 		program = paths.Sigward
 		template, err := sigwardTemplate(paths.SigwardTemplate)
 		if err != nil {
 			return nil, err
 		}
-		found = sigward{program: program, template: template, provider: paths.Provider, providerConfig: paths.ProviderConfig}
+		one := sigward{program: program, template: template}
+		if name == Token {
+			if paths.Provider == "" {
+				return nil, fmt.Errorf("%s wants --provider and --provider-config", name)
+			}
+			one.provider, one.providerConfig = paths.Provider, paths.ProviderConfig
+		}
+		found = one
 	case "priv_val_server":
 		program = filepath.Join(paths.Peers, "v0.38.25", "priv_val_server")
 		found = privValServer{program: program}
@@ -63,7 +76,7 @@ func Named(name string, paths Paths) (Signer, error) {
 		program = filepath.Join(paths.Peers, "tmkms", "bin", "tmkms")
 		found = tmkms{program: program}
 	default:
-		return nil, fmt.Errorf("unknown signer %q: sigward, priv_val_server or tmkms", name)
+		return nil, fmt.Errorf("unknown signer %q: sigward, sigward-token, priv_val_server or tmkms", name)
 	}
 	if _, err := os.Stat(program); err != nil {
 		return nil, fmt.Errorf("%s: %w\nbuild it (cargo build --release, scripts/peers.sh bench) or leave it out with --signers", name, err)

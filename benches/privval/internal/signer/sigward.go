@@ -39,9 +39,21 @@ func sigwardTemplate(path string) (*template.Template, error) {
 	return template.New("sigward.toml").Option("missingkey=error").Parse(text)
 }
 
-func (sigward) Name() string                { return "sigward" }
-func (sigward) About() string               { return "durable; one process, a key a chain" }
 func (sigward) Extensions() node.Extensions { return node.WithExtensions }
+
+func (s sigward) Name() string {
+	if s.provider == "" {
+		return Software
+	}
+	return Token
+}
+
+func (s sigward) About() string {
+	if s.provider == "" {
+		return "durable; one process, a key a chain"
+	}
+	return "durable; one process, a key a chain, all keys in one token"
+}
 
 func (s sigward) Start(ctx context.Context, dir string, chains []Chain) (Running, error) {
 	running := Running{Processes: NewProcesses(dir), Keys: map[string][]byte{}}

@@ -23,7 +23,7 @@ use crate::{
 fn at_a_token<T: Send + 'static>(work: fn(&Session) -> Result<T, TokenError>) -> T {
     let folder = tempfile::tempdir().unwrap();
     let seal = TokenSeal::open(&softhsm::token(folder.path()), &arena(8)).unwrap();
-    seal.acts.run(Operation::Sign, work).unwrap()
+    seal.acts().run(Operation::Sign, work).unwrap()
 }
 
 /// The messages of Wycheproof's valid Ed25519 vectors: of every length from none to some hundred bytes.
@@ -90,7 +90,7 @@ fn eddsa_of_a_token_verifies_strictly_and_elsewhere() {
 #[test]
 fn softhsm_takes_an_edwards_curve_in_both_spellings_and_they_are_the_same_curve() {
     at_a_token(|session| {
-        for ec_params in Params::Ed25519.spellings() {
+        for ec_params in Params::Ed25519.spellings().iter().take(2) {
             let public = [Attribute::Token(false), Attribute::EcParams(ec_params.to_vec())];
             let private = [
                 Attribute::Token(false),
