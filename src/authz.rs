@@ -1,5 +1,9 @@
 //! Which rules are in force. A request takes a snapshot when it is received; a reload replaces the whole edition at once.
 
+mod policies;
+
+pub use policies::{InForce, Mode, Policies};
+
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sigward_policies::authz::{NodeGrant, Rules};

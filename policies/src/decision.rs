@@ -187,6 +187,14 @@ codes! {
         UnsupportedAlgorithm = "unsupported_algorithm",
         /// No rule allows this caller this operation with this key.
         NotPermitted = "not_permitted",
+        /// A rule allows it, and not so often.
+        RateLimited = "rate_limited",
+        /// A rule allows it once others have approved it.
+        ApprovalRequired = "approval_required",
+        /// An approval that expired, was rejected, or is for something else.
+        ApprovalVoid = "approval_void",
+        /// An approval that this caller cannot give.
+        ApprovalNotYours = "approval_not_yours",
         /// No such key, or none that this caller may know of.
         KeyNotFound = "key_not_found",
         /// The key has no guard row for this chain.

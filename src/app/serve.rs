@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sigward_hsm::identity::NodeIdentity;
+use sigward_policies::authz::Policy;
 use sigward_policies::model::caller::Caller;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -18,9 +19,9 @@ use super::supervisor::{Shared, Supervisor};
 use super::tokens::{self, Tokens};
 use crate::admin::live::{Live, ReloadMode};
 use crate::audit::Denials;
-use crate::authz::Authorizer;
+use crate::authz::{Authorizer, Mode, Policies};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, LogFormat};
+use crate::config::{self, Config, LogFormat, PolicyConfig};
 use crate::listener::grpc::{Services, serve_unix};
 use crate::listener::http;
 use crate::shutdown::{Cut, GRACE, Shutdown};
@@ -66,6 +67,12 @@ async fn run(
 ) -> anyhow::Result<()> {
     // Heard from here on: unheard, it would end the process.
     let hangups = signal(SignalKind::hangup())?;
+    // Before anything is opened: who may what is known, or nothing begins.
+    let policies = Arc::new(Policies::default());
+    let policy = config::load_policy(&config.policy)?;
+    let warnings = policy.iter().flat_map(Policy::warnings);
+    warnings.for_each(|warning| tracing::warn!("policy: {warning}"));
+    put_in_force(&policies, policy, &config.policy);
     let parts = parts::open(config)?;
     tokens::open(&parts.admin).await?;
     parts.admin.open_keys().await?;
@@ -121,6 +128,7 @@ async fn run(
         readiness: readiness.clone(),
         identity: Arc::new(identity),
         authorizer: Arc::new(Authorizer::new([])),
+        policies,
         shutdown: shutdown.clone(),
         levels,
         home: home.to_owned(),
@@ -166,6 +174,20 @@ async fn run(
     ledger.store.close();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The document of `config`, if it names one, decides from now on.
+pub(super) fn put_in_force(policies: &Policies, policy: Option<Policy>, config: &PolicyConfig) {
+    if let Some(policy) = &policy {
+        let rules = policy.rules().len();
+        tracing::info!(policy = %policy.version(), rules, dry_run = config.dry_run, "policy");
+    }
+    let mode = if config.dry_run {
+        Mode::DryRun
+    } else {
+        Mode::Enforced
+    };
+    policies.replace(policy, mode);
 }
 
 /// Reloads at each SIGHUP. Signals that come during a reload are one: the next reload reads what they were sent for.

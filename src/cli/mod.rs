@@ -19,6 +19,7 @@ mod man;
 mod node;
 mod out_file;
 mod output;
+mod policy;
 mod reload;
 mod running;
 mod seal;
@@ -139,6 +140,9 @@ enum Command {
     /// Check a configuration, or print one that explains itself
     #[command(subcommand)]
     Config(config::Command),
+    /// Who may what: check a policy, and have it explain what it would answer
+    #[command(subcommand)]
+    Policy(policy::Command),
     Reload(reload::Args),
     /// See the nodes and their connections; leave one alone, or dial it again
     #[command(subcommand)]
@@ -195,6 +199,7 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
         Command::Status => status::run(&home()?, output),
         Command::Top(args) => top::run(&args, &home()?, output),
         Command::Config(command) => config::run(&command, home, output),
+        Command::Policy(command) => policy::run(command, home, output),
         Command::Reload(args) => reload::run(&args, &home()?, output),
         Command::Node(command) => node::run(command, &home()?, output),
         Command::Doctor(args) => doctor::run(&args, &home()?, output),

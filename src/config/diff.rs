@@ -6,12 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sigward_policies::authz::PolicyVersion;
 use sigward_policies::double_sign::Limits;
 use sigward_policies::model::id::{ChainId, NodeName};
 
 use super::{
-    ChainConfig, Config, KeysConfig, LogConfig, LogFormat, NodeConfig, ProviderConfig, ProviderId,
-    SealSource, StoreConfig,
+    ChainConfig, Config, KeysConfig, LogConfig, LogFormat, NodeConfig, PolicyConfig, ProviderConfig,
+    ProviderId, SealSource, StoreConfig,
 };
 
 mod text;
@@ -213,6 +214,7 @@ impl Diff {
                 allow_unlocked_memory,
             },
             identity,
+            policy,
             admin_socket,
             http,
             log: LogConfig { format, level },
@@ -267,6 +269,7 @@ impl Diff {
             NeedsRestart,
             path,
         );
+        self.policy_place(policy, &new.policy);
         self.set(
             &of,
             "admin.socket",
@@ -289,6 +292,44 @@ impl Diff {
             Effect::Live,
             String::clone,
         );
+    }
+
+    /// Another document is taken, and what it says is told by its version. None at all, or one that is only logged, would let through
+    /// what is denied now: that takes a restart, as loosening the guard does.
+    fn policy_place(&mut self, old: &PolicyConfig, new: &PolicyConfig) {
+        let PolicyConfig { file, dry_run } = old;
+        let of = Subject::Setting;
+        let effect = if file.is_some() && new.file.is_none() {
+            Effect::Loosens
+        } else {
+            Effect::Live
+        };
+        self.set(&of, "policy.file", (file, &new.file), effect, text::optional_path);
+        let effect = if *dry_run {
+            Effect::Tightens
+        } else {
+            Effect::Loosens
+        };
+        // The first document of all takes nothing away.
+        let effect = if file.is_none() { Effect::Live } else { effect };
+        self.set(
+            &of,
+            "policy.dry_run",
+            (dry_run, &new.dry_run),
+            effect,
+            bool::to_string,
+        );
+    }
+
+    /// The document of the policy itself differs; versions as log lines show them.
+    pub fn policy(&mut self, old: Option<PolicyVersion>, new: Option<PolicyVersion>) {
+        let show = |version: &Option<PolicyVersion>| {
+            version.map_or_else(|| "none".to_owned(), |version| version.to_string())
+        };
+        self.set(&Subject::Setting, POLICY, (&old, &new), Effect::Live, show);
+        // Settings come first.
+        self.entries
+            .sort_by_key(|entry| entry.subject != Subject::Setting);
     }
 
     /// Modules are loaded and sessions counted at the start, so a token that comes, goes or is another one waits for the next. Only
@@ -404,6 +445,8 @@ impl Diff {
     }
 }
 
+/// What the document of the policy is called among settings.
+const POLICY: &str = "policy";
 /// The setting whose change ends every connection of its chain.
 const KEY: &str = "key";
 /// The one whose change ends the connection of its node.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use sigward_policies::double_sign::Limits;
 use sigward_policies::model::id::{ChainId, KeyName, NodeName};
+use sigward_policies::model::suggest;
 
 mod address;
 mod chain;
@@ -18,12 +19,12 @@ pub mod diff;
 mod error;
 mod file;
 mod home;
+mod policy;
 mod provider;
 mod raw;
 mod read_from;
 mod rpc;
 mod seal;
-mod suggest;
 #[cfg(test)]
 mod tests;
 mod validate;
@@ -32,6 +33,7 @@ pub use address::{Host, MAX_SOCKET_PATH, NodeAddress, Reach};
 pub use error::{ConfigCode, ConfigError, Place};
 pub use file::{FILE_NAME, admin_socket_of_a_bad_file, load, load_with_text};
 pub use home::find_home;
+pub use policy::{PolicyConfig, load_policy, read_policy};
 pub use provider::{PinFrom, Pkcs11Config, ProviderConfig, ProviderId, SOFTWARE, TokenName};
 pub use rpc::RpcUrl;
 pub use seal::{SEAL_LABEL, TokenSealConfig, with_seal};
@@ -56,6 +58,8 @@ pub struct Config {
     pub keys: KeysConfig,
     /// The file of the node identity (SecretConnection).
     pub identity: PathBuf,
+    /// The document that says who may what.
+    pub policy: PolicyConfig,
     /// The admin socket.
     pub admin_socket: PathBuf,
     /// Where health and metrics are served; loopback. None when switched off.
@@ -154,7 +158,7 @@ pub struct NodeConfig {
 /// Reads a configuration. Pure; `base` is what relative paths are relative to. Refuses text above [`MAX_CONFIG_BYTES`].
 pub fn parse(text: &str, base: &Path) -> Result<Config, ConfigError> {
     if text.len() > MAX_CONFIG_BYTES {
-        return Err(file::too_large());
+        return Err(file::config_too_large());
     }
     let raw: raw::RawConfig = toml::from_str(text).map_err(|error| ConfigError::from_toml(text, error))?;
     validate::config(raw, &validate::Source { text, base })
@@ -174,6 +178,9 @@ impl Config {
             said.push(
                 "keys.allow_unlocked_memory: secrets may reach the swap; for development only".to_owned(),
             );
+        }
+        if self.policy.dry_run {
+            said.push("policy.dry_run: what the policy denies is let through, and only logged".to_owned());
         }
         for provider in &self.providers {
             if let TokenName::Slot(slot) = provider.pkcs11.token {

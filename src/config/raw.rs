@@ -18,6 +18,7 @@ pub(super) struct RawConfig {
     pub(super) seal: Option<Spanned<RawSeal>>,
     pub(super) keys: Option<RawKeys>,
     pub(super) identity: Option<RawIdentity>,
+    pub(super) policy: Option<RawPolicy>,
     pub(super) admin: Option<RawAdmin>,
     pub(super) http: Option<RawHttp>,
     pub(super) log: Option<RawLog>,
@@ -65,6 +66,13 @@ pub(super) struct RawKeys {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawIdentity {
     pub(super) file: Option<Text>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPolicy {
+    pub(super) file: Option<Text>,
+    pub(super) dry_run: Option<Spanned<bool>>,
 }
 
 #[derive(Deserialize, Debug, Default)]

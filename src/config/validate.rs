@@ -10,7 +10,7 @@ use super::raw::{Number, RawConfig, RawHttp, RawKeys, RawLog, RawStore, Text};
 use super::read_from::ReadFrom;
 use super::{
     ADMIN_SOCKET, Config, KeysConfig, LogConfig, LogFormat, MAX_SOCKET_PATH, PinFrom, SealSource,
-    StoreConfig, chain, provider, seal, suggest,
+    StoreConfig, chain, policy, provider, seal, suggest,
 };
 
 /// Where health and metrics are served unless the file says otherwise.
@@ -88,6 +88,7 @@ pub(super) fn config(raw: RawConfig, source: &Source<'_>) -> Result<Config, Conf
             "identity.file",
             "identity.key",
         )?,
+        policy: policy::policy(&raw.policy.unwrap_or_default(), source)?,
         admin_socket: admin_socket(admin.as_ref(), source)?,
         http: http(&raw.http.unwrap_or_default(), source)?,
         log: log(&raw.log.unwrap_or_default(), source)?,
@@ -262,7 +263,8 @@ fn paths_are_distinct(config: &Config) -> Result<(), ConfigError> {
             PinFrom::File(path) => Some(("provider.pkcs11.pin_file", path)),
             PinFrom::Credential(_) | PinFrom::Descriptor(_) => None,
         });
-    for (key, path) in paths.into_iter().chain(seal) {
+    let policy = config.policy.file.iter().map(|path| ("policy.file", path));
+    for (key, path) in paths.into_iter().chain(seal).chain(policy) {
         // Paths compare by their components: `a//b` is `a/b`.
         if let Some((other, _)) = seen.iter().find(|(_, known)| *known == path) {
             return Err(ConfigError::invalid(

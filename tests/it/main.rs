@@ -25,6 +25,7 @@ mod layers;
 mod moving;
 mod nodes;
 mod package;
+mod policy;
 mod profiles;
 mod reload;
 mod rollback;

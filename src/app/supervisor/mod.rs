@@ -22,7 +22,7 @@ use super::links::Links;
 use super::parts::Parts;
 use crate::admin::live::{Answer, Live, ReloadError, ReloadMode, Reloaded, SeenNode};
 use crate::audit::Denials;
-use crate::authz::Authorizer;
+use crate::authz::{Authorizer, Policies};
 use crate::config::Config;
 use crate::config::diff::Departed;
 use crate::shutdown::Shutdown;
@@ -46,6 +46,8 @@ pub(super) struct Shared {
     pub(super) readiness: Readiness,
     pub(super) identity: Arc<NodeIdentity>,
     pub(super) authorizer: Arc<Authorizer>,
+    /// The document that says who may what.
+    pub(super) policies: Arc<Policies>,
     pub(super) shutdown: Shutdown,
     pub(super) levels: Levels,
     /// What is held back, as it is told.

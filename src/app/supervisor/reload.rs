@@ -1,11 +1,13 @@
 //! A reload: read, judge, put on record, take over. Whatever is refused is refused before anything has changed.
 
 use sha2::{Digest as _, Sha256};
+use sigward_policies::authz::Policy;
 use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
 use sigward_policies::model::caller::Caller;
 
 use super::{Shared, State, chains};
 use crate::admin::live::{ReloadError, ReloadMode, Reloaded};
+use crate::app::serve::put_in_force;
 use crate::app::{parts, tokens};
 use crate::config::diff::{Diff, Entry};
 use crate::config::{self, ChainConfig, Config, ProviderConfig, SOFTWARE};
@@ -19,9 +21,11 @@ impl State {
         who: &Caller,
         mode: ReloadMode,
     ) -> Result<Reloaded, ReloadError> {
-        let (new, text) = read(shared).await?;
+        let Read { new, text, policy } = read(shared).await?;
         let sha256: [u8; 32] = Sha256::digest(&text).into();
-        let diff = Diff::since_start(&self.config, &self.departed, &new);
+        let mut diff = Diff::since_start(&self.config, &self.departed, &new);
+        let versions = (shared.policies.version(), policy.as_ref().map(Policy::version));
+        diff.policy(versions.0, versions.1);
         if mode == ReloadMode::Apply {
             diff.entries()
                 .iter()
@@ -33,13 +37,19 @@ impl State {
         let mut warnings = self.can_be_served(shared, &new).await?;
         warnings.extend(diff.waiting_for_restart().map(|entry| format!("{entry}")));
         warnings.extend(new.warnings());
+        let said = policy.iter().flat_map(Policy::warnings);
+        warnings.extend(said.map(|warning| format!("policy: {warning}")));
         if mode == ReloadMode::Apply {
             if diff.entries().len() > diff.waiting_for_restart().count() {
-                shared
-                    .parts
-                    .admin
-                    .record_reload(who, sha256, &diff.summary())
-                    .await?;
+                let mut summary = diff.summary();
+                if let (true, Some(version)) = (versions.0 != versions.1, versions.1) {
+                    summary.push_str(&format!(", policy {version:#}"));
+                }
+                shared.parts.admin.record_reload(who, sha256, &summary).await?;
+            }
+            if versions.0 != versions.1 || self.config.policy != new.policy {
+                put_in_force(&shared.policies, policy, &new.policy);
+                self.config.policy.clone_from(&new.policy);
             }
             let unserved = self.take_over(shared, &new).await;
             let known: Vec<_> = unserved
@@ -114,10 +124,22 @@ impl State {
     }
 }
 
-async fn read(shared: &Shared) -> Result<(Config, String), ReloadError> {
+/// The files as they are now, each good by itself.
+struct Read {
+    new: Config,
+    text: String,
+    policy: Option<Policy>,
+}
+
+async fn read(shared: &Shared) -> Result<Read, ReloadError> {
     let home = shared.home.clone();
-    match tokio::task::spawn_blocking(move || config::load_with_text(&home)).await {
-        Ok(read) => Ok(read?),
+    let reading = move || {
+        let (new, text) = config::load_with_text(&home)?;
+        let policy = config::load_policy(&new.policy)?;
+        Ok(Read { new, text, policy })
+    };
+    match tokio::task::spawn_blocking(reading).await {
+        Ok(read) => read.map_err(ReloadError::Config),
         Err(_interrupted) => {
             let failure = Failure::new(
                 FailureCode::ShuttingDown,

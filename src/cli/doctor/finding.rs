@@ -102,6 +102,7 @@ checks! {
     ConfigValid = "config.valid",
     ConfigRisk = "config.risk",
     ConfigInForce = "config.in_force",
+    ConfigPolicy = "config.policy",
     FilesUser = "files.user",
     FilesHome = "files.home",
     FilesConfig = "files.config",

@@ -118,6 +118,7 @@ pub(super) fn check_config(home: &Path, config: &Config) -> Checked {
     let daemon = daemon::gather(home, config);
     let files = files::gather(home, Some(config), us, daemon.is_some());
     let mut findings = risks(config);
+    findings.extend(policy(config));
     findings.extend(files::judge(&files));
     let facts = keys_and_states(home, config, &files, &findings);
     findings.extend(keys::judge(&facts, config));
@@ -166,6 +167,7 @@ fn examine(args: &Args, home: &Path, config: &Config, output: &Output) -> anyhow
         Finding::ok(Check::ConfigValid, chains).about(home.join(config::FILE_NAME).display().to_string()),
     ];
     findings.extend(risks(config));
+    findings.extend(policy(config));
     findings.extend(files::judge(&files));
     findings.extend(memory::judge(&memory::gather(
         config.keys.allow_unlocked_memory,
@@ -254,6 +256,34 @@ fn risks(config: &Config) -> Vec<Finding> {
             )
         })
         .collect()
+}
+
+/// The document that says who may what, where the configuration names one.
+fn policy(config: &Config) -> Vec<Finding> {
+    let Some(file) = &config.policy.file else {
+        return Vec::new();
+    };
+    let about = file.display().to_string();
+    match config::read_policy(file) {
+        Ok(policy) => {
+            let rules = count(policy.rules().len(), "rule");
+            let ok = Finding::ok(
+                Check::ConfigPolicy,
+                format!("{rules}, version {}", policy.version()),
+            );
+            let warning = |warning: &sigward_policies::authz::Warning| {
+                let remedy = "docs/policy.md tells what each warning means";
+                Finding::warning(Check::ConfigPolicy, warning.to_string(), remedy).about(&about)
+            };
+            let warnings = policy.warnings().iter().map(warning);
+            std::iter::once(ok.about(&about)).chain(warnings).collect()
+        }
+        Err(error) => {
+            let text = error.to_string();
+            let (fact, remedy) = text.split_once('\n').unwrap_or((&text, "sigward policy check"));
+            vec![Finding::failure(Check::ConfigPolicy, fact.trim(), remedy.trim())]
+        }
+    }
 }
 
 fn all_nodes(config: &Config) -> usize {

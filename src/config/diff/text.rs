@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Change, Diff, Effect, Entry, Subject};
 use crate::config::error::quote;
@@ -177,6 +177,10 @@ pub(super) fn token(pkcs11: &Pkcs11Config) -> String {
 
 pub(super) fn path(path: &Path) -> String {
     quote(&path.to_string_lossy())
+}
+
+pub(super) fn optional_path(place: &Option<PathBuf>) -> String {
+    place.as_deref().map_or_else(|| "none".to_owned(), path)
 }
 
 pub(super) fn listen(address: &Option<SocketAddr>) -> String {

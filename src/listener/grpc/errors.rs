@@ -16,8 +16,11 @@ pub(super) fn status(refused: Refused) -> Status {
             RefusalCode::KeyExists | RefusalCode::PublicKeyExists | RefusalCode::AlreadyBound => {
                 Code::AlreadyExists
             }
-            RefusalCode::NotPermitted => Code::PermissionDenied,
-            RefusalCode::StateConflict
+            RefusalCode::NotPermitted | RefusalCode::ApprovalNotYours => Code::PermissionDenied,
+            RefusalCode::RateLimited => Code::ResourceExhausted,
+            RefusalCode::ApprovalRequired
+            | RefusalCode::ApprovalVoid
+            | RefusalCode::StateConflict
             | RefusalCode::SharingRefused
             | RefusalCode::BeginningRequired
             | RefusalCode::KeyStopped

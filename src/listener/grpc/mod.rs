@@ -9,10 +9,12 @@ mod hold;
 mod hsm;
 mod key;
 mod node;
+mod operations;
 mod reload;
 mod serve;
 mod state;
 mod status;
 
+pub use operations::operation_of;
 pub use serve::{Services, serve_stream, serve_unix};
 pub use status::Watched;
