@@ -390,15 +390,17 @@ impl Token {
     }
 
     fn opens_since(&self, since: Instant) -> TokenTrouble {
-        let open_for = since.elapsed();
-        if open_for < OPENS_WITHIN {
+        if since.elapsed() < OPENS_WITHIN {
             return self.not_open("the token is being opened".to_owned());
         }
+        // No seconds: what is said once is not said anew each second. Nothing else is waited for so long: who waits for another's
+        // call is told of it.
         TokenTrouble {
             code: "provider_unavailable",
             what: format!(
-                "C_Initialize, C_OpenSession or C_Login has not come back for {} s",
-                open_for.as_secs()
+                "opening the token is inside its module for more than {} s (C_Initialize, C_GetSlotList, C_GetTokenInfo, C_OpenSession or \
+                 C_Login has not come back)",
+                OPENS_WITHIN.as_secs()
             ),
             advice: "the token hangs: look at it and its network; if it stays so, restart sigward".to_owned(),
         }

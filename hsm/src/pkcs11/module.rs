@@ -331,8 +331,8 @@ impl Module {
     /// Whether the module at `path` is loaded, or about to be, or about not to be.
     #[cfg(test)]
     pub(super) fn is_loaded(path: &Path) -> bool {
-        let loaded = LOADED.lock().unwrap();
-        let place = loaded.get(&path.canonicalize().unwrap());
+        let loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = path.canonicalize().ok().and_then(|path| loaded.get(&path));
         place.is_some_and(|place| !matches!(*place.lock(), State::Empty))
     }
 

@@ -1,5 +1,5 @@
 //! A token in every kind of trouble, played by the shim.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 use std::{
     sync::{Mutex, mpsc::channel},
     time::Instant,
