@@ -283,6 +283,16 @@ codes! {
         NotServing = "not_serving",
         /// No such key pair in the token, or more than one.
         TokenKeyNotFound = "token_key_not_found",
+        /// The key pair's bytes can leave its token, or could once, or it signs without a PIN, and nobody said that this is known.
+        TokenKeyMayHaveLeft = "token_key_may_have_left",
+        /// The token refused the PIN, now or before.
+        WrongPin = "wrong_pin",
+        /// The token takes no PIN now, or there is none to give it.
+        PinUnusable = "pin_unusable",
+        /// The token has no session or no room left.
+        TokenFull = "token_full",
+        /// The provider cannot do that.
+        Unsupported = "unsupported",
         /// The configuration in force has no such provider.
         ProviderNotFound = "provider_not_found",
         /// The configuration has no such node.

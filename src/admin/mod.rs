@@ -40,7 +40,7 @@ pub use restore::Heights;
 pub use seal::SealAct;
 pub use state::NamedRow;
 pub use token::{Token, TokenTrouble};
-pub use token_keys::{SeenToken, TokenObject};
+pub use token_keys::{SeenToken, TokenObject, damaged};
 
 use crate::audit::{self, Verification};
 use crate::clock::Clock;

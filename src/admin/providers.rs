@@ -13,7 +13,7 @@ use sigward_policies::model::key::KeyVersion;
 use sigward_policies::model::payload::Consensus;
 
 use super::Admin;
-use super::keys::provider_refused;
+use super::keys::{provider_refused, refusal_code};
 use super::token::{Token, TokenTrouble};
 use crate::config::SOFTWARE;
 
@@ -124,6 +124,11 @@ pub(super) fn open(token: &Token) -> Result<Arc<Pkcs11Provider>, Refused> {
 }
 
 fn troubled(token: &Token, trouble: TokenTrouble) -> Refused {
+    // A PIN that is refused is not away: nothing comes right by waiting.
+    if let Some(code) = refusal_code(trouble.code) {
+        let message = format!("provider {}: {}; {}", token.id(), trouble.what, trouble.advice);
+        return Refusal::new(code, message).into();
+    }
     let message = format!(
         "provider {}: {}: {}; {}",
         token.id(),

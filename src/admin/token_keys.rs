@@ -3,10 +3,14 @@
 //! The record of a key is on disk before the store hears of it, as with keys in sealed files: asking again finishes an act that was
 //! cut off.
 
-use sigward_hsm::pkcs11::{FoundKey, Load, LoggedIn, Pkcs11Provider, TokenConfig, TokenIdentity, TokenKey};
+use sigward_hsm::pkcs11::{
+    DamagedRecord, FoundKey, Leaving, Load, LoggedIn, Pkcs11Provider, TokenConfig, TokenIdentity, TokenKey,
+    damaged_records,
+};
 use sigward_hsm::provider::{AuthContext, KeyMetadata};
 use sigward_hsm::verify::Verifier;
 use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
+use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, KeyName};
 
@@ -60,6 +64,7 @@ impl Admin {
         chain: &ChainId,
         sharing: Sharing,
         beginning: ImportBeginning,
+        leaving: Leaving,
     ) -> Result<ListedKey, Refused> {
         self.name_is_free(name).await?;
         let token = self.providers.token(provider)?.clone();
@@ -95,7 +100,7 @@ impl Admin {
                 );
                 with_token(&token, move |token| {
                     token
-                        .take_in_found(&auth, &name, now, &key.id)
+                        .take_in_found(&auth, &name, now, &key.id, leaving)
                         .map_err(provider_refused)
                 })
                 .await?
@@ -104,7 +109,14 @@ impl Admin {
         crash_point!("admin_token_key_recorded");
         let mut key = key_of(&metadata, provider);
         key.version.origin = metadata.origin.elsewhere();
-        let said = format!("from the token {provider}: {said}");
+        let recorded = token.recorded().unwrap_or_default();
+        let protection = recorded
+            .into_iter()
+            .find(|key| key.public_key == public_key)
+            .and_then(|key| key.protection)
+            .map(|protection| format!("; {}", protection.told()))
+            .unwrap_or_default();
+        let said = format!("from the token {provider}: {said}{protection}");
         self.begin_imported(who, &key, chain, sharing, beginning, &said)
             .await?;
         Ok(self.listed(key, vec![chain.clone()]))
@@ -162,10 +174,7 @@ impl Admin {
         let is = |key: &TokenKey| key.public_key == version.public_key;
         listed.token = token.recorded().ok().and_then(|keys| keys.into_iter().find(is));
         listed.fault = match (&listed.token, token.trouble()) {
-            (None, _) => Some(format!(
-                "quarantined: its record in {} is gone; bring it back from a backup of that folder",
-                token.config().folder.display()
-            )),
+            (None, _) => Some(no_record(token, &version.public_key)),
             (Some(_), _) if token.missing().iter().any(is) => Some(
                 "quarantined: the token does not show its object; bring it back from the token's backup"
                     .to_owned(),
@@ -229,6 +238,42 @@ fn find(token: &Pkcs11Provider, object: &TokenObject) -> Result<FoundKey, Refuse
     Err(Refusal::new(RefusalCode::TokenKeyNotFound, format!("{what}; {there}")).into())
 }
 
+/// A record that does not read: the token is there, and one of its keys is quarantined. What is in the folder counts, not what was
+/// there when the token was opened.
+pub fn damaged(token: &Token) -> Option<TokenTrouble> {
+    let damaged = damaged_records(&token.config().folder).ok()?;
+    let what: Vec<_> = damaged.into_iter().map(|record| record.what).collect();
+    (!what.is_empty()).then(|| TokenTrouble {
+        code: "token_record_damaged",
+        what: what.join("; "),
+        advice: "bring the file back from a backup of its folder and restart sigward; its key signs nothing until then, all others do"
+            .to_owned(),
+    })
+}
+
+/// Why a key of a token has no record: its file does not read, or is gone.
+fn no_record(token: &Token, public_key: &PublicKey) -> String {
+    let folder = token.config().folder;
+    let file = hex::encode(public_key.as_bytes());
+    let damaged = damaged_records(&folder).unwrap_or_default();
+    let named = |damaged: &&DamagedRecord| {
+        damaged
+            .path
+            .file_stem()
+            .is_some_and(|stem| stem.to_str() == Some(file.as_str()))
+    };
+    match damaged.iter().find(named) {
+        Some(damaged) => format!(
+            "quarantined: {}; bring that file back from a backup of its folder",
+            damaged.what
+        ),
+        None => format!(
+            "quarantined: its record in {} is gone; bring it back from a backup of that folder",
+            folder.display()
+        ),
+    }
+}
+
 async fn with_token<T: Send + 'static>(
     token: &std::sync::Arc<Token>,
     act: impl FnOnce(&Pkcs11Provider) -> Result<T, Refused> + Send + 'static,
@@ -251,7 +296,7 @@ fn see(token: &Token, search: bool) -> SeenToken {
         id: token.id().to_string(),
         identity: token.identity(),
         up: token.is_up(),
-        trouble: token.trouble(),
+        trouble: token.trouble().or_else(|| damaged(token)),
         load: token.load(),
         keys: token.recorded().unwrap_or_default(),
         found,

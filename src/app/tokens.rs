@@ -13,7 +13,7 @@ use sigward_policies::model::id::KeyName;
 
 use super::parts::Parts;
 use super::supervisor::Supervisor;
-use crate::admin::{Admin, Token, TokenTrouble};
+use crate::admin::{Admin, Token, TokenTrouble, damaged};
 use crate::config::{PinFrom, ProviderConfig, TokenName};
 use crate::shutdown::Shutdown;
 use crate::store::Store as _;
@@ -158,7 +158,7 @@ impl Tokens {
             };
             told.metrics
                 .set(token.is_up(), token.load(), token.missing().len());
-            let trouble = token.trouble();
+            let trouble = token.trouble().or_else(|| damaged(token));
             let weight = if needed.contains(token.id().as_str()) {
                 Weight::Required
             } else {

@@ -143,6 +143,7 @@ fn value(token: &Token) -> Value {
                 "algorithm": key.algorithm,
                 "public_key_hex": hex::encode(&key.public_key),
                 "may_have_left": key.may_have_left,
+                "protection": key.protection,
             })
         })
         .collect();
@@ -199,15 +200,11 @@ fn text(token: &Token) -> String {
     }
     for key in &token.found {
         lines.push(format!(
-            "  not taken in: CKA_ID {} label {:?} {}{}",
+            "  not taken in: CKA_ID {} label {:?} {}, {}",
             hex::encode(&key.cka_id),
             key.label,
             key.algorithm,
-            if key.may_have_left {
-                ", its bytes can leave the token or could once"
-            } else {
-                ""
-            }
+            key.protection
         ));
     }
     lines.join("\n")

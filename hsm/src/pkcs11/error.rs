@@ -34,6 +34,8 @@ pub(super) enum Kind {
     Unsupported,
     /// An answer that cannot be: a length or a number that no memory holds. What state the session is in nobody knows.
     Nonsense,
+    /// It refuses what a template asks for: a value, or how attributes go together.
+    Template,
     /// Everything else.
     Failed,
 }
@@ -88,7 +90,7 @@ impl TokenError {
             Kind::WrongPin => "wrong_pin",
             Kind::PinUnusable => "pin_unusable",
             Kind::Unsupported => "unsupported",
-            Kind::Missing | Kind::Nonsense | Kind::Failed => "token_failed",
+            Kind::Missing | Kind::Nonsense | Kind::Template | Kind::Failed => "token_failed",
         }
     }
 
@@ -102,7 +104,9 @@ impl TokenError {
                     None => self.what,
                 },
             },
-            Kind::Missing | Kind::Nonsense | Kind::Failed => ProviderError::fault(operation, self),
+            Kind::Missing | Kind::Nonsense | Kind::Template | Kind::Failed => {
+                ProviderError::fault(operation, self)
+            }
             Kind::Full | Kind::WrongPin | Kind::PinUnusable | Kind::Unsupported => ProviderError::Refused {
                 code: self.code(),
                 remedy: self.remedy.clone(),
@@ -232,6 +236,7 @@ fn sort(error: &Error) -> (Kind, Option<&'static str>) {
             Kind::Unsupported,
             Some("`sigward hsm probe` shows what this token can do"),
         ),
+        RvError::AttributeValueInvalid | RvError::TemplateInconsistent => (Kind::Template, None),
         RvError::TokenWriteProtected => (Kind::Failed, Some("the token is write-protected")),
         _ => (Kind::Failed, None),
     }

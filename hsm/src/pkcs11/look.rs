@@ -3,7 +3,10 @@
 //! # Invariant
 //! A key that the token does not show is told of and stays recorded: it may come back, and nothing else takes its place.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use cryptoki::session::Session;
 use sigward_policies::model::{algorithm::PublicKey, id::KeyName};
@@ -11,8 +14,9 @@ use sigward_policies::model::{algorithm::PublicKey, id::KeyName};
 use super::{
     error::{Kind, TokenError},
     objects,
+    protection::Protection,
     provider::Pkcs11Provider,
-    record::{self, Record},
+    record::{self, Record, RecordError},
 };
 use crate::{
     FileError,
@@ -30,6 +34,26 @@ pub struct TokenKey {
     pub serial: String,
     /// `CKA_ID` of its objects, lower-case hex.
     pub id: String,
+    /// How it is confined to its token; nothing where an earlier version took it in, which did not record it.
+    pub protection: Option<Protection>,
+}
+
+/// A record that does not read: its key is quarantined, and every other key of the token signs on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedRecord {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it; names the file.
+    pub what: String,
+}
+
+impl From<RecordError> for DamagedRecord {
+    fn from(error: RecordError) -> Self {
+        Self {
+            path: error.path().to_owned(),
+            what: error.to_string(),
+        }
+    }
 }
 
 /// How busy a token is.
@@ -46,7 +70,7 @@ pub struct Load {
 /// The keys that a folder has records of, whether their token is there or not. No folder, no keys.
 ///
 /// # Errors
-/// What is wrong with the folder. Records that do not read are left out; opening the provider tells of them.
+/// What is wrong with the folder. Records that do not read are left out: [`damaged_records`] tells of them.
 pub fn recorded_keys(folder: &Path) -> Result<Vec<TokenKey>, FileError> {
     if !folder.exists() {
         return Ok(Vec::new());
@@ -55,6 +79,20 @@ pub fn recorded_keys(folder: &Path) -> Result<Vec<TokenKey>, FileError> {
     let mut keys: Vec<_> = records.iter().map(token_key).collect();
     keys.sort_unstable_by(|a, b| (&a.name, a.public_key).cmp(&(&b.name, b.public_key)));
     Ok(keys)
+}
+
+/// The records of a folder that do not read, by file. No folder, no records.
+///
+/// # Errors
+/// What is wrong with the folder.
+pub fn damaged_records(folder: &Path) -> Result<Vec<DamagedRecord>, FileError> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let (_, errors) = record::read_all(folder)?;
+    let mut damaged: Vec<_> = errors.into_iter().map(DamagedRecord::from).collect();
+    damaged.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(damaged)
 }
 
 impl Pkcs11Provider {
@@ -109,5 +147,6 @@ fn token_key(record: &Record) -> TokenKey {
         public_key: record.public_key,
         serial: record.serial.clone(),
         id: hex::encode(record.id.as_bytes()),
+        protection: record.protection,
     }
 }

@@ -19,6 +19,7 @@ use super::{
     curve::{self, Params},
     ecdsa::{self, Hashing},
     error::{Kind, TokenError},
+    protection::Protection,
     record::CkaId,
 };
 use crate::{ecdsa::Curve, software::KeyMaterial};
@@ -32,13 +33,13 @@ pub(super) enum Birth {
     Imported,
 }
 
-/// Makes a key pair in the token; its public key is read from the token's object.
+/// Makes a key pair in the token; its public key, and how it is confined, are read from the token's objects.
 pub(super) fn generate(
     session: &Session,
     algorithm: Algorithm,
     id: &CkaId,
     label: &str,
-) -> Result<PublicKey, TokenError> {
+) -> Result<(PublicKey, Protection), TokenError> {
     let curve = Params::from(algorithm);
     let private = private_template(curve, id, label);
     let (public, private) = in_some_spelling(session, curve, &private, |ec_params| {
@@ -48,9 +49,11 @@ pub(super) fn generate(
         ]
         .concat()
     })?;
-    let made = confine(session, private, Birth::Generated)
-        .and_then(|()| read_point(session, public))
-        .and_then(|point| curve::public_key(algorithm, &point).ok_or_else(no_point));
+    let made = confine(session, private, Birth::Generated).and_then(|protection| {
+        let point = read_point(session, public)?;
+        let public_key = curve::public_key(algorithm, &point).ok_or_else(no_point)?;
+        Ok((public_key, protection))
+    });
     if made.is_err() {
         destroy(session, &[public, private]);
     }
@@ -120,7 +123,7 @@ pub(super) fn import(
     material: &KeyMaterial,
     id: &CkaId,
     label: &str,
-) -> Result<(), TokenError> {
+) -> Result<Protection, TokenError> {
     let algorithm = material.public_key().algorithm();
     let curve = Params::from(algorithm);
     let ec_params = curve.usual_spelling();
@@ -136,8 +139,10 @@ pub(super) fn import(
     let mut public = public_template(curve, ec_params, id, label);
     public.push(Attribute::Class(ObjectClass::PUBLIC_KEY));
     public.push(Attribute::EcPoint(curve::ec_point(material.public_key())));
-    let outcome = confine(session, private, Birth::Imported)
-        .and_then(|()| session.create_object(&public).map(drop).map_err(TokenError::from));
+    let outcome = confine(session, private, Birth::Imported).and_then(|protection| {
+        session.create_object(&public)?;
+        Ok(protection)
+    });
     if outcome.is_err() {
         destroy(session, &[private]);
     }
@@ -172,17 +177,12 @@ fn private_template(curve: Params, id: &CkaId, label: &str) -> Vec<Attribute> {
 }
 
 /// Reads back what keeps a private key in, and refuses a token that gave less than was asked for.
-fn confine(session: &Session, private: ObjectHandle, birth: Birth) -> Result<(), TokenError> {
+fn confine(session: &Session, private: ObjectHandle, birth: Birth) -> Result<Protection, TokenError> {
     let asked = [
-        AttributeType::Token,
-        AttributeType::Private,
-        AttributeType::Sensitive,
-        AttributeType::Extractable,
-        AttributeType::Sign,
-        AttributeType::AlwaysSensitive,
-        AttributeType::NeverExtractable,
-        AttributeType::Local,
-    ];
+        &[AttributeType::Token, AttributeType::Sign][..],
+        &Protection::ASKED,
+    ]
+    .concat();
     let found = session.get_attributes(private, &asked)?;
     let must = |attribute: Attribute| {
         if found.contains(&attribute) {
@@ -204,7 +204,7 @@ fn confine(session: &Session, private: ObjectHandle, birth: Birth) -> Result<(),
         must(Attribute::NeverExtractable(true))?;
         must(Attribute::Local(true))?;
     }
-    Ok(())
+    Ok(Protection::of(&found))
 }
 
 /// `CKA_EC_POINT`, as the token spells it.
@@ -244,12 +244,46 @@ pub(super) fn find_private(session: &Session, id: &CkaId) -> Result<Option<Objec
     }
 }
 
-/// Destroys every object with this id; private keys first, so that what is left signs nothing.
-pub(super) fn destroy_all(session: &Session, id: &CkaId) -> Result<(), TokenError> {
+/// Destroys every object with this id, which is 16 random bytes of ours; private keys first, so that what is left signs nothing.
+pub(super) fn destroy_made(session: &Session, id: &CkaId) -> Result<(), TokenError> {
     for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
         let template = [Attribute::Class(class), Attribute::Id(id.as_bytes().to_vec())];
         for object in session.find_objects(&template)? {
             session.destroy_object(object)?;
+        }
+    }
+    Ok(())
+}
+
+/// Destroys the one key pair that has this id and this public key, private key first. An id that somebody else chose may be another
+/// key's too: two private keys refuse, and one that `is_ours` does not know by what it signs.
+pub(super) fn destroy_pair(
+    session: &Session,
+    id: &CkaId,
+    public_key: &PublicKey,
+    is_ours: impl FnOnce(ObjectHandle) -> Result<bool, TokenError>,
+) -> Result<(), TokenError> {
+    if let Some(private) = find_private(session, id)? {
+        if !is_ours(private)? {
+            return Err(TokenError::new(
+                Kind::Failed,
+                format!(
+                    "the private key with the id {} is another one than {public_key}",
+                    hex::encode(id.as_bytes())
+                ),
+                "nothing was destroyed: see what the token holds with its maker's tool",
+            ));
+        }
+        session.destroy_object(private)?;
+    }
+    let template = [
+        Attribute::Class(ObjectClass::PUBLIC_KEY),
+        Attribute::Id(id.as_bytes().to_vec()),
+    ];
+    for public in session.find_objects(&template)? {
+        let point = read_point(session, public)?;
+        if curve::public_key(public_key.algorithm(), &point) == Some(*public_key) {
+            session.destroy_object(public)?;
         }
     }
     Ok(())

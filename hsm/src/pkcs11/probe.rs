@@ -1,6 +1,7 @@
 //! What a token can do for sigward, found out by having it done: `sigward hsm probe`.
 //!
-//! Everything is tried with session objects, which are gone when the session is: a probe leaves nothing in the token.
+//! Everything is tried with session objects, which are gone when the session is: a probe leaves nothing in the token. Some tokens make
+//! none (YubiHSM 2); of what such a token lists, nothing is known without leaving something in it.
 
 use std::{
     error::Error as _,
@@ -54,6 +55,11 @@ pub enum Verdict {
     WrappedByHardware {
         /// The mechanism.
         mechanism: &'static str,
+    },
+    /// It lists what is needed, and refused the session object to try it with: it may well serve.
+    Unknown {
+        /// What it refused, and how to find out.
+        reason: String,
     },
     /// It does not.
     No {
@@ -208,17 +214,18 @@ fn served_by(purpose: Purpose, offered: &[MechanismType]) -> Result<&'static str
 }
 
 fn find_out(token: &Token<'_>, purpose: Purpose, rounds: usize) -> Finding {
-    let found = served_by(purpose, token.offered).and_then(|mechanism| {
-        let tried = measure(token, purpose, rounds);
-        tried
-            .map(|figures| (mechanism, figures))
-            .map_err(|error| match error.source() {
-                Some(cause) => cause.to_string(),
-                None => error.to_string(),
-            })
-    });
-    match found {
-        Ok((mechanism, (times, rate))) => Finding {
+    let not_served = |verdict| Finding {
+        purpose,
+        verdict,
+        latency: None,
+        rate: None,
+    };
+    let mechanism = match served_by(purpose, token.offered) {
+        Ok(mechanism) => mechanism,
+        Err(reason) => return not_served(Verdict::No { reason }),
+    };
+    match measure(token, purpose, rounds) {
+        Ok((times, rate)) => Finding {
             purpose,
             verdict: match purpose {
                 Purpose::Wrapping => Verdict::WrappedByHardware { mechanism },
@@ -227,12 +234,33 @@ fn find_out(token: &Token<'_>, purpose: Purpose, rounds: usize) -> Finding {
             latency: percentiles(times),
             rate,
         },
-        Err(reason) => Finding {
-            purpose,
-            verdict: Verdict::No { reason },
-            latency: None,
-            rate: None,
-        },
+        Err(error) => not_served(verdict_of(&error, purpose)),
+    }
+}
+
+/// A session object that is refused says nothing of keys that stay.
+fn verdict_of(error: &ProviderError, purpose: Purpose) -> Verdict {
+    let reason = match error.source() {
+        Some(cause) => cause.to_string(),
+        None => error.to_string(),
+    };
+    let refused = error
+        .source()
+        .and_then(|cause| cause.downcast_ref::<TokenError>())
+        .is_some_and(|cause| cause.kind == Kind::Template);
+    if !refused {
+        return Verdict::No { reason };
+    }
+    let try_it = match purpose {
+        Purpose::ConsensusEd25519 => "`sigward keys create` makes a key that stays, and tries it",
+        Purpose::Secp256k1 => {
+            "`sigward keys create --algorithm secp256k1` makes a key that stays, and tries it"
+        }
+        Purpose::P256 => "try it with the maker's tool",
+        Purpose::Wrapping => "`sigward seal move --to pkcs11` makes a key that stays, and tries it",
+    };
+    Verdict::Unknown {
+        reason: format!("the token makes no session object to try it with ({reason}); {try_it}"),
     }
 }
 
@@ -369,6 +397,29 @@ mod tests {
             .within(&live, |session| Ok(session.find_objects(&[])?.len()))
             .unwrap();
         assert_eq!(left, 0);
+    }
+
+    /// YubiHSM 2 answers so to `CKA_TOKEN` false. That it cannot do it would be wrong.
+    #[test]
+    fn a_token_without_session_objects_is_not_said_to_serve_nothing() {
+        let (shim, folder) = (Shim::take(), tempfile::tempdir().unwrap());
+        let config = TokenConfig {
+            module: shim.module.clone(),
+            ..softhsm::token(folder.path())
+        };
+        shim.tell("resident no-eddsa");
+        let probe = probe(&config, &arena(8), 2, |_| {}).unwrap();
+        for finding in &probe.findings {
+            match (finding.purpose, &finding.verdict) {
+                (Purpose::ConsensusEd25519, Verdict::No { reason }) => {
+                    assert!(reason.contains("CKM_EDDSA"), "what is not listed is not there");
+                }
+                (Purpose::Secp256k1 | Purpose::P256 | Purpose::Wrapping, Verdict::Unknown { reason }) => {
+                    assert!(reason.contains("CKR_ATTRIBUTE_VALUE_INVALID"), "{reason}");
+                }
+                other => unreachable!("{other:?}"),
+            }
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use cryptoki::session::Session;
+use cryptoki::{object::ObjectHandle, session::Session};
 use sigward_policies::{
     model::{
         algorithm::{Algorithm, PublicKey},
@@ -289,7 +289,20 @@ fn metadata(record: &Record) -> KeyMetadata {
 /// Removes what has an id of ours, made a moment ago, and no record.
 fn remove(id: &CkaId) -> Undo {
     let id = id.clone();
-    Box::new(move |session| objects::destroy_all(session, &id))
+    Box::new(move |session| objects::destroy_made(session, &id))
+}
+
+/// Whether a private key is the half of `public_key`, by what it signs.
+fn signs_as(session: &Session, private: ObjectHandle, public_key: &PublicKey) -> Result<bool, TokenError> {
+    let signature = objects::sign(
+        session,
+        private,
+        public_key.algorithm(),
+        SELF_TEST,
+        &mut Hashing::default(),
+    )?;
+    let verified = Verifier::new(public_key).and_then(|verifier| verifier.verify(SELF_TEST, &signature));
+    Ok(verified.is_ok())
 }
 
 fn random_id(operation: Operation) -> Result<CkaId, ProviderError> {
@@ -326,7 +339,8 @@ impl KeyStorageProvider for Pkcs11Provider {
         let id = random_id(Operation::Store)?;
         let (for_act, label) = (id.clone(), name.to_string());
         let import = move |session: &Session| objects::import(session, &material, &for_act, &label);
-        self.acts
+        let protection = self
+            .acts
             .run_or_undo(Operation::Store, import, Some(remove(&id)))?;
         let record = Record {
             name: name.clone(),
@@ -335,6 +349,7 @@ impl KeyStorageProvider for Pkcs11Provider {
             created_at,
             serial: self.identity.serial.clone(),
             id,
+            protection: Some(protection),
         };
         self.take_in(record, Operation::Store)
     }
@@ -352,9 +367,11 @@ impl KeyStorageProvider for Pkcs11Provider {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(key.public_key());
-        let id = record.id.clone();
+        let (id, public_key) = (record.id.clone(), record.public_key);
         self.acts.run(Operation::Delete, move |session| {
-            objects::destroy_all(session, &id)
+            objects::destroy_pair(session, &id, &public_key, |private| {
+                signs_as(session, private, &public_key)
+            })
         })?;
         record
             .remove(&self.folder)
@@ -374,11 +391,9 @@ impl KeyStorageProvider for Pkcs11Provider {
 
 impl HsmProvider for Pkcs11Provider {
     fn initialize(&self) -> Result<(), ProviderError> {
-        let (records, errors) = record::read_all(&self.folder)
+        // A record that does not read costs its own key and no other: `damaged_records` tells of it.
+        let (records, _quarantined) = record::read_all(&self.folder)
             .map_err(|error| ProviderError::from_file(Operation::Initialize, error))?;
-        if let Some(error) = errors.into_iter().next() {
-            return Err(ProviderError::fault(Operation::Initialize, error));
-        }
         let known = records
             .into_iter()
             .filter(|record| record.serial == self.identity.serial)
@@ -394,9 +409,9 @@ impl HsmProvider for Pkcs11Provider {
         let id = random_id(Operation::Generate)?;
         let (for_act, label, algorithm) = (id.clone(), spec.name.to_string(), spec.algorithm);
         let generate = move |session: &Session| objects::generate(session, algorithm, &for_act, &label);
-        let public_key = self
-            .acts
-            .run_or_undo(Operation::Generate, generate, Some(remove(&id)))?;
+        let (public_key, protection) =
+            self.acts
+                .run_or_undo(Operation::Generate, generate, Some(remove(&id)))?;
         let record = Record {
             name: spec.name.clone(),
             public_key,
@@ -404,6 +419,7 @@ impl HsmProvider for Pkcs11Provider {
             created_at: spec.created_at,
             serial: self.identity.serial.clone(),
             id,
+            protection: Some(protection),
         };
         self.take_in(record, Operation::Generate)
     }

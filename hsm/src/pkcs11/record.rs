@@ -16,6 +16,7 @@ use sigward_policies::model::{
     key::Origin,
 };
 
+use super::protection::Protection;
 use crate::private_file::{self, Existing, FileError};
 
 /// Largest record that is read.
@@ -53,15 +54,26 @@ pub(super) struct Record {
     pub(super) created_at: UnixSeconds,
     pub(super) serial: String,
     pub(super) id: CkaId,
+    /// What was read of it when it was made or taken in; nothing in a record of the first version of a key that was brought in.
+    pub(super) protection: Option<Protection>,
 }
 
 /// Why a record was not read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RecordError {
-    #[error(transparent)]
-    File(#[from] FileError),
+    #[error("{cause}")]
+    File { path: PathBuf, cause: FileError },
     #[error("{path} is no record of a key in a token: {what}")]
     Damaged { path: PathBuf, what: String },
+}
+
+impl RecordError {
+    /// The file that it is about.
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::File { path, .. } | Self::Damaged { path, .. } => path,
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -75,13 +87,16 @@ struct Written {
     created_at: i64,
     token_serial: String,
     cka_id: String,
+    /// Since version 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    protection: Option<Protection>,
 }
 
 impl Record {
     /// Writes the record; a record of the same public key refuses.
     pub(super) fn write(&self, folder: &Path) -> Result<(), FileError> {
         let written = Written {
-            version: 1,
+            version: 2,
             name: self.name.to_string(),
             algorithm: self.public_key.algorithm().as_str().to_owned(),
             public_key: hex::encode(self.public_key.as_bytes()),
@@ -89,6 +104,7 @@ impl Record {
             created_at: self.created_at.0,
             token_serial: self.serial.clone(),
             cka_id: hex::encode(self.id.as_bytes()),
+            protection: self.protection,
         };
         let mut text = serde_json::to_vec_pretty(&written).unwrap_or_default();
         text.push(b'\n');
@@ -105,31 +121,40 @@ impl Record {
     }
 
     fn read(path: &Path) -> Result<Self, RecordError> {
-        let bytes = private_file::read_sealed(path, MAX_RECORD)?;
+        let bytes = private_file::read_sealed(path, MAX_RECORD).map_err(|cause| RecordError::File {
+            path: path.to_owned(),
+            cause,
+        })?;
         let damaged = |what: String| RecordError::Damaged {
             path: path.to_owned(),
             what,
         };
         let written: Written = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-        if written.version != 1 {
+        if !matches!(written.version, 1 | 2) {
             return Err(damaged(format!("version {} is unknown", written.version)));
         }
         let algorithm = Algorithm::parse(&written.algorithm).map_err(|error| damaged(error.to_string()))?;
         let key = hex::decode(&written.public_key).map_err(|error| damaged(error.to_string()))?;
+        let origin = match written.origin.as_str() {
+            "generated" => Origin::Generated,
+            "imported" => Origin::Imported,
+            "restored" => Origin::Restored,
+            other => return Err(damaged(format!("origin {other:?} is unknown"))),
+        };
         Ok(Self {
             name: KeyName::new(&written.name).map_err(|error| damaged(error.to_string()))?,
             public_key: PublicKey::new(algorithm, &key).map_err(|error| damaged(error.to_string()))?,
-            origin: match written.origin.as_str() {
-                "generated" => Origin::Generated,
-                "imported" => Origin::Imported,
-                "restored" => Origin::Restored,
-                other => return Err(damaged(format!("origin {other:?} is unknown"))),
-            },
+            origin,
             created_at: UnixSeconds(written.created_at),
             serial: written.token_serial,
             id: match hex::decode(&written.cka_id) {
                 Ok(id) if !id.is_empty() => CkaId(id),
                 _ => return Err(damaged("cka_id is no hex".to_owned())),
+            },
+            protection: match (written.version, origin) {
+                // What is made in a token was always read back, and refused unless it is confined.
+                (1, Origin::Generated) => Some(Protection::CONFINED),
+                _ => written.protection,
             },
         })
     }
@@ -158,4 +183,43 @@ pub(super) fn read_all(folder: &Path) -> Result<(Vec<Record>, Vec<RecordError>),
         }
     }
     Ok((records, errors))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// As version 1 wrote it.
+    fn first_version(origin: &str) -> String {
+        format!(
+            "{{\"version\": 1, \"name\": \"old\", \"algorithm\": \"ed25519\", \"public_key\": \"{}\", \"origin\": \"{origin}\", \
+             \"created_at\": 7, \"token_serial\": \"abc\", \"cka_id\": \"01\"}}",
+            "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+        )
+    }
+
+    #[test]
+    fn records_of_the_first_version_are_read() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("old.pkcs11");
+        for (origin, protection) in [
+            ("generated", Some(Protection::CONFINED)),
+            ("imported", None),
+            ("restored", None),
+        ] {
+            std::fs::write(&path, first_version(origin)).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            let record = Record::read(&path).unwrap();
+            assert_eq!(record.protection, protection, "{origin}");
+            let again = tempfile::tempdir().unwrap();
+            record.write(again.path()).unwrap();
+            assert_eq!(
+                read_all(again.path()).unwrap().0,
+                [record],
+                "version 2 says the same"
+            );
+        }
+    }
 }

@@ -210,6 +210,7 @@ fn finding(finding: &Finding) -> Value {
     let (verdict, mechanism, reason) = match &finding.verdict {
         Verdict::InHardware { mechanism } => ("in_hardware", Some(*mechanism), None),
         Verdict::WrappedByHardware { mechanism } => ("wrapped_by_hardware", Some(*mechanism), None),
+        Verdict::Unknown { reason } => ("unknown", None, Some(reason.as_str())),
         Verdict::No { reason } => ("no", None, Some(reason.as_str())),
     };
     let micros = |duration: Duration| duration.as_secs_f64() * 1e6;
@@ -246,6 +247,7 @@ fn text(probe: &Probe) -> anyhow::Result<String> {
         let (verdict, detail) = match &finding.verdict {
             Verdict::InHardware { mechanism } => ("yes, the key never leaves it", *mechanism),
             Verdict::WrappedByHardware { mechanism } => ("sealed by it, in memory while used", *mechanism),
+            Verdict::Unknown { reason } => ("unknown", reason.as_str()),
             Verdict::No { reason } => ("no", reason.as_str()),
         };
         write!(text, "{:30} {verdict:36} {detail}", finding.purpose.as_str())?;

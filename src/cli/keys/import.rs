@@ -61,6 +61,9 @@ pub(super) struct FromToken {
     /// Its label, where no other key pair of the token has it
     #[arg(long, value_name = "TEXT", requires = "from_token", conflicts_with = "cka_id")]
     label: Option<String>,
+    /// You know that its bytes may have left the token, or that it signs without a PIN; otherwise such a key is refused
+    #[arg(long, requires = "from_token")]
+    may_have_left: bool,
 }
 
 /// Where the signing history of an imported key ends. There is no default, because every default double-signs somewhere.
@@ -152,6 +155,7 @@ fn import_from_token(args: Import, home: &Path) -> anyhow::Result<Key> {
             Beginning::Above(height) => Asked::Above(height),
             Beginning::NeverSigned(never) => Asked::NeverSigned(never),
         }),
+        may_have_left: args.from.may_have_left,
     };
     with_services(home, async |channel| {
         let reply = KeyServiceClient::new(channel)

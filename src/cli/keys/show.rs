@@ -41,6 +41,9 @@ pub(super) fn list(keys: &[Key], prefix: &str, output: &Output) -> anyhow::Resul
                 None => "no backup".to_owned(),
             }
         ));
+        if !key.protection.is_empty() {
+            output.line(format!("  {}", key.protection));
+        }
         if !key.fault.is_empty() {
             output.line(format!("  {}", key.fault));
         }
@@ -59,6 +62,7 @@ pub(super) fn show(key: &Key, prefix: &str, output: &Output) -> anyhow::Result<(
         ("provider", "provider"),
         ("token serial", "token_serial"),
         ("CKA_ID", "cka_id"),
+        ("protection", "protection"),
         ("cannot sign now", "fault"),
         ("address", "address"),
         ("valcons", "valcons"),
@@ -115,6 +119,7 @@ pub(super) fn describe(key: &Key, prefix: &str) -> anyhow::Result<Value> {
         "provider": key.provider,
         "token_serial": (!key.token_serial.is_empty()).then_some(&key.token_serial),
         "cka_id": (!key.cka_id.is_empty()).then(|| hex::encode(&key.cka_id)),
+        "protection": (!key.protection.is_empty()).then_some(&key.protection),
         "fault": (!key.fault.is_empty()).then_some(&key.fault),
         "address": hex::encode_upper(&key.address),
         "valcons": valcons(key, prefix)?,

@@ -43,6 +43,11 @@ pub(super) fn status(refused: Refused) -> Status {
             | RefusalCode::KeyNotExportable
             | RefusalCode::KeyInUse
             | RefusalCode::BelowBackup
+            | RefusalCode::TokenKeyMayHaveLeft
+            | RefusalCode::WrongPin
+            | RefusalCode::PinUnusable
+            | RefusalCode::TokenFull
+            | RefusalCode::Unsupported
             | RefusalCode::ForeignStateFile => Code::FailedPrecondition,
             _ => Code::InvalidArgument,
         },

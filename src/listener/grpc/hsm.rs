@@ -85,7 +85,8 @@ fn to_wire(seen: &SeenToken) -> Token {
                 label: key.label.clone(),
                 algorithm: key.public_key.algorithm().to_string(),
                 public_key: key.public_key.as_bytes().to_vec(),
-                may_have_left: key.may_have_left,
+                may_have_left: !key.protection.is_whole(),
+                protection: key.protection.told(),
             })
             .collect(),
     }

@@ -1,5 +1,6 @@
 //! `sigward.v1.KeyService`.
 
+use sigward_hsm::pkcs11::Leaving;
 use sigward_policies::decision::{Refusal, RefusalCode, Refused};
 use sigward_policies::double_sign::Beginning;
 use sigward_policies::model::algorithm::Algorithm;
@@ -86,9 +87,23 @@ impl KeyService for Services {
         });
         let beginning = beginning(asked).map_err(refuse)?;
         let sharing = sharing(request.shared);
+        let leaving = if request.may_have_left {
+            Leaving::Known
+        } else {
+            Leaving::Refused
+        };
         let key = self
             .admin
-            .import_from_token(&who, &name, &request.provider, object, &chain, sharing, beginning)
+            .import_from_token(
+                &who,
+                &name,
+                &request.provider,
+                object,
+                &chain,
+                sharing,
+                beginning,
+                leaving,
+            )
             .await
             .map_err(status)?;
         Ok(Response::new(ImportFromTokenResponse {
@@ -196,6 +211,12 @@ pub(super) fn to_wire(listed: &ListedKey) -> Key {
         token_serial: token.map(|token| token.serial.clone()).unwrap_or_default(),
         cka_id: token
             .and_then(|token| hex::decode(&token.id).ok())
+            .unwrap_or_default(),
+        protection: token
+            .map(|token| match token.protection {
+                Some(protection) => protection.told(),
+                None => "not known: an earlier version took it in and did not record it".to_owned(),
+            })
             .unwrap_or_default(),
         fault: listed.fault.clone().unwrap_or_default(),
     }

@@ -42,6 +42,7 @@ fn a_known_key_is_shown_in_every_form_that_a_chain_may_want() {
             "fault",
             "name",
             "origin",
+            "protection",
             "provider",
             "public_key_base64",
             "public_key_hex",

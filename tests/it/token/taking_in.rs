@@ -164,3 +164,93 @@ fn a_provider_whose_key_signs_for_a_chain_does_not_go_by_a_reload() {
     two.scene.sign(3..=4);
     two.finish();
 }
+
+#[test]
+fn a_key_that_may_have_left_the_token_is_taken_in_by_whoever_says_so_and_is_shown_as_such() {
+    let home = Home::new();
+    let mut signer = Signer::init(&home);
+    let token = Token::given_to(&home, &mut signer);
+    let make = [
+        "--keypairgen",
+        "--key-type",
+        "EC:edwards25519",
+        "--label",
+        "loose",
+    ];
+    token.pkcs11_tool(&[&make[..], &["--id", "0a0b", "--extractable"]].concat());
+    let listed = signer.json(&["hsm", "list", "--search", "--json"]);
+    assert_eq!(listed[0]["found"][0]["may_have_left"], true, "{listed}");
+    let import = [
+        "keys",
+        "import",
+        KEY,
+        "--from-token",
+        "--provider",
+        ID,
+        "--cka-id",
+        "0a0b",
+        "--chain",
+        CHAIN,
+        "--never-signed",
+    ];
+    let refused = signer.attempt(&import);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("token_key_may_have_left: ")
+            && said.contains("CKA_NEVER_EXTRACTABLE is false")
+            && said.contains("--may-have-left"),
+        "{said}"
+    );
+    assert_eq!(signer.json(&["keys", "list", "--json"]), serde_json::json!([]));
+    signer.run(&[&import[..], &["--may-have-left"]].concat());
+    let shown = signer.json(&["keys", "show", KEY, "--json"]);
+    let protection = shown["protection"].as_str().unwrap();
+    assert!(
+        protection.starts_with("may have left the token: ") && protection.contains("CKA_EXTRACTABLE is true"),
+        "{shown}"
+    );
+    assert!(signer.run(&["keys", "show", KEY]).contains(protection));
+    assert!(signer.run(&["keys", "list"]).contains(protection));
+    let audit = signer.run(&["audit", "tail"]);
+    assert!(audit.contains("CKA_EXTRACTABLE is true"), "{audit}");
+    signer.run(&["keys", "create", "tight", "--provider", ID]);
+    let tight = signer.json(&["keys", "show", "tight", "--json"]);
+    assert_eq!(tight["protection"], "never left the token", "{tight}");
+}
+
+#[test]
+fn a_record_that_does_not_read_quarantines_its_key_and_the_others_of_the_token_sign() {
+    let home = Home::new();
+    let mut signer = Signer::init(&home);
+    let _token = Token::given_to(&home, &mut signer);
+    signer.run(&["keys", "create", KEY, "--provider", ID]);
+    let bad = signer.json(&["keys", "create", "bad", "--provider", ID, "--json"]);
+    let file = signer.home().join(format!(
+        "keys/{ID}/{}.pkcs11",
+        bad["public_key_hex"].as_str().unwrap()
+    ));
+    let text = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &text[..40]).unwrap();
+    let shown = signer.json(&["keys", "show", "bad", "--json"]);
+    let fault = shown["fault"].as_str().unwrap();
+    assert!(
+        fault.starts_with("quarantined: ") && fault.contains(file.to_str().unwrap()),
+        "{shown}"
+    );
+    let tokens = signer.json(&["hsm", "list", "--json"]);
+    assert_eq!(tokens[0]["code"], "token_record_damaged", "{tokens}");
+    assert_eq!(tokens[0]["up"], true, "{tokens}");
+    let mut scene = Scene::with(home, signer);
+    scene.start();
+    scene.sign(1..=3);
+    let log = scene.log();
+    assert!(
+        log.contains("token_record_damaged") && log.contains(file.to_str().unwrap()),
+        "{log}"
+    );
+    scene.signer.terminate();
+    std::fs::write(&file, text).unwrap();
+    let shown = scene.signer.json(&["keys", "show", "bad", "--json"]);
+    assert_eq!(shown["fault"], serde_json::Value::Null, "{shown}");
+}

@@ -1,7 +1,10 @@
 //! A wrong PIN is tried once: not again by any number of starts, and again when another one is in its place or an operator says so.
 
-use super::softhsm::{ID, PIN, write_pin};
+use super::softhsm::{ID, PIN, Token, write_pin};
 use super::staying::{Two, good, says};
+use crate::support::home::Home;
+use crate::support::scene::KEY;
+use crate::support::signer::Signer;
 
 #[test]
 fn a_wrong_pin_is_tried_once_across_restarts_and_the_right_one_needs_none() {
@@ -61,4 +64,26 @@ fn a_pin_that_is_missing_is_taken_when_it_is_there() {
     );
     two.scene.sign(1..=3);
     two.finish();
+}
+
+#[test]
+fn a_pin_that_is_refused_reaches_the_operator_by_its_own_code() {
+    let home = Home::new();
+    let mut signer = Signer::init(&home);
+    let _token = Token::given_to(&home, &mut signer);
+    write_pin(&signer, "not-the-pin");
+    let login = signer.attempt(&["hsm", "login", "--once", ID]);
+    let said = String::from_utf8_lossy(&login.stderr).into_owned();
+    assert_eq!(login.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("wrong_pin: ") && !said.contains("invalid_parameters"),
+        "{said}"
+    );
+    let made = signer.attempt(&["keys", "create", KEY, "--provider", ID]);
+    let said = String::from_utf8_lossy(&made.stderr).into_owned();
+    assert_eq!(made.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("wrong_pin: ") || said.contains("pin_unusable: "),
+        "{said}"
+    );
 }

@@ -225,7 +225,7 @@ fn an_object_that_somebody_deleted_is_an_alarm_and_other_keys_sign_on() {
     }
     let id = provider.find(deleted.public_key()).unwrap().id.clone();
     let destroyed = provider.acts.run(Operation::Delete, move |session| {
-        objects::destroy_all(session, &id)
+        objects::destroy_made(session, &id)
     });
     destroyed.unwrap();
     for height in 20..30 {
