@@ -53,10 +53,13 @@ struct UnderWay {
     stage: Arc<Stage>,
 }
 
+/// What an act does in the thread's seat.
+type Work = Box<dyn FnOnce(&mut Seat, &Stage) + Send>;
+
 struct Job {
     operation: Operation,
     stage: Arc<Stage>,
-    work: Box<dyn FnOnce(&mut Seat, &Stage) + Send>,
+    work: Work,
 }
 
 /// How far an act is. Whoever moves it on decides what becomes of it.

@@ -57,7 +57,7 @@ impl Glob {
         let name = name.as_bytes();
         let (mut at, mut token) = (0, 0);
         // Where a star is, and how far what it stands for reaches.
-        let (mut within, mut across): (Option<(usize, usize)>, Option<(usize, usize)>) = (None, None);
+        let [mut within, mut across]: [Option<(usize, usize)>; 2] = [None, None];
         loop {
             match (self.tokens.get(token), name.get(at)) {
                 (None, None) => return true,
