@@ -153,7 +153,7 @@ impl ApprovalRequest {
         digest: RequestDigest,
         in_force: PolicyVersion,
         now: UnixSeconds,
-    ) -> Result<Approved, (Self, Refusal)> {
+    ) -> Result<Approved, Box<(Self, Refusal)>> {
         let refusal = if digest != self.digest {
             void("it is for other parameters, or the state has changed since it was asked")
         } else if in_force != self.policy {
@@ -169,7 +169,7 @@ impl ApprovalRequest {
                 Standing::Expired => void("it has expired"),
             }
         };
-        Err((self, refusal))
+        Err(Box::new((self, refusal)))
     }
 }
 

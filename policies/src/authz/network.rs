@@ -92,7 +92,7 @@ const fn width(address: IpAddr) -> u8 {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use core::net::{Ipv4Addr, Ipv6Addr};
 

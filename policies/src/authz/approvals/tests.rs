@@ -35,7 +35,7 @@ fn others_approve_and_it_is_used_once_for_exactly_that() {
         asked.vote(&person(1), Vote::Approve, DIGEST, NOW),
         Ok(Standing::Waits { missing: 1 })
     );
-    let (back, refusal) = asked.use_up(DIGEST, POLICY, NOW).unwrap_err();
+    let (back, refusal) = *asked.use_up(DIGEST, POLICY, NOW).unwrap_err();
     assert_eq!(refusal.code, RefusalCode::ApprovalRequired);
     asked = back;
     assert_eq!(
@@ -47,7 +47,7 @@ fn others_approve_and_it_is_used_once_for_exactly_that() {
         (DIGEST, PolicyVersion([9; 32]), NOW),
         (DIGEST, POLICY, UnixSeconds(2_000)),
     ] {
-        let (back, refusal) = asked.use_up(digest, policy, now).unwrap_err();
+        let (back, refusal) = *asked.use_up(digest, policy, now).unwrap_err();
         assert_eq!(refusal.code, RefusalCode::ApprovalVoid);
         asked = back;
     }
