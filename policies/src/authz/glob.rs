@@ -57,7 +57,8 @@ impl Glob {
         let name = name.as_bytes();
         let (mut at, mut token) = (0, 0);
         // Where a star is, and how far what it stands for reaches.
-        let [mut within, mut across]: [Option<(usize, usize)>; 2] = [None, None];
+        let mut within: Option<(usize, usize)> = None;
+        let mut across: Option<(usize, usize)> = None;
         loop {
             match (self.tokens.get(token), name.get(at)) {
                 (None, None) => return true,
@@ -132,6 +133,7 @@ impl Glob {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use proptest::prelude::*;
 

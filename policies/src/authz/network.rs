@@ -1,7 +1,8 @@
 //! Source networks: an address and how much of it counts (RFC 4632, RFC 4291). IPv4 inside IPv6 is IPv4.
 
+// Of `core`: an address is data; sockets are in `std`.
+use core::net::IpAddr;
 use std::fmt;
-use std::net::IpAddr;
 
 /// Addresses that begin alike.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,9 +92,9 @@ const fn width(address: IpAddr) -> u8 {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
-    use std::net::{Ipv4Addr, Ipv6Addr};
+    use core::net::{Ipv4Addr, Ipv6Addr};
 
     use proptest::prelude::*;
 

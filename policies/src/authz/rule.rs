@@ -1,8 +1,8 @@
 //! One rule, compiled, and the question it is asked. What a rule says no to it says with a reason; `judge` and `explain` ask the same
 //! function, so that they cannot differ.
 
+use core::net::IpAddr;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::glob::Glob;

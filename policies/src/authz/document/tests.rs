@@ -1,5 +1,10 @@
 //! Documents that must not load, with the sentence that a stranger reads then; and what those that load warn of.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 use super::*;
 use crate::authz::{Policy, PolicyVersion};
