@@ -40,7 +40,7 @@ use sigward_policies::model::key::Key;
 pub use adopt::{Above, Adopted};
 
 use super::space::SpaceLimits;
-use super::{AuditRecord, Batch, Done, Health, Store, StoredRow};
+use super::{AuditHead, AuditRecord, Batch, Done, Health, Store, StoredRow};
 use crate::clock::Clock;
 use crate::telemetry::StoreMetrics;
 use shared::Shared;
@@ -184,6 +184,14 @@ impl Store for SqliteStore {
 
     fn audit(&self, from: u64, limit: usize) -> Result<Vec<AuditRecord>, Refused> {
         self.ask(move |writer| writer.audit(from, limit))
+    }
+
+    fn audit_base(&self) -> Result<AuditHead, Refused> {
+        self.ask(Writer::audit_base)
+    }
+
+    fn forget_audit(&self, kept: &AuditHead, most: usize) -> Result<AuditHead, Refused> {
+        self.shared.between(|writer| writer.forget(kept, most))
     }
 
     fn health(&self) -> Health {
