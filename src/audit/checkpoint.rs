@@ -21,9 +21,9 @@ use crate::store::AuditHead;
 use crate::store::encoding::Encoder;
 
 /// First word of a line.
-pub const WORD: &str = "sigward-checkpoint-1";
+pub(super) const WORD: &str = "sigward-checkpoint-1";
 /// Longest line, without its end; the longest that is written has 546 bytes.
-pub const MAX_LINE: usize = 1024;
+pub(super) const MAX_LINE: usize = 1024;
 
 /// Why a line is no checkpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]

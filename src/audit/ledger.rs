@@ -16,6 +16,9 @@ use crate::crash::crash_point;
 /// Name of the file beside the segments.
 pub const FILE: &str = "checkpoints";
 
+/// Where the last one is looked for before the whole file is read.
+const LAST_LINES: usize = 16;
+
 /// A file of checkpoints.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CheckpointFile(PathBuf);
@@ -69,9 +72,36 @@ impl CheckpointFile {
         Ok(())
     }
 
+    /// The last checkpoints, at most so many, in order; looked for at the end of the file. Lines of others are passed over.
+    pub fn tail(&self, most: usize) -> io::Result<Vec<Checkpoint>> {
+        let mut file = match File::open(&self.0) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            file => file?,
+        };
+        let length = file.seek(SeekFrom::End(0))?;
+        let span = u64::try_from(most.saturating_mul(MAX_LINE)).unwrap_or(u64::MAX);
+        file.seek(SeekFrom::Start(length.saturating_sub(span)))?;
+        let mut end = Vec::new();
+        file.take(span).read_to_end(&mut end)?;
+        // What stands before the first end of a line may be the rest of one, and does not parse then.
+        let whole = end.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+        let lines = end.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n');
+        let mut found: Vec<Checkpoint> = lines
+            .filter_map(|line| Checkpoint::parse(std::str::from_utf8(line).ok()?).ok())
+            .collect();
+        Ok(found.split_off(found.len().saturating_sub(most)))
+    }
+
     /// The last checkpoint of `store`; lines of others are passed over.
     pub fn last_of(&self, store: &StoreId) -> io::Result<Option<Checkpoint>> {
-        let mut last: Option<Checkpoint> = None;
+        let recent = self
+            .tail(LAST_LINES)?
+            .into_iter()
+            .filter(|made| made.store == *store);
+        let mut last: Option<Checkpoint> = recent.max_by_key(|made| made.number);
+        if last.is_some() {
+            return Ok(last);
+        }
         self.each(|read| {
             if let Ok(read) = read
                 && read.store == *store
@@ -116,12 +146,18 @@ fn whole_lines(file: &mut File, length: u64) -> io::Result<u64> {
     file.seek(SeekFrom::Start(from))?;
     let mut tail = Vec::new();
     file.take(most).read_to_end(&mut tail)?;
-    let after = tail.iter().rposition(|byte| *byte == b'\n').map(|at| at.saturating_add(1));
+    let after = tail
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map(|at| at.saturating_add(1));
     match after {
         Some(after) => Ok(from.saturating_add(u64::try_from(after).unwrap_or(0))),
         None if from == 0 => Ok(0),
         // No line of ours is that long: somebody else's file.
-        None => Err(io::Error::new(io::ErrorKind::InvalidData, "is no file of checkpoints")),
+        None => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "is no file of checkpoints",
+        )),
     }
 }
 

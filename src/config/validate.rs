@@ -9,7 +9,7 @@ use super::error::{ConfigError, quote};
 use super::raw::{Number, RawConfig, RawHttp, RawKeys, RawLog, RawStore, Text};
 use super::{
     ADMIN_SOCKET, Config, KeysConfig, LogConfig, LogFormat, MAX_SOCKET_PATH, PinFrom, SealSource,
-    StoreConfig, chain, provider, seal, suggest,
+    StoreConfig, audit, chain, provider, seal, suggest,
 };
 
 /// Where health and metrics are served unless the file says otherwise.
@@ -90,6 +90,7 @@ pub(super) fn config(raw: RawConfig, source: &Source<'_>) -> Result<Config, Conf
         admin_socket: admin_socket(admin.as_ref(), source)?,
         http: http(&raw.http.unwrap_or_default(), source)?,
         log: log(&raw.log.unwrap_or_default(), source)?,
+        audit: audit::audit(&raw.audit.unwrap_or_default(), source)?,
         providers,
         chains: chain::chains(&raw.chain, source)?,
     };
@@ -252,7 +253,13 @@ fn paths_are_distinct(config: &Config) -> Result<(), ConfigError> {
         ("keys.dir", &config.keys.dir),
         ("identity.file", &config.identity),
         ("admin.socket", &config.admin_socket),
+        ("audit.folder", &config.audit.folder),
     ];
+    let anchor = config
+        .audit
+        .anchor_file
+        .iter()
+        .map(|path| ("audit.anchor_file", path));
     let pins = config
         .providers
         .iter()
@@ -260,7 +267,7 @@ fn paths_are_distinct(config: &Config) -> Result<(), ConfigError> {
             PinFrom::File(path) => Some(("provider.pkcs11.pin_file", path)),
             PinFrom::Credential(_) | PinFrom::Descriptor(_) => None,
         });
-    for (key, path) in paths.into_iter().chain(seal) {
+    for (key, path) in paths.into_iter().chain(seal).chain(anchor) {
         // Paths compare by their components: `a//b` is `a/b`.
         if let Some((other, _)) = seen.iter().find(|(_, known)| *known == path) {
             return Err(ConfigError::invalid(

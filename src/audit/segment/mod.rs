@@ -16,13 +16,13 @@ mod read;
 mod write;
 
 pub use folder::{Segment, SegmentFolder};
-pub use read::{SegmentBreak, SegmentReader};
+pub use read::SegmentReader;
 pub(super) use write::write;
 
 use sigward_policies::model::id::StoreId;
 
-use crate::store::encoding::{DecodeError, Decoder, Encoder};
 use crate::store::AuditHead;
+use crate::store::encoding::{DecodeError, Decoder, Encoder};
 
 const MAGIC: [u8; 8] = *b"SGWDAUD\x01";
 const END: [u8; 8] = *b"SGWDEND\x01";

@@ -59,7 +59,8 @@ impl<R: Read + Seek> SegmentReader<R> {
         source.seek(SeekFrom::Start(0))?;
         source.read_exact(&mut head)?;
         let header = Header::decode(&head).map_err(|cause| bad(format!("is no segment: {cause}")))?;
-        let footer = Footer::decode(&foot).map_err(|cause| bad(format!("does not end as a segment: {cause}")))?;
+        let footer =
+            Footer::decode(&foot).map_err(|cause| bad(format!("does not end as a segment: {cause}")))?;
         if footer.last.sequence <= header.before.sequence {
             return Err(bad("has no records".to_owned()));
         }
@@ -97,7 +98,8 @@ impl<R: Read + Seek> SegmentReader<R> {
             .get_mut(..length)
             .ok_or_else(|| broken(format!("would have {length} bytes")))?;
         self.records.read_exact(encoded).map_err(unreadable)?;
-        let record = AuditRecord::decode(encoded).map_err(|cause| broken(format!("does not decode: {cause}")))?;
+        let record =
+            AuditRecord::decode(encoded).map_err(|cause| broken(format!("does not decode: {cause}")))?;
         follow(&self.head, &record).map_err(|broken| SegmentBreak {
             sequence: broken.sequence,
             what: broken.what,
@@ -120,12 +122,18 @@ impl<R: Read + Seek> SegmentReader<R> {
         }
         let first = self.header.before.sequence.saturating_add(1);
         if !matches!(self.records.read(&mut [0]), Ok(0)) {
-            return Err(named(first, "stands in a segment with something behind its records"));
+            return Err(named(
+                first,
+                "stands in a segment with something behind its records",
+            ));
         }
         match self.digest() {
             Ok(digest) if digest == self.footer.digest => Ok(()),
             Ok(_) => Err(named(first, "stands in a segment that does not have its digest")),
-            Err(cause) => Err(named(first, &format!("stands in a segment that cannot be read: {cause}"))),
+            Err(cause) => Err(named(
+                first,
+                &format!("stands in a segment that cannot be read: {cause}"),
+            )),
         }
     }
 

@@ -78,12 +78,17 @@ pub(in crate::audit) fn write(
     // Read back before it has its name: a disk that writes something else is found while the records are still in the database.
     let reader = SegmentReader::open(&unfinished)?;
     if reader.header() != header {
-        return Err(io::Error::other("the segment does not read back as it was written"));
+        return Err(io::Error::other(
+            "the segment does not read back as it was written",
+        ));
     }
     let footer = reader.verify().map_err(io::Error::other)?;
     let segment = folder.segment(header.before.sequence.saturating_add(1), footer.last.sequence);
     if segment.path.try_exists()? {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, segment.path.display().to_string()));
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            segment.path.display().to_string(),
+        ));
     }
     std::fs::rename(&unfinished, &segment.path)?;
     crash_point!("audit_segment_renamed");

@@ -209,3 +209,19 @@ impl Drop for SqliteStore {
 fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// For tests: a database in other hands.
+#[cfg(test)]
+pub(crate) type Tampered = rusqlite::Connection;
+
+/// For tests: has `act` change a closed database behind our back.
+#[cfg(test)]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "the store is closed; a test"
+)]
+pub(crate) fn tamper<T>(options: &Options, act: impl FnOnce(&Tampered) -> T) -> T {
+    let open = rusqlite::Connection::open(options.database()).unwrap();
+    act(&open)
+}
