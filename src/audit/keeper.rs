@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sigward_hsm::error::ProviderError;
 use sigward_hsm::software::CheckpointKey;
 use sigward_policies::decision::Refused;
 
@@ -52,6 +53,9 @@ pub enum KeepError {
     /// The store refused.
     #[error("{0}")]
     Store(#[from] Refused),
+    /// The key of checkpoints is not there.
+    #[error("no checkpoints are signed: {0}")]
+    Key(#[source] ProviderError),
     /// The audit folder failed.
     #[error("{doing} in {}: {cause}", folder.display())]
     Folder {
@@ -130,7 +134,7 @@ impl Keeper {
     ) -> Result<Self, KeepError> {
         let folder = SegmentFolder::of(&settings.folder, &store.id());
         let checkpoints = CheckpointFile::at(folder.path().join(FILE));
-        let mut keeper = Self {
+        let keeper = Self {
             store,
             clock,
             settings,
@@ -140,11 +144,9 @@ impl Keeper {
             read_back: BTreeSet::new(),
             stay,
         };
-        keeper.in_folder("making the folder", SegmentFolder::ensure)?;
-        let id = keeper.store.id();
-        let last = keeper.checkpoints.last_of(&id);
-        keeper.last = last.map_err(|cause| keeper.failed("reading checkpoints", cause))?;
-        Ok(keeper)
+        let last = keeper.checkpoints.last_of(&keeper.store.id());
+        let last = last.map_err(|cause| keeper.failed("reading checkpoints", cause))?;
+        Ok(Self { last, ..keeper })
     }
 
     /// The last checkpoint.
@@ -160,6 +162,9 @@ impl Keeper {
     /// Does all that is due, until `stop` says so. Without a key, everything but checkpoints.
     pub fn turn(&mut self, key: Option<&CheckpointKey>, stop: &dyn Fn() -> bool) -> Result<Turn, KeepError> {
         let mut turn = Turn::default();
+        if self.store.health().audit_records > 0 {
+            self.in_folder("making the folder", SegmentFolder::ensure)?;
+        }
         if let Some(key) = key {
             turn.checkpoint = self.sign(key, false)?;
         }
@@ -250,7 +255,9 @@ impl Keeper {
             self.has_room()?;
             let last = exported.saturating_add(waiting.min(self.settings.segment_records));
             let before = self.place(base, exported)?;
-            let segment = self.write(before, last)?;
+            let Some(segment) = self.write(before, last, stop)? else {
+                break;
+            };
             self.read_back.insert(segment.first);
             written += 1;
         }
@@ -321,7 +328,12 @@ impl Keeper {
             .ok_or_else(|| KeepError::Foreign(format!("record {sequence} is missing")))
     }
 
-    fn write(&self, before: AuditHead, last: u64) -> Result<Segment, KeepError> {
+    fn write(
+        &self,
+        before: AuditHead,
+        last: u64,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<Segment>, KeepError> {
         let store = &self.store;
         let mut page: std::vec::IntoIter<AuditRecord> = Vec::new().into_iter();
         let mut next = before.sequence.saturating_add(1);
@@ -334,6 +346,9 @@ impl Keeper {
                 return Ok(None);
             }
             if page.len() == 0 {
+                if stop() {
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
                 page = store.audit(next, PAGE).map_err(io::Error::other)?.into_iter();
                 std::thread::sleep(REST);
             }
@@ -343,8 +358,9 @@ impl Keeper {
             Ok(Some(record))
         });
         match written {
-            Ok(Some(segment)) => Ok(segment),
-            Ok(None) => Err(KeepError::Foreign("an empty segment".to_owned())),
+            Ok(segment) => Ok(segment),
+            // What was begun is begun anew at the next start.
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted && stop() => Ok(None),
             Err(cause) => Err(self.failed("writing a segment", cause)),
         }
     }

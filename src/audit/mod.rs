@@ -5,6 +5,7 @@
 //! *Invariant:* nothing here can hold a payload or a secret: entries are made of names, positions, codes and digests.
 
 mod anchor;
+mod archive;
 mod checkpoint;
 mod denials;
 mod entry;
@@ -20,6 +21,7 @@ mod testing;
 mod verify;
 
 pub use anchor::{Anchor, Behind, compare as compare_with_anchor};
+pub use archive::{Archive, OpenKey};
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use denials::Denials;
 pub use entry::{Asked, of_act, of_commit, of_refusal};

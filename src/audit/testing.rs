@@ -58,7 +58,7 @@ impl Signer {
         let tmp = tempfile::tempdir().unwrap();
         std::fs::set_permissions(tmp.path(), Permissions::from_mode(0o700)).unwrap();
         let file = tmp.path().join("seal.key");
-        std::fs::write(&file, [5; 32]).unwrap();
+        std::fs::write(&file, std::array::from_fn::<u8, 32, _>(|at| at as u8)).unwrap();
         std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
         let kek: Arc<Kek> = Arc::new(KekSource::KeyFile(file).read(&arena).unwrap());
         let key = CheckpointKey::open_or_make(tmp.path(), store, &arena, kek, UnixSeconds(1)).unwrap();

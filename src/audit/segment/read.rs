@@ -84,8 +84,17 @@ impl<R: Read + Seek> SegmentReader<R> {
 
     /// The next record, or none behind the last. The last is told only when the whole file holds: records, footer and digest.
     pub fn next_record(&mut self) -> Result<Option<AuditRecord>, SegmentBreak> {
-        let sequence = self.head.sequence.saturating_add(1);
-        let broken = |what: String| SegmentBreak { sequence, what };
+        // Nothing has vouched for the record before this one yet, and one changed bit of a compressed file may change both.
+        let next = self.head.sequence.saturating_add(1);
+        let sequence = if self.head == self.header.before {
+            next
+        } else {
+            self.head.sequence
+        };
+        let broken = |what: String| SegmentBreak {
+            sequence,
+            what: format!("or the one behind it {what}"),
+        };
         if self.head.sequence == self.footer.last.sequence {
             return Ok(None);
         }
@@ -100,9 +109,9 @@ impl<R: Read + Seek> SegmentReader<R> {
         self.records.read_exact(encoded).map_err(unreadable)?;
         let record =
             AuditRecord::decode(encoded).map_err(|cause| broken(format!("does not decode: {cause}")))?;
-        follow(&self.head, &record).map_err(|broken| SegmentBreak {
-            sequence: broken.sequence,
-            what: broken.what,
+        follow(&self.head, &record).map_err(|found| SegmentBreak {
+            sequence: found.sequence.min(sequence),
+            what: found.what,
         })?;
         self.head = record.head();
         if self.head.sequence == self.footer.last.sequence {
