@@ -62,8 +62,8 @@ pub(super) fn open(
     Ok(Archive::new(history, keeper, open_key))
 }
 
-const WHAT_TO_DO: &str = "put the newer state back; if it is lost: `sigward state adopt --above HEIGHT`, then move this file and the folder of its \
-                          segments aside, and keep them: they are the evidence (docs/audit.md)";
+const WHAT_TO_DO: &str = "put the newer state back; if it is lost: `sigward state adopt --above HEIGHT`, then move the anchor aside and keep it: \
+                          it is the evidence (docs/audit.md)";
 
 fn settings(config: &Config) -> Settings {
     let AuditConfig {

@@ -6,9 +6,12 @@
 
 mod anchor;
 mod archive;
+mod aside;
 mod checkpoint;
 mod denials;
 mod entry;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gather;
 mod history;
 mod keeper;
@@ -22,6 +25,7 @@ mod verify;
 
 pub use anchor::{Anchor, Behind, compare as compare_with_anchor};
 pub use archive::{Archive, OpenKey};
+pub use aside::set_aside;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use denials::Denials;
 pub use entry::{Asked, of_act, of_commit, of_refusal};

@@ -26,8 +26,8 @@ use crate::{
     verify::{Verifier, VerifyError},
 };
 
-/// Where the key is, below the folder of sealed keys.
-pub(super) const FOLDER: &str = "audit";
+/// Where the key is, below the folder of sealed keys. No provider has this name, whose folder is there too.
+pub(super) const FOLDER: &str = ".audit";
 /// What every signed checkpoint begins with.
 const CHECKPOINT_DOMAIN: &[u8] = b"sigward audit checkpoint v1\0";
 const NAME: &str = "audit-checkpoints";

@@ -405,3 +405,149 @@ fn stage_record(open: &crate::store::sqlite::Tampered, sequence: i64) -> AuditRe
         .unwrap();
     AuditRecord::decode(&bytes).unwrap()
 }
+
+/// A day of 128 chains, scaled down: `cargo test --lib -- --ignored --nocapture a_days_records`.
+#[test]
+#[ignore = "a measurement"]
+fn a_days_records() {
+    use sigward_policies::model::algorithm::{Algorithm, PublicKey};
+    use sigward_policies::model::id::{ChainId, Height, Round};
+    use sigward_policies::model::payload::{Position, Step};
+    use std::time::Instant;
+    const RECORDS: u64 = 200_000;
+    const DAY: f64 = 128.0 * 3.0 * 86_400.0 / 6.0;
+
+    let tmp = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let clock = Arc::new(Turned(AtomicI64::new(1_790_000_000_000_000)));
+    let mut options = Options::new(tmp.path().join("state"), clock.clone());
+    options.allow_volatile = true;
+    SqliteStore::create(&options).unwrap();
+    let store = SqliteStore::open(&options).unwrap();
+    let hash = |n: u64, salt: u8| -> [u8; 32] {
+        use sha2::Digest as _;
+        sha2::Sha256::new()
+            .chain_update(n.to_be_bytes())
+            .chain_update([salt])
+            .finalize()
+            .into()
+    };
+    let signature = |n: u64| crate::store::AuditEntry {
+        time_micros: clock.unix_micros() + (n as i64) * 15_625,
+        subject: format!("node:my-chain-{}/node-0", n % 128),
+        operation: [
+            "sign.cometbft.proposal",
+            "sign.cometbft.prevote",
+            "sign.cometbft.precommit",
+        ][n as usize / 128 % 3]
+            .to_owned(),
+        key: Some(PublicKey::new(Algorithm::Ed25519, &hash(n % 128, 1)).unwrap()),
+        chain: Some(ChainId::new(&format!("my-chain-{}", n % 128)).unwrap()),
+        position: Some(Position {
+            height: Height::new(1_000_000 + n as i64 / 384).unwrap(),
+            round: Round::new(0).unwrap(),
+            step: Step::from_value((n / 128 % 3 + 1) as u8).unwrap(),
+        }),
+        request_digest: Some(hash(n, 2)),
+        signature_digest: Some(hash(n, 3)),
+        ..entry(1)
+    };
+    let commit = |entries| {
+        let (tell, told) = channel();
+        let began = Instant::now();
+        store.commit(
+            Batch::record(entries),
+            Box::new(move |done| tell.send(done).unwrap()),
+        );
+        told.recv().unwrap().unwrap();
+        began.elapsed()
+    };
+    for first in (0..RECORDS).step_by(128) {
+        commit((first..(first + 128).min(RECORDS)).map(signature).collect());
+    }
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len()) as f64;
+    let per_day = |bytes: f64| bytes / RECORDS as f64 * DAY / 1e9;
+    let database = size(&options.database()) + size(&options.dir.join("guard.db-wal"));
+    println!(
+        "database: {:.0} bytes a record, {:.2} GB a day",
+        database / RECORDS as f64,
+        per_day(database)
+    );
+
+    let mut quiet: Vec<_> = (0..400).map(|n| commit(vec![signature(RECORDS + n)])).collect();
+    clock.0.fetch_add(2 * 86_400_000_000, Ordering::Relaxed);
+    let settings = Settings {
+        folder: tmp.path().join("audit"),
+        segment_records: 100_000,
+        segment_age: Duration::from_secs(86_400),
+        retention: Duration::from_secs(86_400),
+        checkpoint_records: 10_000,
+        checkpoint_age: Duration::from_secs(60),
+        space: SpaceLimits { low: 0, reserve: 0 },
+    };
+    let mut keeper = Keeper::new(store.clone(), clock.clone(), settings, Stay::default()).unwrap();
+    keeper.in_folder("", SegmentFolder::ensure).unwrap();
+    let began = Instant::now();
+    let segments = keeper.export(false, &|| false).unwrap();
+    let took = began.elapsed();
+    let bytes: f64 = keeper
+        .folder
+        .list()
+        .unwrap()
+        .iter()
+        .map(|segment| size(&segment.path))
+        .sum();
+    println!(
+        "segments: {segments}, {:.0} bytes a record, {:.2} GB a day; {:.0} records/s with reading back",
+        bytes / RECORDS as f64,
+        per_day(bytes),
+        RECORDS as f64 / took.as_secs_f64()
+    );
+    // Votes while records leave.
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let (mut busy, forgotten, took) = std::thread::scope(|scope| {
+        let leaving = scope.spawn(|| {
+            let began = Instant::now();
+            let forgotten = keeper.forget(&|| false).unwrap();
+            done.store(true, Ordering::Relaxed);
+            (forgotten, began.elapsed())
+        });
+        let mut busy = Vec::new();
+        let mut n = 500;
+        while !done.load(Ordering::Relaxed) {
+            busy.push(commit(vec![signature(RECORDS + n)]));
+            n += 1;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let (forgotten, took) = leaving.join().unwrap();
+        (busy, forgotten, took)
+    });
+    println!(
+        "forgotten: {forgotten}, {:.0} records/s",
+        forgotten as f64 / took.as_secs_f64()
+    );
+    for (what, times) in [("quiet", &mut quiet), ("while records leave", &mut busy)] {
+        times.sort();
+        let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e3;
+        println!(
+            "commit {what}: p50 {:.2} p99 {:.2} max {:.2} ms of {}",
+            at(0.5),
+            at(0.99),
+            at(1.0),
+            times.len()
+        );
+    }
+    let began = Instant::now();
+    let found = verify(
+        &*store,
+        &Evidence {
+            folder: Some(tmp.path().join("audit")),
+            ..Evidence::default()
+        },
+    )
+    .unwrap();
+    assert_eq!(found.first_broken, None);
+    println!(
+        "verify: {:.0} records/s",
+        found.records as f64 / began.elapsed().as_secs_f64()
+    );
+}
