@@ -175,7 +175,9 @@ impl Keeping {
 
     /// Tells the metrics; what is wrong, if anything is.
     fn judge(&self, failed: Option<String>, lags: Option<(Duration, Duration, u64, u64)>) -> Option<String> {
-        let (checkpoint, segment, exported, base) = lags?;
+        let Some((checkpoint, segment, exported, base)) = lags else {
+            return Some(failed.unwrap_or_else(|| "segments or store cannot be read".to_owned()));
+        };
         self.metrics.lags("checkpoint", checkpoint);
         self.metrics.lags("segment", segment);
         self.metrics.kept(exported, base);
@@ -217,11 +219,14 @@ impl Telling {
             let behind = last.as_ref().map(|last| last.number)
                 != told.as_ref().map(|told: &crate::audit::Checkpoint| told.number);
             if behind || !asked {
-                match self
+                let bring = self
                     .anchor
-                    .bring(self.archive.checkpoints(), self.store, told.clone())
-                    .await
-                {
+                    .bring(self.archive.checkpoints(), self.store, told.clone());
+                let brought = tokio::select! {
+                    () = shutdown.begun() => return,
+                    brought = bring => brought,
+                };
+                match brought {
                     Ok(now) => {
                         (told, asked, pause) = (now, true, TICK);
                         self.check.good();

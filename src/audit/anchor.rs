@@ -66,6 +66,10 @@ impl Anchor {
                 let after = told.as_ref().map_or(0, |told| told.number);
                 let mut waiting = local.tail(MOST).map_err(|error| error.to_string())?;
                 waiting.retain(|made| made.store == store && made.number > after);
+                if told.is_none() {
+                    // Nobody remembers what it has: the newest is enough.
+                    waiting = waiting.split_off(waiting.len().saturating_sub(1));
+                }
                 let mut last = told;
                 for made in waiting {
                     match self {

@@ -12,7 +12,7 @@ use sigward_policies::model::algorithm::PublicKey;
 
 use super::checkpoint::Checkpoint;
 use super::history::History;
-use super::keeper::{KeepError, Keeper, Standing, Turn};
+use super::keeper::{Due, KeepError, Keeper, Standing, Turn};
 use super::ledger::CheckpointFile;
 
 /// Opens the key of checkpoints, or makes it.
@@ -70,7 +70,7 @@ impl Archive {
         let mut keeper = self.keeper();
         Ok(Turn {
             checkpoint: keeper.sign(&key, true)?,
-            segments: keeper.export(true, stop)?,
+            segments: keeper.export(Due::OrNot, stop)?,
             forgotten: 0,
         })
     }

@@ -27,6 +27,8 @@ use crate::store::{AuditHead, AuditRecord, Store};
 const PAGE: usize = 128;
 /// Rest between two pages, so that whoever signs comes first.
 const REST: Duration = Duration::from_millis(2);
+/// Segments written before old records are looked at again.
+const AT_A_TIME: u64 = 8;
 
 /// How records are kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -88,6 +90,15 @@ pub struct Turn {
     pub segments: u64,
     /// Records that the store forgot.
     pub forgotten: u64,
+}
+
+/// Which segments are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Due {
+    /// Those that are due, at most so many.
+    Now(u64),
+    /// Whatever is in none.
+    OrNot,
 }
 
 /// Where everything stands.
@@ -162,13 +173,11 @@ impl Keeper {
     /// Does all that is due, until `stop` says so. Without a key, everything but checkpoints.
     pub fn turn(&mut self, key: Option<&CheckpointKey>, stop: &dyn Fn() -> bool) -> Result<Turn, KeepError> {
         let mut turn = Turn::default();
-        if self.store.health().audit_records > 0 {
-            self.in_folder("making the folder", SegmentFolder::ensure)?;
-        }
         if let Some(key) = key {
             turn.checkpoint = self.sign(key, false)?;
         }
-        turn.segments = self.export(false, stop)?;
+        // A few at a time, so that what is written also leaves.
+        turn.segments = self.export(Due::Now(AT_A_TIME), stop)?;
         turn.forgotten = self.forget(stop)?;
         Ok(turn)
     }
@@ -210,6 +219,7 @@ impl Keeper {
         if sequence == vouched || !due {
             return Ok(None);
         }
+        self.in_folder("making the folder", SegmentFolder::ensure)?;
         let Some(record) = self.store.audit(sequence, 1)?.into_iter().next() else {
             return Ok(None);
         };
@@ -230,10 +240,14 @@ impl Keeper {
         Ok(Some(made))
     }
 
-    /// Writes every segment that is due, or with `all` whatever is in none.
-    pub fn export(&mut self, all: bool, stop: &dyn Fn() -> bool) -> Result<u64, KeepError> {
+    /// Writes segments.
+    pub fn export(&mut self, due: Due, stop: &dyn Fn() -> bool) -> Result<u64, KeepError> {
+        let (all, most) = match due {
+            Due::Now(most) => (false, most),
+            Due::OrNot => (true, u64::MAX),
+        };
         let mut written = 0;
-        while !stop() {
+        while written < most && !stop() {
             let base = self.store.audit_base()?;
             let records = self.store.health().audit_records;
             let (exported, before_next) =
@@ -252,6 +266,7 @@ impl Keeper {
             if waiting == 0 || !due {
                 break;
             }
+            self.in_folder("making the folder", SegmentFolder::ensure)?;
             self.has_room()?;
             let last = exported.saturating_add(waiting.min(self.settings.segment_records));
             let before = self.place(base, exported)?;
@@ -264,57 +279,62 @@ impl Keeper {
         Ok(written)
     }
 
-    /// Has the store forget what is older than the retention and in segments that were read back.
+    /// Has the store forget what is older than the retention and in segments that were read back, segment by segment.
     fn forget(&mut self, stop: &dyn Fn() -> bool) -> Result<u64, KeepError> {
+        let stay = self.stay.clone();
+        let mut forgotten: u64 = 0;
         let base = self.store.audit_base()?.sequence;
-        let mut kept: Option<AuditHead> = None;
         let mut behind = base;
         for segment in self.in_folder("listing", SegmentFolder::list)? {
             if segment.last <= behind {
                 continue;
             }
-            if segment.first > behind.saturating_add(1) {
+            if segment.first > behind.saturating_add(1) || stop() {
                 break;
             }
-            let reader = SegmentReader::open(&segment.path)
-                .map_err(|cause| self.failed("reading a segment", cause))?;
-            let footer = *reader.footer();
-            if self.age(footer.last_time) < self.settings.retention {
+            let Some(kept) = self.kept(&segment)? else { break };
+            // Whoever reads now finds it where he looked; it leaves at a later turn.
+            let Some(_nobody_reads) = stay.leaving() else {
                 break;
-            }
-            if reader.header().store != self.store.id() || footer.last.sequence != segment.last {
-                let name = segment.path.display();
-                return Err(KeepError::Foreign(format!(
-                    "{name} holds other records than its name says"
-                )));
-            }
-            if !self.read_back.contains(&segment.first) {
-                reader
-                    .verify()
-                    .map_err(|cause| self.failed("reading a segment", io::Error::other(cause)))?;
-                self.read_back.insert(segment.first);
+            };
+            let mut now = self.store.audit_base()?.sequence;
+            while !stop() {
+                // The last record stays in the store: what is behind it links to it.
+                let next = self.store.forget_audit(&kept, PAGE)?.sequence;
+                if next == now {
+                    break;
+                }
+                forgotten = forgotten.saturating_add(next.saturating_sub(now));
+                now = next;
+                std::thread::sleep(REST);
             }
             behind = segment.last;
-            kept = Some(footer.last);
+            self.read_back.remove(&segment.first);
         }
-        let Some(kept) = kept else { return Ok(0) };
-        let stay = self.stay.clone();
-        // Whoever reads now finds it where he looked; it leaves at a later turn.
-        let Some(_nobody_reads) = stay.leaving() else {
-            return Ok(0);
-        };
-        // The last record stays in the store: what is behind it links to it.
-        let mut now = base;
-        while !stop() {
-            let next = self.store.forget_audit(&kept, PAGE)?.sequence;
-            if next == now {
-                break;
-            }
-            now = next;
-            std::thread::sleep(REST);
+        Ok(forgotten)
+    }
+
+    /// The last record of a segment that is older than the retention and that this process has read back; none if it is younger.
+    fn kept(&mut self, segment: &Segment) -> Result<Option<AuditHead>, KeepError> {
+        let failed = |cause| self.failed("reading a segment", cause);
+        let reader = SegmentReader::open(&segment.path).map_err(failed)?;
+        let footer = *reader.footer();
+        if self.age(footer.last_time) < self.settings.retention {
+            return Ok(None);
         }
-        self.read_back = self.read_back.split_off(&now);
-        Ok(now.saturating_sub(base))
+        if reader.header().store != self.store.id() || footer.last.sequence != segment.last {
+            let name = segment.path.display();
+            return Err(KeepError::Foreign(format!(
+                "{name} holds other records than its name says"
+            )));
+        }
+        if !self.read_back.contains(&segment.first) {
+            reader
+                .verify()
+                .map_err(|cause| self.failed("reading a segment", io::Error::other(cause)))?;
+            self.read_back.insert(segment.first);
+        }
+        Ok(Some(footer.last))
     }
 
     /// The place of the record `sequence`, which is in the database or is the last before it.

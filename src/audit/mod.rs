@@ -31,7 +31,7 @@ pub use denials::Denials;
 pub use entry::{Asked, of_act, of_commit, of_refusal};
 pub use gather::Gatherer;
 pub use history::{History, Stay};
-pub use keeper::{KeepError, Keeper, Settings, Standing, Turn};
+pub use keeper::{Due, KeepError, Keeper, Settings, Standing, Turn};
 pub use ledger::{CheckpointFile, FILE as CHECKPOINTS};
 pub use search::Search;
 pub use segment::{Segment, SegmentFolder, SegmentReader};

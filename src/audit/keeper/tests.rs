@@ -147,7 +147,7 @@ fn records_leave_the_database_when_they_are_old_and_in_a_segment_and_the_chain_h
 fn a_segment_that_is_gone_or_broken_keeps_its_records_in_the_database() {
     let mut stage = Stage::new();
     stage.record(30);
-    stage.keeper.export(false, &|| false).unwrap();
+    stage.keeper.export(Due::Now(u64::MAX), &|| false).unwrap();
     let segments = stage.keeper.folder.list().unwrap();
     stage.clock.0.store(900_000_000, Ordering::Relaxed);
     let mut bytes = std::fs::read(&segments[1].path).unwrap();
@@ -487,7 +487,7 @@ fn a_days_records() {
     let mut keeper = Keeper::new(store.clone(), clock.clone(), settings, Stay::default()).unwrap();
     keeper.in_folder("", SegmentFolder::ensure).unwrap();
     let began = Instant::now();
-    let segments = keeper.export(false, &|| false).unwrap();
+    let segments = keeper.export(Due::Now(u64::MAX), &|| false).unwrap();
     let took = began.elapsed();
     let bytes: f64 = keeper
         .folder
