@@ -68,6 +68,15 @@ impl Reseal {
         Ok(self.pairs()?.into_values().filter_map(|pair| pair.file).collect())
     }
 
+    /// How many keys there are, the one of checkpoints left out: it is nobody's but the audit chain's.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub fn keys(&self) -> Result<usize, ProviderError> {
+        let own = |path: &PathBuf| path.parent() == Some(&self.folder);
+        Ok(self.files()?.iter().filter(|path| own(path)).count())
+    }
+
     /// The twins, in order of name.
     ///
     /// # Errors
