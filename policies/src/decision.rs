@@ -326,6 +326,8 @@ codes! {
         DiskFull = "disk_full",
         /// The store contradicted what memory held.
         StoreDisagrees = "store_disagrees",
+        /// A segment or a checkpoint of the audit chain could not be written or read; the records are in the store.
+        AuditNotKept = "audit_not_kept",
         /// The provider of the key is not there.
         ProviderUnavailable = "provider_unavailable",
         /// The provider failed while signing.

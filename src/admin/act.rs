@@ -35,6 +35,10 @@ pub(super) enum Act {
     StopLineClear,
     SealMove,
     SealRewrap,
+    AuditTail,
+    AuditQuery,
+    AuditExport,
+    AuditVerify,
 }
 
 impl Act {
@@ -64,6 +68,10 @@ impl Act {
             Self::StopLineClear => "stop_line.clear",
             Self::SealMove => "seal.move",
             Self::SealRewrap => "seal.rewrap",
+            Self::AuditTail => "audit.tail",
+            Self::AuditQuery => "audit.query",
+            Self::AuditExport => "audit.export",
+            Self::AuditVerify => "audit.verify",
         }
     }
 }

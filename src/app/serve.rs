@@ -10,6 +10,7 @@ use sigward_policies::model::caller::Caller;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
+use super::audit;
 use super::holds::{Held, KillSwitch};
 use super::notify;
 use super::parts;
@@ -116,6 +117,7 @@ async fn run(
     let late = Late::new(&parts, config, &readiness);
     let tokens = Tokens::new(&parts, &metrics, &readiness);
     let mut tasks = JoinSet::new();
+    audit::keep(&parts, config, &metrics.audit(), &readiness, shutdown, &mut tasks);
     let held = Held::new(&parts, &metrics, &readiness);
     tasks.spawn(held.clone().watch(shutdown.clone()));
     // A freeze that fails here ends the start: serving would be what somebody asked us not to do.

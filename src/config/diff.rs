@@ -11,8 +11,8 @@ use sigward_policies::double_sign::Limits;
 use sigward_policies::model::id::{ChainId, NodeName};
 
 use super::{
-    ChainConfig, Config, KeysConfig, LogConfig, LogFormat, NodeConfig, PolicyConfig, ProviderConfig,
-    ProviderId, SealSource, StoreConfig,
+    AuditConfig, ChainConfig, Config, KeysConfig, LogConfig, LogFormat, NodeConfig, PolicyConfig,
+    ProviderConfig, ProviderId, SealSource, StoreConfig,
 };
 
 mod text;
@@ -197,6 +197,72 @@ impl Diff {
         }
     }
 
+    fn audit(&mut self, old: &AuditConfig, new: &AuditConfig) {
+        use Effect::NeedsRestart;
+        let AuditConfig {
+            folder,
+            segment_records,
+            segment_age,
+            retention,
+            checkpoint_records,
+            checkpoint_age,
+            anchor_file,
+            anchor_syslog,
+            anchor_webhook,
+        } = old;
+        let of = Subject::Setting;
+        self.set(&of, "audit.folder", (folder, &new.folder), NeedsRestart, |path| {
+            text::path(path)
+        });
+        for (name, old, new) in [
+            ("audit.segment_records", *segment_records, new.segment_records),
+            (
+                "audit.segment_age_s",
+                segment_age.as_secs(),
+                new.segment_age.as_secs(),
+            ),
+            ("audit.retention_s", retention.as_secs(), new.retention.as_secs()),
+            (
+                "audit.checkpoint_records",
+                *checkpoint_records,
+                new.checkpoint_records,
+            ),
+            (
+                "audit.checkpoint_age_s",
+                checkpoint_age.as_secs(),
+                new.checkpoint_age.as_secs(),
+            ),
+        ] {
+            self.set(&of, name, (&old, &new), NeedsRestart, u64::to_string);
+        }
+        let path =
+            |path: &Option<std::path::PathBuf>| path.as_deref().map_or_else(|| "none".to_owned(), text::path);
+        self.set(
+            &of,
+            "audit.anchor_file",
+            (anchor_file, &new.anchor_file),
+            NeedsRestart,
+            path,
+        );
+        self.set(
+            &of,
+            "audit.anchor_syslog",
+            (anchor_syslog, &new.anchor_syslog),
+            NeedsRestart,
+            path,
+        );
+        self.set(
+            &of,
+            "audit.anchor_webhook",
+            (anchor_webhook, &new.anchor_webhook),
+            NeedsRestart,
+            |url| {
+                url.as_ref()
+                    .map_or_else(|| "none".to_owned(), ToString::to_string)
+            },
+        );
+    }
+
     fn settings(&mut self, old: &Config, new: &Config) {
         use Effect::NeedsRestart;
         let Config {
@@ -218,6 +284,7 @@ impl Diff {
             admin_socket,
             http,
             log: LogConfig { format, level },
+            audit,
             providers: _,
             chains: _,
             read_from: _,
@@ -278,6 +345,7 @@ impl Diff {
             path,
         );
         self.set(&of, "http.listen", (http, &new.http), NeedsRestart, text::listen);
+        self.audit(audit, &new.audit);
         self.set(
             &of,
             "log.format",

@@ -14,6 +14,7 @@ use sigward_policies::model::id::{ChainId, KeyName, NodeName};
 use sigward_policies::model::suggest;
 
 mod address;
+mod audit;
 mod chain;
 pub mod diff;
 mod error;
@@ -30,6 +31,7 @@ mod tests;
 mod validate;
 
 pub use address::{Host, MAX_SOCKET_PATH, NodeAddress, Reach};
+pub use audit::AuditConfig;
 pub use error::{ConfigCode, ConfigError, Place};
 pub use file::{FILE_NAME, admin_socket_of_a_bad_file, load, load_with_text};
 pub use home::find_home;
@@ -66,6 +68,8 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     /// What the log looks like.
     pub log: LogConfig,
+    /// What becomes of audit records.
+    pub audit: AuditConfig,
     /// Where keys live besides the software store; ids are distinct.
     pub providers: Vec<ProviderConfig>,
     /// The chains, in the order of the file; ids are distinct.

@@ -22,6 +22,7 @@ pub(super) struct RawConfig {
     pub(super) admin: Option<RawAdmin>,
     pub(super) http: Option<RawHttp>,
     pub(super) log: Option<RawLog>,
+    pub(super) audit: Option<RawAudit>,
     #[serde(default)]
     pub(super) provider: Vec<RawProvider>,
     #[serde(default)]
@@ -92,6 +93,20 @@ pub(super) struct RawHttp {
 pub(super) struct RawLog {
     pub(super) format: Option<Text>,
     pub(super) level: Option<Text>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAudit {
+    pub(super) folder: Option<Text>,
+    pub(super) segment_records: Option<Number>,
+    pub(super) segment_age_s: Option<Number>,
+    pub(super) retention_s: Option<Number>,
+    pub(super) checkpoint_records: Option<Number>,
+    pub(super) checkpoint_age_s: Option<Number>,
+    pub(super) anchor_file: Option<Text>,
+    pub(super) anchor_syslog: Option<Text>,
+    pub(super) anchor_webhook: Option<Text>,
 }
 
 #[derive(Deserialize, Debug)]

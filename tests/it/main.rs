@@ -10,6 +10,7 @@
     clippy::indexing_slicing
 )]
 
+mod audit;
 mod backup;
 mod cli;
 #[cfg(feature = "failpoints")]

@@ -47,7 +47,7 @@ pub fn show(config: &Config, ask_token: bool) -> anyhow::Result<Shown> {
         file: None,
         credential: None,
         token: None,
-        keys: reseal.files().map_err(told)?.len(),
+        keys: reseal.keys().map_err(told)?,
         half_way: reseal.twins().map_err(told)?.len(),
     };
     match &config.seal {

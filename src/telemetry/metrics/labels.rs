@@ -29,6 +29,11 @@ pub(super) struct ProviderLabels {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(super) struct SinkLabels {
+    pub(super) sink: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 pub(super) struct RefusalLabels {
     pub(super) chain: String,
     pub(super) reason: &'static str,

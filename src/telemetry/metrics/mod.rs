@@ -21,6 +21,7 @@ use sigward_policies::model::key::VersionState;
 use super::readiness::Readiness;
 use crate::clock::Clock;
 
+mod audit;
 mod chain;
 mod disk;
 mod labels;
@@ -35,6 +36,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use audit::AuditMetrics;
 use chain::ChainFamilies;
 pub use chain::{ChainMetrics, ChainSeen};
 pub use disk::{Disk, StateFiles};
@@ -91,6 +93,7 @@ pub struct Metrics {
     node: NodeFamilies,
     provider: ProviderFamilies,
     store: StoreMetrics,
+    audit: AuditMetrics,
     unauthenticated: Gauge,
     frozen: Family<ScopeLabels, Gauge>,
     keys: Family<StateLabels, Gauge>,
@@ -152,6 +155,7 @@ impl Metrics {
             chain: ChainFamilies::register(&mut registry, store.conflicts.clone()),
             node: NodeFamilies::register(&mut registry),
             provider: ProviderFamilies::register(&mut registry),
+            audit: AuditMetrics::register(&mut registry),
             store,
             registry,
             unauthenticated,
@@ -189,6 +193,11 @@ impl Metrics {
     /// Handles for the store.
     pub fn store(&self) -> StoreMetrics {
         self.store.clone()
+    }
+
+    /// Handles for the keeper of the audit chain.
+    pub fn audit(&self) -> AuditMetrics {
+        self.audit.clone()
     }
 
     /// Says which files to measure; the first word counts.
