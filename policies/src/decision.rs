@@ -187,6 +187,8 @@ codes! {
         UnsupportedAlgorithm = "unsupported_algorithm",
         /// No rule allows this caller this operation with this key.
         NotPermitted = "not_permitted",
+        /// The certificate of the caller's connection does not stand any more.
+        CertificateRefused = "certificate_refused",
         /// No such key, or none that this caller may know of.
         KeyNotFound = "key_not_found",
         /// The key has no guard row for this chain.

@@ -19,6 +19,7 @@ mod man;
 mod node;
 mod out_file;
 mod output;
+mod pki;
 mod reload;
 mod running;
 mod seal;
@@ -143,6 +144,7 @@ enum Command {
     /// See the nodes and their connections; leave one alone, or dial it again
     #[command(subcommand)]
     Node(node::Command),
+    Pki(pki::Args),
     /// Look at the whole installation, and say what is wrong and what to do
     Doctor(doctor::Args),
     /// Watch a real CometBFT node make blocks that sigward signs
@@ -197,6 +199,7 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
         Command::Config(command) => config::run(&command, home, output),
         Command::Reload(args) => reload::run(&args, &home()?, output),
         Command::Node(command) => node::run(command, &home()?, output),
+        Command::Pki(args) => pki::run(args, home, output),
         Command::Doctor(args) => doctor::run(&args, &home()?, output),
         Command::Demo(args) => demo::run(&args, cli.json),
         Command::Completions(args) => {

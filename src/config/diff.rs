@@ -215,6 +215,7 @@ impl Diff {
             identity,
             admin_socket,
             http,
+            listen,
             log: LogConfig { format, level },
             providers: _,
             chains: _,
@@ -273,6 +274,7 @@ impl Diff {
             NeedsRestart,
             path,
         );
+        self.set(&of, "listen", (listen, &new.listen), NeedsRestart, text::door);
         self.set(&of, "http.listen", (http, &new.http), NeedsRestart, text::listen);
         self.set(
             &of,

@@ -9,7 +9,7 @@ use super::error::{ConfigError, quote};
 use super::raw::{Number, RawConfig, RawHttp, RawKeys, RawLog, RawStore, Text};
 use super::{
     ADMIN_SOCKET, Config, KeysConfig, LogConfig, LogFormat, MAX_SOCKET_PATH, PinFrom, SealSource,
-    StoreConfig, chain, provider, seal, suggest,
+    StoreConfig, chain, listen, provider, seal, suggest,
 };
 
 /// Where health and metrics are served unless the file says otherwise.
@@ -89,6 +89,7 @@ pub(super) fn config(raw: RawConfig, source: &Source<'_>) -> Result<Config, Conf
         )?,
         admin_socket: admin_socket(admin.as_ref(), source)?,
         http: http(&raw.http.unwrap_or_default(), source)?,
+        listen: listen::listen(raw.listen.as_ref(), source)?,
         log: log(&raw.log.unwrap_or_default(), source)?,
         providers,
         chains: chain::chains(&raw.chain, source)?,
@@ -260,7 +261,11 @@ fn paths_are_distinct(config: &Config) -> Result<(), ConfigError> {
             PinFrom::File(path) => Some(("provider.pkcs11.pin_file", path)),
             PinFrom::Credential(_) | PinFrom::Descriptor(_) => None,
         });
-    for (key, path) in paths.into_iter().chain(seal) {
+    let door = config
+        .listen
+        .iter()
+        .map(|listen| ("listen.private_key", &listen.private_key));
+    for (key, path) in paths.into_iter().chain(seal).chain(door) {
         // Paths compare by their components: `a//b` is `a/b`.
         if let Some((other, _)) = seen.iter().find(|(_, known)| *known == path) {
             return Err(ConfigError::invalid(

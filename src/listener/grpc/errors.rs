@@ -17,6 +17,7 @@ pub(super) fn status(refused: Refused) -> Status {
                 Code::AlreadyExists
             }
             RefusalCode::NotPermitted => Code::PermissionDenied,
+            RefusalCode::CertificateRefused => Code::Unauthenticated,
             RefusalCode::StateConflict
             | RefusalCode::SharingRefused
             | RefusalCode::BeginningRequired

@@ -23,6 +23,7 @@ use crate::clock::Clock;
 
 mod chain;
 mod disk;
+mod door;
 mod labels;
 mod latency;
 mod node;
@@ -38,6 +39,7 @@ mod tests;
 use chain::ChainFamilies;
 pub use chain::{ChainMetrics, ChainSeen};
 pub use disk::{Disk, StateFiles};
+pub use door::{DoorMetrics, Full, Handshake};
 use labels::{ReloadLabels, ScopeLabels, StateLabels};
 pub use latency::Quantiles;
 use node::NodeFamilies;
@@ -91,6 +93,7 @@ pub struct Metrics {
     node: NodeFamilies,
     provider: ProviderFamilies,
     store: StoreMetrics,
+    door: DoorMetrics,
     unauthenticated: Gauge,
     frozen: Family<ScopeLabels, Gauge>,
     keys: Family<StateLabels, Gauge>,
@@ -153,6 +156,7 @@ impl Metrics {
             node: NodeFamilies::register(&mut registry),
             provider: ProviderFamilies::register(&mut registry),
             store,
+            door: DoorMetrics::register(&mut registry),
             registry,
             unauthenticated,
             frozen,
@@ -189,6 +193,11 @@ impl Metrics {
     /// Handles for the store.
     pub fn store(&self) -> StoreMetrics {
         self.store.clone()
+    }
+
+    /// Handles for the door to clients on other machines.
+    pub fn door(&self) -> DoorMetrics {
+        self.door.clone()
     }
 
     /// Says which files to measure; the first word counts.
