@@ -77,7 +77,13 @@ mod tests {
             assert!(may(&somebody, &format!("{path}/")).is_err(), "{path}");
             assert!(may(&somebody, &path.to_uppercase()).is_err(), "{path}");
         }
-        for path in ["", "/", "/sigward.v1.KeyService/List", "/sigward.v1.StatusService/Put", "sigward.v1.StatusService/Get"] {
+        for path in [
+            "",
+            "/",
+            "/sigward.v1.KeyService/List",
+            "/sigward.v1.StatusService/Put",
+            "sigward.v1.StatusService/Get",
+        ] {
             assert!(may(&somebody, path).is_err(), "{path}");
             assert!(may(&Caller::LocalUser { uid: 0 }, path).is_ok(), "{path}");
         }

@@ -116,7 +116,9 @@ async fn run(
     kill_switch.act_on_the_past(&parts.admin).await?;
     tasks.spawn(kill_switch.watch(parts.admin.clone(), shutdown.clone()));
     let door = config.listen.as_ref();
-    let door = door.map(|listen| Door::open(listen, &metrics, &readiness)).transpose()?;
+    let door = door
+        .map(|listen| Door::open(listen, &metrics, &readiness))
+        .transpose()?;
     let shared = Shared {
         door: door.clone(),
         denials: ledger.denials.clone(),
@@ -194,7 +196,8 @@ async fn listen(
         .watching(seen);
     if let (Some(door), Some(listen)) = (supervisor.door(), &config.listen) {
         let known = (metrics.clone(), readiness.clone());
-        door.serve(listen, services.clone(), known, shutdown, tasks).await?;
+        door.serve(listen, services.clone(), known, shutdown, tasks)
+            .await?;
     }
     let (socket, stop, whole) = (
         config.admin_socket.clone(),

@@ -21,6 +21,7 @@ mod out_file;
 mod output;
 mod pki;
 mod reload;
+mod remote;
 mod running;
 mod seal;
 mod serve;
@@ -62,6 +63,9 @@ struct Cli {
     /// Print JSON for scripts instead of text for people
     #[arg(long, global = true)]
     json: bool,
+
+    #[command(flatten)]
+    remote: remote::Args,
 
     #[command(subcommand)]
     command: Command,
@@ -155,6 +159,26 @@ enum Command {
     Man(man::Args),
 }
 
+impl Command {
+    /// Whether a sigward on another machine can be asked for it.
+    const fn goes_elsewhere(&self) -> bool {
+        matches!(
+            self,
+            Self::Keys(_)
+                | Self::State(_)
+                | Self::Freeze(_)
+                | Self::Unfreeze(_)
+                | Self::StopLine(_)
+                | Self::Holds
+                | Self::Audit(_)
+                | Self::Status
+                | Self::Top(_)
+                | Self::Reload(_)
+                | Self::Node(_)
+        )
+    }
+}
+
 /// Runs the command line of this process.
 ///
 /// `cut` ends the process at once: on a second signal, or when a soft end takes too long.
@@ -181,6 +205,7 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
     };
     // Whatever the command: it may come to hold a key, and then nobody reads this process's memory, alive or dead.
     harden_process()?;
+    cli.remote.remember(cli.command.goes_elsewhere())?;
     match cli.command {
         Command::Init(args) => init::run(&args, &home()?, output),
         Command::Serve => serve::run(&home()?, cut),

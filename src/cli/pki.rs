@@ -152,7 +152,11 @@ pub(super) fn run(
         }
         Command::Client { name, uri, made } => {
             let names = Names {
-                dns: if uri.is_some() { Vec::new() } else { vec![name.clone()] },
+                dns: if uri.is_some() {
+                    Vec::new()
+                } else {
+                    vec![name.clone()]
+                },
                 ips: Vec::new(),
                 uri,
             };
@@ -256,12 +260,19 @@ fn issue(
     let next = match of {
         Use::Server => format!(
             "Name them in sigward.toml:\n  [listen]\n  address = \"0.0.0.0:26660\"\n  certificate = {:?}\n  private_key = {:?}\n  client_ca = {:?}\n  crl = {:?}",
-            issued.certificate, issued.private_key, authority.certificate(), authority.crl()
+            issued.certificate,
+            issued.private_key,
+            authority.certificate(),
+            authority.crl()
         ),
         Use::Client => format!(
             "Give both, and {}, to the client. Rules call it cert:{}",
             authority.certificate().display(),
-            issued.facts.identity().map(|name| name.to_string()).unwrap_or_default()
+            issued
+                .facts
+                .identity()
+                .map(|name| name.to_string())
+                .unwrap_or_default()
         ),
     };
     told(&issued, output, &next);
@@ -312,7 +323,12 @@ fn list(folder: &Path, soon: u32, output: &Output) -> anyhow::Result<()> {
                 true => one_line(&shown.name),
                 false => one_line(&shown.names.join(", ")),
             };
-            format!("{:<9}  {:<32}  {what}  {}", shown.kind.as_str(), state, shown.serial)
+            format!(
+                "{:<9}  {:<32}  {what}  {}",
+                shown.kind.as_str(),
+                state,
+                shown.serial
+            )
         })
         .collect();
     let values: Vec<Value> = all

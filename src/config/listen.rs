@@ -54,6 +54,10 @@ pub(super) fn listen(
         certificate: file(&raw.certificate, "certificate")?,
         private_key: file(&raw.private_key, "private_key")?,
         client_ca: file(&raw.client_ca, "client_ca")?,
-        crl: raw.crl.as_ref().map(|crl| source.path(Some(crl), "listen.crl", "crl.pem")).transpose()?,
+        crl: raw
+            .crl
+            .as_ref()
+            .map(|crl| source.path(Some(crl), "listen.crl", "crl.pem"))
+            .transpose()?,
     }))
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, GeneralSubtree, IsCa, Issuer, KeyIdMethod,
-    KeyPair, KeyUsagePurpose, NameConstraints, SerialNumber,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, GeneralSubtree, IsCa, Issuer,
+    KeyIdMethod, KeyPair, KeyUsagePurpose, NameConstraints, SerialNumber,
 };
 use zeroize::Zeroizing;
 
@@ -79,7 +79,11 @@ impl Authority {
             disk::create(&key, SECRET, files::to_pem("PRIVATE KEY", &secret).as_bytes())?;
             disk::create(&folder.join("crl.pem"), PUBLIC, crl.as_bytes())?;
             // Last: a folder with it is an authority.
-            disk::create(&certificate, PUBLIC, files::to_pem("CERTIFICATE", made.der()).as_bytes())?;
+            disk::create(
+                &certificate,
+                PUBLIC,
+                files::to_pem("CERTIFICATE", made.der()).as_bytes(),
+            )?;
         }
         Self::open(folder)
     }
@@ -149,7 +153,9 @@ const USAGES: [KeyUsagePurpose; 2] = [KeyUsagePurpose::KeyCertSign, KeyUsagePurp
 fn params(new: &NewAuthority<'_>, now: Duration) -> Result<CertificateParams, PkiError> {
     if new.name.is_empty() || new.name.len() > 64 || new.name.chars().any(char::is_control) {
         // RFC 5280, appendix A.1: ub-common-name.
-        return Err(PkiError::Name("an authority's name has 1 to 64 printable characters".to_owned()));
+        return Err(PkiError::Name(
+            "an authority's name has 1 to 64 printable characters".to_owned(),
+        ));
     }
     let mut params = CertificateParams::default();
     params.distinguished_name = called(new.name);

@@ -21,7 +21,9 @@ pub enum PkiError {
     #[error("invalid_name: {0}")]
     Name(String),
     /// Nothing that was issued here is meant.
-    #[error("pki_not_issued: nothing called {0} was issued by this authority\n`sigward pki show` lists what was")]
+    #[error(
+        "pki_not_issued: nothing called {0} was issued by this authority\n`sigward pki show` lists what was"
+    )]
     NotIssued(String),
     /// More than one certificate is meant.
     #[error("pki_ambiguous: {name} is the name of {} certificates\nname one by its serial number: {}", serials.len(), serials.join(", "))]

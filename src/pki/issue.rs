@@ -56,7 +56,11 @@ impl Authority {
         (now, days): (Duration, u32),
     ) -> Result<Issued, PkiError> {
         let stem_is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-        if name.is_empty() || name.len() > 64 || name.starts_with(['.', '-']) || !name.bytes().all(stem_is_plain) {
+        if name.is_empty()
+            || name.len() > 64
+            || name.starts_with(['.', '-'])
+            || !name.bytes().all(stem_is_plain)
+        {
             return Err(PkiError::Name(format!(
                 "{name:?} is no name of a file here: use a-z A-Z 0-9 . _ - and at most 64 of them"
             )));
@@ -68,8 +72,16 @@ impl Authority {
         let pair = KeyPair::generate()?;
         let (der, facts) = self.sign(&pair, name, of, names, (now, days))?;
         let secret = Zeroizing::new(pair.serialize_der());
-        disk::create(&private_key, SECRET, files::to_pem("PRIVATE KEY", &secret).as_bytes())?;
-        disk::create(&certificate, PUBLIC, files::to_pem("CERTIFICATE", &der).as_bytes())?;
+        disk::create(
+            &private_key,
+            SECRET,
+            files::to_pem("PRIVATE KEY", &secret).as_bytes(),
+        )?;
+        disk::create(
+            &certificate,
+            PUBLIC,
+            files::to_pem("CERTIFICATE", &der).as_bytes(),
+        )?;
         Ok(Issued {
             certificate,
             private_key,
@@ -151,7 +163,11 @@ impl Authority {
         }
         // On record first: what is out there can be revoked.
         let record = self.issued(&facts.serial);
-        disk::create(&record, PUBLIC, files::to_pem("CERTIFICATE", made.der()).as_bytes())?;
+        disk::create(
+            &record,
+            PUBLIC,
+            files::to_pem("CERTIFICATE", made.der()).as_bytes(),
+        )?;
         Ok((made.der().to_vec(), facts))
     }
 
@@ -164,8 +180,11 @@ impl Authority {
 
 fn alternative(names: &Names) -> Result<Vec<SanType>, PkiError> {
     let text = |text: &str| {
-        text.try_into()
-            .map_err(|_| PkiError::Name(format!("{text:?} has characters that names in certificates have not")))
+        text.try_into().map_err(|_| {
+            PkiError::Name(format!(
+                "{text:?} has characters that names in certificates have not"
+            ))
+        })
     };
     let mut all = Vec::new();
     for name in &names.dns {

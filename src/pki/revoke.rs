@@ -33,16 +33,17 @@ impl Authority {
             facts.common_name.as_deref() == Some(what) || facts.names().iter().any(|name| name == what)
         };
         let all = on_record(&self.folder)?;
-        let by_serial = all.iter().find(|facts| x509::serial_text(&facts.serial) == what.to_ascii_lowercase());
+        let by_serial = all
+            .iter()
+            .find(|facts| x509::serial_text(&facts.serial) == what.to_ascii_lowercase());
         let mut meant: Vec<_> = match by_serial {
             Some(one) => vec![one],
             None => all.iter().filter(|facts| called(facts)).collect(),
         };
         if meant.len() > 1 {
-            let standing = meant
-                .iter()
-                .copied()
-                .filter(|facts| !gone(facts) && u64::try_from(facts.not_after).is_ok_and(|end| end >= now.as_secs()));
+            let standing = meant.iter().copied().filter(|facts| {
+                !gone(facts) && u64::try_from(facts.not_after).is_ok_and(|end| end >= now.as_secs())
+            });
             meant = standing.collect();
         }
         let facts = match meant.as_slice() {
@@ -51,7 +52,10 @@ impl Authority {
             several => {
                 return Err(PkiError::Ambiguous {
                     name: what.to_owned(),
-                    serials: several.iter().map(|facts| x509::serial_text(&facts.serial)).collect(),
+                    serials: several
+                        .iter()
+                        .map(|facts| x509::serial_text(&facts.serial))
+                        .collect(),
                 });
             }
         };
@@ -70,7 +74,11 @@ impl Authority {
     }
 
     pub(super) fn is_revoked(&self, serial: &[u8]) -> Result<bool, PkiError> {
-        Ok(self.read_crl()?.revoked.iter().any(|entry| entry.serial == serial))
+        Ok(self
+            .read_crl()?
+            .revoked
+            .iter()
+            .any(|entry| entry.serial == serial))
     }
 
     /// What the CRL says. Without one nothing goes on: an empty one would let the revoked back in.
@@ -97,7 +105,13 @@ impl Authority {
         let mut revoked: Vec<_> = old
             .revoked
             .iter()
-            .map(|entry| entry_of(&entry.serial, Duration::from_secs(entry.at.unsigned_abs()), entry.reason))
+            .map(|entry| {
+                entry_of(
+                    &entry.serial,
+                    Duration::from_secs(entry.at.unsigned_abs()),
+                    entry.reason,
+                )
+            })
             .collect();
         revoked.extend(new.map(|serial| entry_of(&serial, now, 0)));
         let pem = sign(&self.issuer, number_after(&old.number), revoked, (now, days))?;
@@ -132,7 +146,9 @@ fn sign<K: rcgen::SigningKey>(
 
 /// A number that grows with each edition (RFC 5280, section 5.2.3).
 fn number_after(old: &[u8]) -> Vec<u8> {
-    let old = old.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    let old = old
+        .iter()
+        .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
     let next = old.saturating_add(1).to_be_bytes();
     let begin = next.iter().position(|byte| *byte != 0).unwrap_or(next.len() - 1);
     next.get(begin..).unwrap_or(&next).to_vec()

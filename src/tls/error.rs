@@ -51,7 +51,9 @@ impl TlsWhat {
                 "PEM is expected; `openssl x509 -in FILE -noout -text` or `openssl crl -in FILE -noout -text` shows what is in it"
             }
             Self::Mismatch => "put the private key beside the certificate that was made with it",
-            Self::OutOfDate => "`sigward pki show` says until when; `sigward pki renew` and `sigward pki crl` make new ones",
+            Self::OutOfDate => {
+                "`sigward pki show` says until when; `sigward pki renew` and `sigward pki crl` make new ones"
+            }
         }
     }
 }

@@ -98,7 +98,12 @@ impl ServerFiles {
             (Some(path), Some(pem)) => Some((path, files::crls(path, pem)?)),
             _ => None,
         };
-        let expiries = self.expiries(&chain, &authorities, crls.as_ref().map(|(_, crls)| crls.as_slice()), now)?;
+        let expiries = self.expiries(
+            &chain,
+            &authorities,
+            crls.as_ref().map(|(_, crls)| crls.as_slice()),
+            now,
+        )?;
 
         let mut roots = RootCertStore::empty();
         for authority in authorities {
@@ -174,7 +179,8 @@ impl ServerFiles {
             let facts = facts.map_err(|why| TlsError::new(TlsWhat::Invalid, path, why))?;
             let next = facts.iter().filter_map(|crl| crl.next_update).min();
             if next.is_some_and(|next| now > next) {
-                let why = "another CRL was promised before now: nobody can be told from the revoked".to_owned();
+                let why =
+                    "another CRL was promised before now: nobody can be told from the revoked".to_owned();
                 return out_of_date(path, why);
             }
             note("crl", next);

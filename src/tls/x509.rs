@@ -142,7 +142,9 @@ impl Facts {
 
 /// A client certificate that names nobody, or several.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("a client certificate needs exactly one URI, or without any exactly one DNS name, as alternative name")]
+#[error(
+    "a client certificate needs exactly one URI, or without any exactly one DNS name, as alternative name"
+)]
 pub struct NotOneName;
 
 /// What a CRL says.
@@ -156,7 +158,10 @@ pub fn crl_facts(der: &[u8]) -> Result<CrlFacts, Unreadable> {
     });
     Ok(CrlFacts {
         issuer: crl.issuer().to_string(),
-        number: crl.crl_number().map(|number| number.to_bytes_be()).unwrap_or_default(),
+        number: crl
+            .crl_number()
+            .map(|number| number.to_bytes_be())
+            .unwrap_or_default(),
         this_update: crl.last_update().timestamp(),
         next_update: crl.next_update().map(|time| time.timestamp()),
         revoked: revoked.collect(),

@@ -20,7 +20,9 @@ impl SubjectName {
     pub fn dns(name: &str) -> Result<Self, Refusal> {
         let label = |label: &str| {
             (1..=MAX_LABEL).contains(&label.len())
-                && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
         };
         if name.len() > MAX_DNS || !name.split('.').all(label) {
             return Err(no_name("a DNS name"));
@@ -33,7 +35,9 @@ impl SubjectName {
         let scheme = uri.split_once(':').is_some_and(|(scheme, rest)| {
             !rest.is_empty()
                 && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-                && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+                && scheme
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
         });
         if !scheme || uri.len() > MAX_URI || !uri.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(no_name("a URI"));
@@ -63,7 +67,10 @@ impl fmt::Display for SubjectName {
 }
 
 fn no_name(wanted: &str) -> Refusal {
-    Refusal::new(RefusalCode::InvalidName, format!("the name of a certificate's holder is {wanted}"))
+    Refusal::new(
+        RefusalCode::InvalidName,
+        format!("the name of a certificate's holder is {wanted}"),
+    )
 }
 
 /// A caller whose identity has been established.
@@ -116,7 +123,19 @@ mod tests {
             assert_eq!(SubjectName::dns(name).unwrap().as_str(), kept);
             assert_eq!(SubjectName::parse(kept).unwrap().as_str(), kept);
         }
-        for name in ["", ".", "a.", ".a", "a..b", "*.example", "a b", "a\n", "\u{e9}", "a:b", &"a".repeat(64)] {
+        for name in [
+            "",
+            ".",
+            "a.",
+            ".a",
+            "a..b",
+            "*.example",
+            "a b",
+            "a\n",
+            "\u{e9}",
+            "a:b",
+            &"a".repeat(64),
+        ] {
             assert!(SubjectName::dns(name).is_err(), "{name:?}");
         }
         let spiffe = SubjectName::uri("spiffe://example.org/Pod/7").unwrap();

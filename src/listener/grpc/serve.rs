@@ -114,9 +114,9 @@ impl Services {
         if let Ok(reflection) = reflection {
             routes = routes.add_service(reflection);
         }
-        routes
-            .into_axum_router()
-            .layer(from_fn(move |request, next| admission::admit(all.clone(), request, next)))
+        routes.into_axum_router().layer(from_fn(move |request, next| {
+            admission::admit(all.clone(), request, next)
+        }))
     }
 
     /// For clients on other machines: no message of theirs is large.

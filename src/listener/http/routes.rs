@@ -27,12 +27,16 @@ struct Shared {
 
 /// For this machine, in the clear.
 pub(super) fn router(metrics: Arc<Metrics>, readiness: Readiness) -> Router {
-    bare(metrics, readiness).layer(from_fn(async |request, next| admit(Hosts::Ours, request, next).await))
+    bare(metrics, readiness).layer(from_fn(async |request, next| {
+        admit(Hosts::Ours, request, next).await
+    }))
 }
 
 /// For clients that have shown a certificate: no page of a browser comes that far under a foreign name.
 pub(in crate::listener) fn router_for_others(metrics: Arc<Metrics>, readiness: Readiness) -> Router {
-    bare(metrics, readiness).layer(from_fn(async |request, next| admit(Hosts::Any, request, next).await))
+    bare(metrics, readiness).layer(from_fn(async |request, next| {
+        admit(Hosts::Any, request, next).await
+    }))
 }
 
 /// Under which names the paths answer that are not for probes and scrapers.
@@ -75,7 +79,10 @@ async fn admit(hosts: Hosts, request: Request, next: Next) -> Response {
             "body_refused: nothing here takes a body\n",
         )
             .into_response()
-    } else if hosts == Hosts::Ours && !ANY_HOST.contains(&request.uri().path()) && !from_this_machine(&request) {
+    } else if hosts == Hosts::Ours
+        && !ANY_HOST.contains(&request.uri().path())
+        && !from_this_machine(&request)
+    {
         (
             StatusCode::MISDIRECTED_REQUEST,
             "host_refused: ask for 127.0.0.1 or localhost\n",

@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use rustls::{CertificateError, Error};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -23,6 +24,9 @@ use crate::tls::NoIdentity;
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long, and for how many reads, somebody is listened to who was refused.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_READS: usize = 16;
 /// How long a connection may live. Whoever keeps it is told to come again (GOAWAY), and shows its certificate again.
 const AGE: Duration = Duration::from_secs(600);
 /// How long requests under way may take when a connection ends.
@@ -73,9 +77,30 @@ pub(super) async fn serve(stream: TcpStream, mut seat: Seat, door: Door, shutdow
 async fn shake_hands(stream: TcpStream, door: &Door) -> io::Result<(TlsStream<TcpStream>, Visitor)> {
     stream.set_nodelay(true)?;
     let acceptor = TlsAcceptor::from(door.keeper.material().config());
-    let stream = acceptor.accept(stream).await?;
+    let stream = match acceptor.accept(stream).into_fallible().await {
+        Ok(stream) => stream,
+        Err((error, stream)) => {
+            linger(stream).await;
+            return Err(error);
+        }
+    };
     let peer = door.keeper.peer(stream.get_ref().1).map_err(io::Error::other)?;
     Ok((stream, Visitor::new(peer)))
+}
+
+/// The alert that says why is on its way. What the client has sent meanwhile is read and thrown away: unread, it would make of our end
+/// a reset, which takes the alert with it (RFC 9112, section 9.6).
+async fn linger(mut stream: TcpStream) {
+    let _told = stream.shutdown().await;
+    let mut rest = [0_u8; 1024];
+    let read = async {
+        for _ in 0..LINGER_READS {
+            if !matches!(stream.read(&mut rest).await, Ok(1..)) {
+                return;
+            }
+        }
+    };
+    let _gone_or_slow = timeout(LINGER, read).await;
 }
 
 async fn talk(stream: TlsStream<TcpStream>, visitor: Visitor, door: &Door, shutdown: &Shutdown) {

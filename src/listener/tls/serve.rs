@@ -22,7 +22,9 @@ const DRAIN: Duration = Duration::from_secs(2);
 
 /// Why there is no door.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}\n  see what else listens there, and that the address is one of this machine, or set another one in [listen]")]
+#[error(
+    "cannot listen on {address}\n  see what else listens there, and that the address is one of this machine, or set another one in [listen]"
+)]
 pub struct DoorError {
     /// Where.
     pub address: SocketAddr,

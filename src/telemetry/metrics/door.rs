@@ -130,10 +130,17 @@ impl DoorMetrics {
             door.good.clone(),
         );
         for result in Handshake::ALL {
-            drop(door.handshakes.get_or_create(&ResultLabels { result: result.as_str() }));
+            drop(door.handshakes.get_or_create(&ResultLabels {
+                result: result.as_str(),
+            }));
         }
+        drop(door.refused.get_or_create(&ReasonLabels {
+            reason: "certificate_refused",
+        }));
         for full in Full::ALL {
-            drop(door.turned_away.get_or_create(&ReasonLabels { reason: full.as_str() }));
+            drop(door.turned_away.get_or_create(&ReasonLabels {
+                reason: full.as_str(),
+            }));
         }
         door
     }
@@ -149,7 +156,9 @@ impl DoorMetrics {
     /// A connection was closed at once.
     pub fn turned_away(&self, full: Full) {
         self.turned_away
-            .get_or_create(&ReasonLabels { reason: full.as_str() })
+            .get_or_create(&ReasonLabels {
+                reason: full.as_str(),
+            })
             .inc();
     }
 
