@@ -44,6 +44,11 @@ pub(super) fn files(listen: &ListenConfig) -> ServerFiles {
     }
 }
 
+/// Whether the files are such that `serve` would start with them.
+pub fn check(listen: &ListenConfig) -> Result<(), TlsError> {
+    Keeper::check(&files(listen))
+}
+
 impl Door {
     /// Reads the files; bad ones end the start.
     pub(super) fn open(

@@ -42,9 +42,9 @@ enum Command {
     ///
     /// It vouches for servers and clients, never for another authority. Domains, where given, bound what DNS names it can vouch for.
     Init {
-        /// What it is called
-        #[arg(long, default_value = "sigward CA", value_name = "TEXT")]
-        name: String,
+        /// What it is called; no two authorities that are in use at once should be called the same [default: sigward CA and a number]
+        #[arg(long, value_name = "TEXT")]
+        name: Option<String>,
         /// A domain below which its DNS names must be; may be repeated
         #[arg(long = "domain", value_name = "DOMAIN")]
         domains: Vec<String>,
@@ -92,12 +92,12 @@ enum Command {
         #[arg(value_name = "NAME|SERIAL")]
         what: String,
         #[command(flatten)]
-        crl: Crl,
+        crl: CrlDays,
     },
     /// Make the CRL anew, for another 30 days: sigward lets nobody in by a CRL of the past
     Crl {
         #[command(flatten)]
-        crl: Crl,
+        crl: CrlDays,
     },
     /// List what the authority has made, and until when it holds
     ///
@@ -120,7 +120,7 @@ struct Made {
 }
 
 #[derive(Debug, clap::Args)]
-struct Crl {
+struct CrlDays {
     /// How long the new CRL is good for
     #[arg(long, default_value_t = Lifetimes::default().crl, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=365))]
     days: u32,
@@ -136,7 +136,7 @@ pub(super) fn run(
         None => home()?.join("pki"),
     };
     match args.command {
-        Command::Init { name, domains, days } => init(&folder, &name, &domains, days, output),
+        Command::Init { name, domains, days } => init(&folder, name.as_deref(), &domains, days, output),
         Command::Server {
             file,
             names,
@@ -208,7 +208,13 @@ pub(super) fn run(
     }
 }
 
-fn init(folder: &Path, name: &str, domains: &[String], days: u32, output: &Output) -> anyhow::Result<()> {
+fn init(
+    folder: &Path,
+    name: Option<&str>,
+    domains: &[String],
+    days: u32,
+    output: &Output,
+) -> anyhow::Result<()> {
     let lifetimes = Lifetimes {
         authority: days,
         ..Lifetimes::default()

@@ -43,8 +43,9 @@ impl Default for Lifetimes {
 /// An authority that is to be made.
 #[derive(Clone, Debug)]
 pub struct NewAuthority<'a> {
-    /// What it is called.
-    pub name: &'a str,
+    /// What it is called; without, `sigward CA` and the first half of its serial number: CRLs are found by their issuer's name, so two
+    /// authorities of one name get in each other's way.
+    pub name: Option<&'a str>,
     /// The DNS domains below which it may name anybody; none is everywhere.
     pub domains: &'a [String],
     /// How long it is good for.
@@ -151,16 +152,22 @@ impl Authority {
 const USAGES: [KeyUsagePurpose; 2] = [KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
 
 fn params(new: &NewAuthority<'_>, now: Duration) -> Result<CertificateParams, PkiError> {
-    if new.name.is_empty() || new.name.len() > 64 || new.name.chars().any(char::is_control) {
+    let number = serial()?;
+    let made_up = format!(
+        "sigward CA {}",
+        x509::serial_text(number.as_ref().get(..8).unwrap_or_default())
+    );
+    let name = new.name.unwrap_or(&made_up);
+    if name.is_empty() || name.len() > 64 || name.chars().any(char::is_control) {
         // RFC 5280, appendix A.1: ub-common-name.
         return Err(PkiError::Name(
             "an authority's name has 1 to 64 printable characters".to_owned(),
         ));
     }
     let mut params = CertificateParams::default();
-    params.distinguished_name = called(new.name);
+    params.distinguished_name = called(name);
     (params.not_before, params.not_after) = from_until(now, new.lifetimes.authority);
-    params.serial_number = Some(serial()?);
+    params.serial_number = Some(number);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = USAGES.to_vec();
     params.key_identifier_method = KeyIdMethod::Sha256;

@@ -1,6 +1,5 @@
 //! One connection: handshake, then HTTP by what ALPN chose, until its client goes, its certificate falls, or it is too old.
 
-use std::error::Error as _;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -185,16 +184,14 @@ fn classify(error: &io::Error) -> Handshake {
         Error::NoCertificatesPresented => Handshake::NoCertificate,
         Error::InvalidCertificate(bad) => match bad {
             Bad::Revoked | Bad::UnknownRevocationStatus => Handshake::Revoked,
-            Bad::UnknownIssuer => Handshake::UnknownAuthority,
+            // A bad signature: an authority that has the name of one that is known, and another key.
+            Bad::UnknownIssuer | Bad::BadSignature => Handshake::UnknownAuthority,
             Bad::Expired
             | Bad::ExpiredContext { .. }
             | Bad::NotValidYet
             | Bad::NotValidYetContext { .. }
             | Bad::ExpiredRevocationList
             | Bad::ExpiredRevocationListContext { .. } => Handshake::OutOfDate,
-            Bad::Other(other) if other.source().is_some_and(|source| source.is::<NoIdentity>()) => {
-                Handshake::NoIdentity
-            }
             Bad::Other(other) if other.0.is::<NoIdentity>() => Handshake::NoIdentity,
             _ => Handshake::Failed,
         },

@@ -33,6 +33,7 @@ played! {
     holding: "docs/holding.md",
     seal: "docs/seal.md",
     reload: "docs/reload.md",
+    tls: "docs/tls.md",
     install: "docs/install.md",
     moving_in: "docs/moving-in.md",
     first_setup: "docs/runbooks/first-setup.md",

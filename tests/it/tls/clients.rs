@@ -22,11 +22,13 @@ fn a_client_with_a_certificate_gets_health_and_metrics_by_both_versions_of_http(
     assert!(stage.get("/readyz").contains("\"ready\":true"));
     let metrics = stage.get("/metrics");
     for what in ["server", "client_ca", "crl"] {
+        let series = format!("sigward_cert_expiry_timestamp_seconds{{what=\"{what}\"}} ");
+        let (_, value) = metrics
+            .split_once(&series)
+            .unwrap_or_else(|| panic!("{what}: {metrics}"));
         assert!(
-            metrics.contains(&format!(
-                "sigward_cert_expiry_timestamp_seconds{{what=\"{what}\"}} 1"
-            )),
-            "{what}: {metrics}"
+            value.split('\n').next().unwrap().parse::<u64>().unwrap() > 1_700_000_000,
+            "{value}"
         );
     }
     // What this listener does not have, it says plainly; and it takes neither another method nor a body.
@@ -59,9 +61,20 @@ fn whoever_is_not_known_comes_no_further_than_the_handshake() {
     let twofold = stage.odd_client("twofold", &format!("{CLIENT}subjectAltName=DNS:a,DNS:b\n"), "1");
     let wildcard = stage.odd_client("wild", &format!("{CLIENT}subjectAltName=DNS:*.example\n"), "1");
     let server = stage.pki("server/server.crt");
+    // One that calls itself by the name of ours.
+    let ours = signer.json(&["pki", "show", "--json"]);
+    let (name, twin) = (
+        ours["issued"][0]["name"].as_str().unwrap(),
+        stage.home.path("twin"),
+    );
+    let twin = twin.to_str().unwrap();
+    signer.run(&["pki", "init", "--dir", twin, "--name", name]);
+    signer.run(&["pki", "client", "admin", "--dir", twin]);
+    let forged = stage.home.path("twin/clients/admin.crt");
     let cases = [
         (None, "no_certificate", "certificate required"),
         (Some(&foreign), "unknown_authority", "unknown ca"),
+        (Some(&forged), "unknown_authority", "alert"),
         (Some(&expired), "out_of_date", "certificate expired"),
         (Some(&stage.client("gone")), "revoked", "certificate revoked"),
         (Some(&nameless), "no_identity", "alert"),
