@@ -157,6 +157,9 @@ fn a_start_with_bad_files_is_refused() {
         if what == "gone" {
             fs::remove_file(stage.pki("crl.pem")).unwrap();
         }
+        let output = stage.signer.attempt(&["config", "check"]);
+        assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+        assert!(said(&output).contains(code), "{}", said(&output));
         stage.signer.start_at_once();
         let status = poll(PATIENCE, || stage.signer.ended()).expect("it ends by itself");
         assert_eq!(status.code(), Some(1));
