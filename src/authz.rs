@@ -7,6 +7,8 @@ pub use policies::{InForce, Mode, Policies};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sigward_policies::authz::{NodeGrant, Rules};
+use sigward_policies::decision::{Refusal, RefusalCode};
+use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::Generation;
 
 /// The rules in force.
@@ -33,5 +35,61 @@ impl Authorizer {
         let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
         let next = Generation(rules.generation().0.saturating_add(1));
         *rules = Arc::new(Rules::new(next, grants));
+    }
+}
+
+/// What every holder of a client certificate may ask for: whether sigward is well.
+const OF_EVERYBODY: [&str; 4] = [
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/List",
+    "/grpc.health.v1.Health/Watch",
+    "/sigward.v1.StatusService/Get",
+];
+
+/// Whether `caller` may call the procedure at `path` (`/package.Service/Method`). The one place that decides it, before a byte of the
+/// request itself is read.
+///
+/// The administrator of this machine may everything. Without a policy document a certificate says who somebody is, and nothing more.
+pub fn may(caller: &Caller, path: &str) -> Result<(), Refusal> {
+    let allowed = match caller {
+        Caller::LocalUser { .. } | Caller::Service => true,
+        Caller::Certificate { .. } => OF_EVERYBODY.contains(&path),
+        Caller::Node { .. } => false,
+    };
+    if allowed {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        RefusalCode::NotPermitted,
+        format!("{caller} may not call this; no rule allows it"),
+    ))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use sigward_policies::model::caller::SubjectName;
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_alone_lets_nobody_do_anything() {
+        let name = SubjectName::dns("admin").unwrap();
+        let somebody = Caller::Certificate { name };
+        for path in OF_EVERYBODY {
+            assert!(may(&somebody, path).is_ok(), "{path}");
+            assert!(may(&somebody, &format!("{path}/")).is_err(), "{path}");
+            assert!(may(&somebody, &path.to_uppercase()).is_err(), "{path}");
+        }
+        for path in [
+            "",
+            "/",
+            "/sigward.v1.KeyService/List",
+            "/sigward.v1.StatusService/Put",
+            "sigward.v1.StatusService/Get",
+        ] {
+            assert!(may(&somebody, path).is_err(), "{path}");
+            assert!(may(&Caller::LocalUser { uid: 0 }, path).is_ok(), "{path}");
+        }
     }
 }

@@ -195,6 +195,8 @@ codes! {
         ApprovalVoid = "approval_void",
         /// An approval that this caller cannot give.
         ApprovalNotYours = "approval_not_yours",
+        /// The certificate of the caller's connection does not stand any more.
+        CertificateRefused = "certificate_refused",
         /// No such key, or none that this caller may know of.
         KeyNotFound = "key_not_found",
         /// The key has no guard row for this chain.

@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use super::audit;
+use super::door::Door;
 use super::holds::{Held, KillSwitch};
 use super::notify;
 use super::parts;
@@ -123,10 +124,15 @@ async fn run(
     // A freeze that fails here ends the start: serving would be what somebody asked us not to do.
     kill_switch.act_on_the_past(&parts.admin).await?;
     tasks.spawn(kill_switch.watch(parts.admin.clone(), shutdown.clone()));
+    let door = config.listen.as_ref();
+    let door = door
+        .map(|listen| Door::open(listen, &metrics, &readiness))
+        .transpose()?;
     let shared = Shared {
+        door: door.clone(),
         denials: ledger.denials.clone(),
         sign_metrics: Arc::new(metrics.sign(Proto::Privval)),
-        metrics,
+        metrics: metrics.clone(),
         readiness: readiness.clone(),
         identity: Arc::new(identity),
         authorizer: Arc::new(Authorizer::new([])),
@@ -139,15 +145,7 @@ async fn run(
     };
     let supervisor = Supervisor::start(shared, config, config_check).await;
 
-    listen(
-        config,
-        &supervisor,
-        &ledger.metrics,
-        &readiness,
-        shutdown,
-        &mut tasks,
-    )
-    .await?;
+    listen(config, &supervisor, (&metrics, &readiness), shutdown, &mut tasks).await?;
     if let Some(late) = late {
         tasks.spawn(late.watch(supervisor.clone(), shutdown.clone()));
     }
@@ -207,19 +205,24 @@ async fn hear(mut hangups: Signal, supervisor: Arc<Supervisor>, shutdown: Shutdo
     }
 }
 
-/// The admin socket, and health and metrics.
+/// The admin socket, health and metrics, and the door for clients on other machines.
 async fn listen(
     config: &Config,
     supervisor: &Arc<Supervisor>,
-    metrics: &Arc<Metrics>,
-    readiness: &Readiness,
+    (metrics, readiness): (&Arc<Metrics>, &Readiness),
     shutdown: &Shutdown,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<()> {
     let seen = parts::watched(config, Some((metrics.clone(), readiness.clone())));
     let services = Services::new(supervisor.parts().admin.clone())
         .with_live(supervisor.clone())
+        .noting(supervisor.denials())
         .watching(seen);
+    if let (Some(door), Some(listen)) = (supervisor.door(), &config.listen) {
+        let known = (metrics.clone(), readiness.clone());
+        door.serve(listen, services.clone(), known, shutdown, tasks)
+            .await?;
+    }
     let (socket, stop, whole) = (
         config.admin_socket.clone(),
         shutdown.child_token(),

@@ -283,6 +283,7 @@ impl Diff {
             policy,
             admin_socket,
             http,
+            listen,
             log: LogConfig { format, level },
             audit,
             providers: _,
@@ -344,6 +345,7 @@ impl Diff {
             NeedsRestart,
             path,
         );
+        self.set(&of, "listen", (listen, &new.listen), NeedsRestart, text::door);
         self.set(&of, "http.listen", (http, &new.http), NeedsRestart, text::listen);
         self.audit(audit, &new.audit);
         self.set(

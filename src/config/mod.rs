@@ -3,8 +3,8 @@
 //! [`parse`] is pure: text and a folder in, a [`Config`] or one [`ConfigError`] out. Nothing outside this module meets a value
 //! that was not judged; nothing in it opens a file that the configuration names.
 //!
-//! *Invariants:* unknown fields refuse; relative paths are made absolute at the file's folder; no listener off loopback exists; a
-//! TCP link off loopback exists only where the file says `unauthenticated = "private-network"`.
+//! *Invariants:* unknown fields refuse; relative paths are made absolute at the file's folder; no listener off loopback exists but
+//! one with TLS that demands client certificates; a TCP link off loopback exists only where the file says `unauthenticated = "private-network"`.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ pub mod diff;
 mod error;
 mod file;
 mod home;
+mod listen;
 mod policy;
 mod provider;
 mod raw;
@@ -35,6 +36,7 @@ pub use audit::AuditConfig;
 pub use error::{ConfigCode, ConfigError, Place};
 pub use file::{FILE_NAME, admin_socket_of_a_bad_file, load, load_with_text};
 pub use home::find_home;
+pub use listen::ListenConfig;
 pub use policy::{PolicyConfig, load_policy, read_policy};
 pub use provider::{PinFrom, Pkcs11Config, ProviderConfig, ProviderId, SOFTWARE, TokenName};
 pub use rpc::RpcUrl;
@@ -66,6 +68,8 @@ pub struct Config {
     pub admin_socket: PathBuf,
     /// Where health and metrics are served; loopback. None when switched off.
     pub http: Option<SocketAddr>,
+    /// Where clients on other machines come in, by TLS. None unless the file says so.
+    pub listen: Option<ListenConfig>,
     /// What the log looks like.
     pub log: LogConfig,
     /// What becomes of audit records.
@@ -193,6 +197,12 @@ impl Config {
                     provider.id
                 ));
             }
+        }
+        if self.listen.as_ref().is_some_and(|listen| listen.crl.is_none()) {
+            said.push(
+                "[listen] has no crl: a client's certificate that was lost or stolen stands until it expires"
+                    .to_owned(),
+            );
         }
         if self.chains.is_empty() {
             said.push("no [[chain]]: nothing is signed".to_owned());

@@ -21,6 +21,7 @@ pub(super) struct RawConfig {
     pub(super) policy: Option<RawPolicy>,
     pub(super) admin: Option<RawAdmin>,
     pub(super) http: Option<RawHttp>,
+    pub(super) listen: Option<Spanned<RawListen>>,
     pub(super) log: Option<RawLog>,
     pub(super) audit: Option<RawAudit>,
     #[serde(default)]
@@ -86,6 +87,16 @@ pub(super) struct RawAdmin {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawHttp {
     pub(super) listen: Option<Text>,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawListen {
+    pub(super) address: Text,
+    pub(super) certificate: Option<Text>,
+    pub(super) private_key: Option<Text>,
+    pub(super) client_ca: Option<Text>,
+    pub(super) crl: Option<Text>,
 }
 
 #[derive(Deserialize, Debug, Default)]

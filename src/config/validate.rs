@@ -10,7 +10,7 @@ use super::raw::{Number, RawConfig, RawHttp, RawKeys, RawLog, RawStore, Text};
 use super::read_from::ReadFrom;
 use super::{
     ADMIN_SOCKET, Config, KeysConfig, LogConfig, LogFormat, MAX_SOCKET_PATH, PinFrom, SealSource,
-    StoreConfig, audit, chain, policy, provider, seal, suggest,
+    StoreConfig, audit, chain, listen, policy, provider, seal, suggest,
 };
 
 /// Where health and metrics are served unless the file says otherwise.
@@ -91,6 +91,7 @@ pub(super) fn config(raw: RawConfig, source: &Source<'_>) -> Result<Config, Conf
         policy: policy::policy(&raw.policy.unwrap_or_default(), source)?,
         admin_socket: admin_socket(admin.as_ref(), source)?,
         http: http(&raw.http.unwrap_or_default(), source)?,
+        listen: listen::listen(raw.listen.as_ref(), source)?,
         log: log(&raw.log.unwrap_or_default(), source)?,
         audit: audit::audit(&raw.audit.unwrap_or_default(), source)?,
         providers,
@@ -271,7 +272,17 @@ fn paths_are_distinct(config: &Config) -> Result<(), ConfigError> {
             PinFrom::Credential(_) | PinFrom::Descriptor(_) => None,
         });
     let policy = config.policy.file.iter().map(|path| ("policy.file", path));
-    for (key, path) in paths.into_iter().chain(seal).chain(policy).chain(anchor) {
+    let door = config
+        .listen
+        .iter()
+        .map(|listen| ("listen.private_key", &listen.private_key));
+    for (key, path) in paths
+        .into_iter()
+        .chain(seal)
+        .chain(policy)
+        .chain(anchor)
+        .chain(door)
+    {
         // Paths compare by their components: `a//b` is `a/b`.
         if let Some((other, _)) = seen.iter().find(|(_, known)| *known == path) {
             return Err(ConfigError::invalid(

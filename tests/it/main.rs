@@ -33,4 +33,5 @@ mod rollback;
 mod seal;
 mod seeing;
 mod support;
+mod tls;
 mod token;

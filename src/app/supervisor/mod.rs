@@ -17,6 +17,7 @@ use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, Generation, NodeName};
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::door::Door;
 use super::holds::Held;
 use super::links::Links;
 use super::parts::Parts;
@@ -50,6 +51,8 @@ pub(super) struct Shared {
     pub(super) policies: Arc<Policies>,
     pub(super) shutdown: Shutdown,
     pub(super) levels: Levels,
+    /// The door for clients on other machines, if there is one.
+    pub(super) door: Option<Arc<Door>>,
     /// What is held back, as it is told.
     pub(super) held: Arc<Held>,
     /// The folder of the configuration.
@@ -129,6 +132,14 @@ impl Supervisor {
 
     pub(super) fn parts(&self) -> &Parts {
         &self.shared.parts
+    }
+
+    pub(super) fn door(&self) -> Option<&Arc<Door>> {
+        self.shared.door.as_ref()
+    }
+
+    pub(super) fn denials(&self) -> Arc<Denials> {
+        self.shared.denials.clone()
     }
 
     /// Looks again at chains that are not served: their token may have come.

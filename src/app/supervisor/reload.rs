@@ -59,6 +59,9 @@ impl State {
             warnings.extend(known);
             self.pins(shared, &new);
             self.level(shared, &new);
+            if let Some(door) = &shared.door {
+                warnings.extend(door.reload().await);
+            }
             warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         }
         Ok(Reloaded {

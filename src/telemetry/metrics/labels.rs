@@ -73,6 +73,21 @@ pub(super) struct ReloadLabels {
     pub(super) result: &'static str,
 }
 
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(super) struct ResultLabels {
+    pub(super) result: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(super) struct ReasonLabels {
+    pub(super) reason: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(super) struct WhatLabels {
+    pub(super) what: &'static str,
+}
+
 impl ReloadLabels {
     pub(super) const fn of(reload: Reload) -> Self {
         let result = match reload {

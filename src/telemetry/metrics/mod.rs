@@ -24,6 +24,7 @@ use crate::clock::Clock;
 mod audit;
 mod chain;
 mod disk;
+mod door;
 mod labels;
 mod latency;
 mod node;
@@ -40,6 +41,7 @@ pub use audit::AuditMetrics;
 use chain::ChainFamilies;
 pub use chain::{ChainMetrics, ChainSeen};
 pub use disk::{Disk, StateFiles};
+pub use door::{DoorMetrics, Full, Handshake};
 use labels::{ReloadLabels, ScopeLabels, StateLabels};
 pub use latency::Quantiles;
 use node::NodeFamilies;
@@ -94,6 +96,7 @@ pub struct Metrics {
     provider: ProviderFamilies,
     store: StoreMetrics,
     audit: AuditMetrics,
+    door: DoorMetrics,
     unauthenticated: Gauge,
     frozen: Family<ScopeLabels, Gauge>,
     keys: Family<StateLabels, Gauge>,
@@ -157,6 +160,7 @@ impl Metrics {
             provider: ProviderFamilies::register(&mut registry),
             audit: AuditMetrics::register(&mut registry),
             store,
+            door: DoorMetrics::register(&mut registry),
             registry,
             unauthenticated,
             frozen,
@@ -198,6 +202,11 @@ impl Metrics {
     /// Handles for the keeper of the audit chain.
     pub fn audit(&self) -> AuditMetrics {
         self.audit.clone()
+    }
+
+    /// Handles for the door to clients on other machines.
+    pub fn door(&self) -> DoorMetrics {
+        self.door.clone()
     }
 
     /// Says which files to measure; the first word counts.

@@ -34,6 +34,7 @@ played! {
     seal: "docs/seal.md",
     reload: "docs/reload.md",
     policy: "docs/policy.md",
+    tls: "docs/tls.md",
     install: "docs/install.md",
     moving_in: "docs/moving-in.md",
     first_setup: "docs/runbooks/first-setup.md",
