@@ -98,6 +98,7 @@ impl Door {
         Ok(())
     }
 
+    /// Looks at the files until the daemon ends.
     async fn watch(self: Arc<Self>, shutdown: Shutdown) {
         while !shutdown.has_begun() {
             tokio::select! {

@@ -78,6 +78,8 @@ fn what_the_printed_default_leaves_out_is_its_default_too() {
     let mut whole = good(&uncommented);
     let chain = whole.chains.pop().unwrap();
     let provider = whole.providers.pop().unwrap();
+    // There is no door by default; where one is, it has everything.
+    assert!(whole.listen.take().is_some_and(|listen| listen.crl.is_some()));
     assert_eq!(whole, good(""));
     let short = good(
         "[[provider]]\nid = 'hsm-a'\npkcs11 = { module = '/usr/lib/softhsm/libsofthsm2.so', token_label = 'validators', pin_file = 'hsm-a.pin' }",
