@@ -1,7 +1,9 @@
 //! Which rules are in force. A request takes a snapshot when it is received; a reload replaces the whole edition at once.
 
+mod calls;
 mod policies;
 
+pub use calls::Call;
 pub use policies::{InForce, Mode, Policies};
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -46,23 +48,26 @@ const OF_EVERYBODY: [&str; 4] = [
     "/sigward.v1.StatusService/Get",
 ];
 
-/// Whether `caller` may call the procedure at `path` (`/package.Service/Method`). The one place that decides it, before a byte of the
-/// request itself is read.
-///
-/// The administrator of this machine may everything. Without a policy document a certificate says who somebody is, and nothing more.
-pub fn may(caller: &Caller, path: &str) -> Result<(), Refusal> {
+/// What may be called without a policy document: the administrator of this machine may everything, and a certificate says who somebody
+/// is, and nothing more.
+pub(crate) fn built_in(caller: &Caller, path: &str) -> Result<(), Refusal> {
     let allowed = match caller {
         Caller::LocalUser { .. } | Caller::Service => true,
         Caller::Certificate { .. } => OF_EVERYBODY.contains(&path),
         Caller::Node { .. } => false,
     };
     if allowed {
-        return Ok(());
+        Ok(())
+    } else {
+        Err(not_permitted(caller))
     }
-    Err(Refusal::new(
+}
+
+fn not_permitted(caller: &Caller) -> Refusal {
+    Refusal::new(
         RefusalCode::NotPermitted,
         format!("{caller} may not call this; no rule allows it"),
-    ))
+    )
 }
 
 #[cfg(test)]
@@ -77,9 +82,9 @@ mod tests {
         let name = SubjectName::dns("admin").unwrap();
         let somebody = Caller::Certificate { name };
         for path in OF_EVERYBODY {
-            assert!(may(&somebody, path).is_ok(), "{path}");
-            assert!(may(&somebody, &format!("{path}/")).is_err(), "{path}");
-            assert!(may(&somebody, &path.to_uppercase()).is_err(), "{path}");
+            assert!(built_in(&somebody, path).is_ok(), "{path}");
+            assert!(built_in(&somebody, &format!("{path}/")).is_err(), "{path}");
+            assert!(built_in(&somebody, &path.to_uppercase()).is_err(), "{path}");
         }
         for path in [
             "",
@@ -88,8 +93,8 @@ mod tests {
             "/sigward.v1.StatusService/Put",
             "sigward.v1.StatusService/Get",
         ] {
-            assert!(may(&somebody, path).is_err(), "{path}");
-            assert!(may(&Caller::LocalUser { uid: 0 }, path).is_ok(), "{path}");
+            assert!(built_in(&somebody, path).is_err(), "{path}");
+            assert!(built_in(&Caller::LocalUser { uid: 0 }, path).is_ok(), "{path}");
         }
     }
 }

@@ -217,6 +217,7 @@ async fn listen(
     let services = Services::new(supervisor.parts().admin.clone())
         .with_live(supervisor.clone())
         .noting(supervisor.denials())
+        .under(supervisor.policies())
         .watching(seen);
     if let (Some(door), Some(listen)) = (supervisor.door(), &config.listen) {
         let known = (metrics.clone(), readiness.clone());

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::support::fake_node::Ask;
 use crate::support::home::Home;
 use crate::support::scene::Scene;
 use crate::support::signer::Signer;
@@ -211,4 +212,29 @@ fn a_reload_takes_another_document_and_keeps_the_running_one_over_a_bad_one() {
     let (code, _, said) = attempt(signer, &["reload"]);
     assert!(code == Some(3) && said.contains("policy.file"), "{said}");
     scene.sign(3..=3);
+}
+
+#[test]
+fn what_a_rule_denies_no_node_gets_and_not_even_the_administrator() {
+    let mut scene = Scene::new();
+    scene.start();
+    scene.sign(1..=1);
+    let deny = "version = 1\n\
+        [[rule]]\nid = \"quiet\"\neffect = \"deny\"\nsubjects = [\"node:*/*\"]\noperations = [\"sign.cometbft.*\"]\n\
+        [[rule]]\nid = \"no-keys\"\neffect = \"deny\"\nsubjects = [\"uid:*\"]\noperations = [\"key.create\"]\n";
+    named(&scene.signer, deny);
+    scene.signer.run(&["reload"]);
+    assert_eq!(scene.ask(Ask::prevote(2, 1)).refusal(), "not_permitted");
+    let (code, _, said) = attempt(&scene.signer, &["keys", "create", "another"]);
+    assert!(
+        code == Some(3) && said.contains("not_permitted") && said.contains("no-keys"),
+        "{said}"
+    );
+    scene.signer.run(&["keys", "list"]);
+    // The denial costs nothing: another document, and the same position is signed.
+    named(&scene.signer, GOOD);
+    scene.signer.run(&["reload"]);
+    scene.sign(2..=2);
+    let records = scene.signer.run(&["audit", "tail", "--lines", "50"]);
+    assert!(records.contains("not_permitted"), "{records}");
 }

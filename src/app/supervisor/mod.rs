@@ -138,6 +138,11 @@ impl Supervisor {
         self.shared.door.as_ref()
     }
 
+    /// The policy in force.
+    pub(super) fn policies(&self) -> Arc<Policies> {
+        self.shared.policies.clone()
+    }
+
     pub(super) fn denials(&self) -> Arc<Denials> {
         self.shared.denials.clone()
     }

@@ -1,18 +1,23 @@
 //! Before a request is read: who asks, and whether they may call this at all. On every way in.
 
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
 
 use axum::extract::Request;
 use axum::http::Extensions;
 use axum::middleware::Next;
 use axum::response::Response;
+use sigward_policies::authz::Tick;
 use sigward_policies::model::caller::Caller;
 use tonic::transport::server::UdsConnectInfo;
 
 use super::errors;
+use super::operations::operation_of;
 use super::serve::Services;
 use crate::audit::{self, Asked, Denials};
-use crate::{authn, authz};
+use crate::authn;
+use crate::authz::{Call, Policies};
 
 /// Nobody: the user id that is no user's (POSIX chown(2): (uid_t)-1).
 const NOBODY: Caller = Caller::LocalUser { uid: u32::MAX };
@@ -22,7 +27,17 @@ pub(super) async fn admit(services: Services, mut request: Request, next: Next) 
     let Some(caller) = proved(request.extensions()) else {
         return tonic::Status::unauthenticated("not_permitted: this connection proves nothing").into_http();
     };
-    if let Err(refusal) = authz::may(&caller, request.uri().path()) {
+    let path = request.uri().path();
+    let mut parts = path.trim_start_matches('/').splitn(2, '/');
+    let call = Call {
+        caller: &caller,
+        path,
+        operation: operation_of(parts.next().unwrap_or_default(), parts.next().unwrap_or_default()),
+        from: request.extensions().get::<From>().map(|from| from.0),
+        now: services.admin.clock.unix_seconds(),
+        tick: tick(),
+    };
+    if let Err(refusal) = services.policies.may(call) {
         let asked = Asked::act(&caller, called(request.uri().path()), None, None);
         let refused = refusal.clone().into();
         let entry = audit::of_refusal(asked, &refused, services.admin.clock.unix_micros());
@@ -34,6 +49,16 @@ pub(super) async fn admit(services: Services, mut request: Request, next: Next) 
     }
     request.extensions_mut().insert(caller);
     next.run(request).await
+}
+
+/// The address at the other end of a connection from another machine.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::listener) struct From(pub(in crate::listener) IpAddr);
+
+/// Now, for rates: it only goes on, whatever becomes of the clock.
+fn tick() -> Tick {
+    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    Tick(u64::try_from(BEGAN.elapsed().as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// Who is at the other end of a request's connection: a certificate, the kernel's word, or this very process.
@@ -73,6 +98,12 @@ fn called(path: &str) -> &'static str {
 }
 
 impl Services {
+    /// The same, under these policies.
+    #[must_use]
+    pub fn under(self, policies: Arc<Policies>) -> Self {
+        Self { policies, ..self }
+    }
+
     /// The same, which puts refusals on record.
     #[must_use]
     pub fn noting(self, denials: Arc<Denials>) -> Self {

@@ -18,6 +18,7 @@ mod serve;
 mod state;
 mod status;
 
+pub(super) use admission::From;
 pub(super) use errors::{refusal, too_late};
 pub use operations::operation_of;
 pub use serve::{Services, serve_stream, serve_unix};

@@ -30,6 +30,7 @@ use super::status::Watched;
 use crate::admin::Admin;
 use crate::admin::live::Live;
 use crate::audit::Denials;
+use crate::authz::Policies;
 
 /// Key and state files are small; nothing else is sent here.
 const MAX_MESSAGE: usize = 256 * 1024;
@@ -53,16 +54,19 @@ pub struct Services {
     pub(super) watched: Option<Watched>,
     /// Where refusals are put on record, if somewhere.
     pub(super) denials: Option<Arc<Denials>>,
+    /// Who may call what.
+    pub(super) policies: Arc<Policies>,
 }
 
 impl Services {
     /// The services over `admin`.
-    pub const fn new(admin: Arc<Admin>) -> Self {
+    pub fn new(admin: Arc<Admin>) -> Self {
         Self {
             admin,
             live: None,
             watched: None,
             denials: None,
+            policies: Arc::default(),
         }
     }
 

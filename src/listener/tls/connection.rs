@@ -75,6 +75,7 @@ pub(super) async fn serve(stream: TcpStream, mut seat: Seat, door: Door, shutdow
 
 async fn shake_hands(stream: TcpStream, door: &Door) -> io::Result<(TlsStream<TcpStream>, Visitor)> {
     stream.set_nodelay(true)?;
+    let from = stream.peer_addr()?.ip();
     let acceptor = TlsAcceptor::from(door.keeper.material().config());
     let stream = match acceptor.accept(stream).into_fallible().await {
         Ok(stream) => stream,
@@ -84,7 +85,7 @@ async fn shake_hands(stream: TcpStream, door: &Door) -> io::Result<(TlsStream<Tc
         }
     };
     let peer = door.keeper.peer(stream.get_ref().1).map_err(io::Error::other)?;
-    Ok((stream, Visitor::new(peer)))
+    Ok((stream, Visitor::new(peer, from)))
 }
 
 /// The alert that says why is on its way. What the client has sent meanwhile is read and thrown away: unread, it would make of our end

@@ -1,5 +1,6 @@
 //! Every request: does its certificate still stand, who is it, and which half of the house is it for. The request's body is not touched.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,13 +36,16 @@ pub(super) struct Door {
 #[derive(Debug)]
 pub(super) struct Visitor {
     peer: Peer,
+    from: IpAddr,
     fallen: watch::Sender<bool>,
 }
 
 impl Visitor {
-    pub(super) fn new(peer: Peer) -> Self {
+    pub(super) fn new(peer: Peer, from: IpAddr) -> Self {
         Self {
             peer,
+            // A rule for 10.0.0.0/8 means ::ffff:10.0.0.1 too.
+            from: from.to_canonical(),
             fallen: watch::Sender::new(false),
         }
     }
@@ -112,6 +116,7 @@ impl Door {
         request
             .extensions_mut()
             .insert(authn::certificate(visitor.name()));
+        request.extensions_mut().insert(grpc::From(visitor.from));
         match timeout(TIME, half.clone().oneshot(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(never)) => match never {},

@@ -87,3 +87,46 @@ fn an_operator_asks_another_machine_and_gets_its_answers() {
         said(&output)
     );
 }
+
+#[test]
+fn an_operator_elsewhere_may_what_a_rule_allows_and_no_more() {
+    let stage = Stage::serving();
+    let (url, admin, other) = (stage.url(""), stage.client("admin"), stage.client("other"));
+    std::fs::write(
+        stage.signer.home().join("policy.toml"),
+        "version = 1\n\
+         [[rule]]\nid = \"look\"\neffect = \"allow\"\nsubjects = [\"dns:admin\"]\noperations = [\"key.list\", \"freeze\"]\nfrom = [\"127.0.0.0/8\"]\n\
+         [[rule]]\nid = \"far\"\neffect = \"allow\"\nsubjects = [\"dns:other\"]\noperations = [\"key.list\"]\nfrom = [\"10.0.0.0/8\"]\n",
+    )
+    .unwrap();
+    stage.signer.configure(|config| {
+        let policy = [("file".to_owned(), "policy.toml".into())].into_iter().collect();
+        config.insert("policy".to_owned(), toml::Value::Table(policy));
+    });
+    stage.signer.run(&["reload"]);
+    for (who, arguments, allowed) in [
+        (&admin, &["keys", "list"][..], true),
+        (&admin, &["freeze", "--all", "--reason", "a test"], true),
+        (&admin, &["unfreeze", "--all", "--reason", "a test"], false),
+        (&admin, &["keys", "create", "mine"], false),
+        (&other, &["keys", "list"], false),
+    ] {
+        let output = ask(&stage, &url, who, arguments);
+        assert_eq!(
+            output.status.success(),
+            allowed,
+            "{arguments:?}: {}",
+            said(&output)
+        );
+        assert!(
+            allowed || said(&output).contains("not_permitted"),
+            "{arguments:?}: {}",
+            said(&output)
+        );
+    }
+    let records = stage.signer.run(&["audit", "tail"]);
+    assert!(
+        records.contains("cert:dns:admin") && records.contains("rpc.key"),
+        "{records}"
+    );
+}
