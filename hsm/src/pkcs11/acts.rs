@@ -56,8 +56,11 @@ struct UnderWay {
 struct Job {
     operation: Operation,
     stage: Arc<Stage>,
-    work: Box<dyn FnOnce(&mut Seat, &Stage) + Send>,
+    work: Work,
 }
+
+/// The act itself; answers by itself.
+type Work = Box<dyn FnOnce(&mut Seat, &Stage) + Send>;
 
 /// How far an act is. Whoever moves it on decides what becomes of it.
 struct Stage(AtomicU8);
@@ -225,7 +228,9 @@ impl Acts {
         };
         worker.jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => ProviderError::Unavailable {
-                reason: format!("{WAITING} acts wait for the token already; see why it is slow, and try again"),
+                reason: format!(
+                    "{WAITING} acts wait for the token already; see why it is slow, and try again"
+                ),
             },
             TrySendError::Disconnected(_) => ProviderError::Unavailable {
                 reason: "the provider is closing".to_owned(),

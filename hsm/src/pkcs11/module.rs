@@ -429,7 +429,9 @@ fn initialize(library: &Pkcs11) -> Result<(), TokenError> {
 fn held_up(function: &str) -> TokenError {
     TokenError::new(
         Kind::Lost,
-        format!("the module cannot be called: {function} has not come back, which is called for all its tokens"),
+        format!(
+            "the module cannot be called: {function} has not come back, which is called for all its tokens"
+        ),
         "look at the token and its network; if it stays so, restart sigward",
     )
 }

@@ -300,7 +300,10 @@ fn a_token_that_hangs_and_goes_away_keeps_back_no_other_of_its_module() {
     let Presence::Down(why) = y.presence() else {
         panic!("{:?}", y.presence())
     };
-    assert!(why.contains("no token") && why.contains("has not returned"), "{why}");
+    assert!(
+        why.contains("no token") && why.contains("has not returned"),
+        "{why}"
+    );
     shim.tell("");
     assert!(signs_again(&y, &key_y, 3));
 }
@@ -435,7 +438,10 @@ fn a_token_whose_sessions_do_not_close_is_let_go_of_all_the_same() {
     let key = conformance::generate(&provider, "close", Algorithm::Ed25519);
     sign(&provider, &key, 1).unwrap();
     shim.tell("no-close");
-    assert!(ends(move || drop(provider)), "C_CloseSession hangs, and so does who closes the token");
+    assert!(
+        ends(move || drop(provider)),
+        "C_CloseSession hangs, and so does who closes the token"
+    );
 }
 
 #[test]
@@ -462,11 +468,17 @@ fn an_act_that_was_given_up_makes_no_key_and_keeps_nobody_waiting() {
         let second = generate("second");
         (first.join().unwrap(), second)
     });
-    tells(&first, "generate a key has not come back within 1s; what it makes is removed");
+    tells(
+        &first,
+        "generate a key has not come back within 1s; what it makes is removed",
+    );
     tells(&second, "nothing was done to generate a key");
     // From then on nobody waits.
     for _ in 0..1000 {
-        tells(&generate("more"), "the token hangs: a call of the module to generate a key");
+        tells(
+            &generate("more"),
+            "the token hangs: a call of the module to generate a key",
+        );
     }
     let act = provider.acts.run(Operation::List, |_| Ok(()));
     tells(&act.unwrap_err(), "the token hangs");
@@ -507,7 +519,9 @@ fn a_module_that_hangs_while_it_starts_anew_is_an_error_for_each_of_its_tokens()
         height += 1;
         sign(&y, &key_y, height).unwrap_err()
     });
-    let named = told.take(50).find(|error| error.to_string().contains("C_Initialize"));
+    let named = told
+        .take(50)
+        .find(|error| error.to_string().contains("C_Initialize"));
     tells(&named.unwrap(), "C_Initialize has not come back");
     let again = Arc::new(Mutex::new(None));
     let result = Arc::clone(&again);
@@ -530,7 +544,10 @@ fn a_module_is_not_begun_again_before_its_end_is_over() {
     }
     let module = Module::load(&shim.module).unwrap();
     shim.tell("no-end");
-    assert!(ends(move || drop(module)), "C_Finalize hangs, and so does the last user");
+    assert!(
+        ends(move || drop(module)),
+        "C_Finalize hangs, and so does the last user"
+    );
     let path = shim.module.clone();
     let next = std::thread::spawn(move || Module::load(&path));
     std::thread::sleep(Duration::from_millis(500));
