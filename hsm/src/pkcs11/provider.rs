@@ -243,10 +243,10 @@ pub(super) fn connect(
         RefusedPins::new(&config.folder),
     ));
     let log_in = || client.connect(Access::Read, tries);
-    // A module that was loaded before this token was made may see it only after a restart.
+    // A module that was loaded before this token was made, or was away, may see it only after a restart.
     let (live, token) = log_in()
         .or_else(|error| match error.kind {
-            Kind::Lost => client.revive().and_then(|()| log_in()),
+            Kind::Lost | Kind::Stranger => client.revive().and_then(|()| log_in()),
             _ => Err(error),
         })
         .map_err(failed)?;
@@ -384,9 +384,9 @@ impl HsmProvider for Pkcs11Provider {
         let id = random_id(Operation::Generate)?;
         let (for_act, label, algorithm) = (id.clone(), spec.name.to_string(), spec.algorithm);
         let generate = move |session: &Session| objects::generate(session, algorithm, &for_act, &label);
-        let public_key =
-            self.acts
-                .run_or_undo(Operation::Generate, generate, Some(remove(&id)))?;
+        let public_key = self
+            .acts
+            .run_or_undo(Operation::Generate, generate, Some(remove(&id)))?;
         let record = Record {
             name: spec.name.clone(),
             public_key,
