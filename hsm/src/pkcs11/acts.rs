@@ -62,6 +62,9 @@ struct Job {
     work: Work,
 }
 
+/// The act itself; answers by itself.
+type Work = Box<dyn FnOnce(&mut Seat, &Stage) + Send>;
+
 /// How far an act is. Whoever moves it on decides what becomes of it.
 struct Stage(AtomicU8);
 

@@ -50,7 +50,11 @@ impl Drop for Keeper {
 }
 
 fn keep(client: &Weak<Client>, ended: &AtomicBool) {
-    while let Some(client) = client.upgrade().filter(|_| !ended.load(Ordering::Relaxed)) {
+    while let Some(client) = client.upgrade() {
+        if ended.load(Ordering::Relaxed) {
+            // Again: it may have been found just now, and a thread that hangs may keep it from ever being dropped.
+            return client.retire();
+        }
         match client.presence() {
             Presence::Up => {
                 // Woken early by whoever finds the token gone.

@@ -1,6 +1,7 @@
 //! Keys in a PKCS#11 token: made there, used there, never outside.
 //!
-//! * `module`: the vendor's library, one initialisation at a time; `pace`: how often it is started anew; `token`: which token; `client`: sessions of it, logged in.
+//! * `module`: the vendor's library, one initialisation at a time; `place`: its beginning and its end; `pace`: how often it is started
+//!   anew; `token`: which token; `client`: sessions of it, logged in.
 //! * `pin`, `login`, `refused_pins`, `serial`: logging in, never twice with a wrong PIN, never to another token.
 //! * `seat`, `pool`, `keeper`: threads with a session each, a queue with a deadline, and whoever brings a lost token back.
 //! * `seal`: an AES key in the token that seals the key-encryption key of the software store; `wrap`: in which ways.
@@ -25,6 +26,7 @@ mod module;
 mod objects;
 mod pace;
 mod pin;
+mod place;
 mod pool;
 mod probe;
 mod protection;

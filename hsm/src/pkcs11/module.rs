@@ -9,12 +9,11 @@
 //!   same number may be somebody else's session by now.
 //! * A call that never returns keeps the module from being restarted, and from nothing else: for a restart that cannot be, nobody
 //!   is kept waiting.
-//! * No lock is held during `C_Initialize` and `C_Finalize`, and nobody waits for another's without a limit.
+//! * No lock is held during `C_Initialize` and `C_Finalize`, and nobody waits for another's without a limit ([`Place`]).
 //! * Beside a token of the module that works, a restart is rare ([`Pace`]).
 
 use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
@@ -31,76 +30,13 @@ use cryptoki::{
 use super::{
     error::{Kind, TokenError, sane},
     pace::Pace,
+    place::{Place, State, held_up},
 };
 
 /// How long a restart may take before who wants to call the module is told so instead of waiting.
 const RESTART: Duration = Duration::from_secs(2);
-/// How long somebody waits for somebody else's first `C_Initialize` or last `C_Finalize`.
-const LOAD: Duration = Duration::from_secs(10);
 /// How long the end of a module waits for `C_Finalize`.
 const END: Duration = Duration::from_secs(2);
-
-/// Modules of this process, by path.
-static LOADED: Mutex<BTreeMap<PathBuf, Arc<Place>>> = Mutex::new(BTreeMap::new());
-
-/// Where a module is from before its first `C_Initialize` until after its last `C_Finalize`: two of them never overlap. Not locked
-/// during either.
-#[derive(Default)]
-struct Place {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-enum State {
-    #[default]
-    Empty,
-    /// Somebody is inside `C_Initialize`.
-    Begins,
-    /// It is there; or its last user is gone, and its end is about to begin.
-    Loaded(Weak<Module>),
-    /// Somebody is inside `C_Finalize`.
-    Ends,
-}
-
-impl Place {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn becomes(&self, state: State) {
-        *self.lock() = state;
-        self.changed.notify_all();
-    }
-
-    /// The module that is there; or none, and who asked is to load it.
-    fn take(&self) -> Result<Option<Arc<Module>>, TokenError> {
-        let began = Instant::now();
-        let mut state = self.lock();
-        loop {
-            let function = match &*state {
-                State::Empty => break,
-                State::Begins => "C_Initialize",
-                State::Ends => "C_Finalize",
-                State::Loaded(module) => match module.upgrade() {
-                    Some(module) => return Ok(Some(module)),
-                    None => "C_Finalize",
-                },
-            };
-            let rest = LOAD.saturating_sub(began.elapsed());
-            if rest.is_zero() {
-                return Err(held_up(function));
-            }
-            state = self
-                .changed
-                .wait_timeout(state, rest)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-        *state = State::Begins;
-        Ok(None)
-    }
-}
 
 /// Which initialisation of the module something belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -173,10 +109,7 @@ impl Module {
                 "set `module` to the vendor's PKCS#11 library",
             )
         })?;
-        let place = {
-            let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-            loaded.entry(path.clone()).or_default().clone()
-        };
+        let place = Place::of(&path);
         if let Some(module) = place.take()? {
             return Ok(module);
         }
@@ -328,14 +261,6 @@ impl Module {
         Ok(inside)
     }
 
-    /// Whether the module at `path` is loaded, or about to be, or about not to be.
-    #[cfg(test)]
-    pub(super) fn is_loaded(path: &Path) -> bool {
-        let loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = path.canonicalize().ok().and_then(|path| loaded.get(&path));
-        place.is_some_and(|place| !matches!(*place.lock(), State::Empty))
-    }
-
     /// How often it was restarted.
     #[cfg(test)]
     pub(super) fn restarts(&self) -> u64 {
@@ -424,16 +349,6 @@ fn initialize(library: &Pkcs11) -> Result<(), TokenError> {
         Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(()),
         Err(error) => Err(error.into()),
     }
-}
-
-fn held_up(function: &str) -> TokenError {
-    TokenError::new(
-        Kind::Lost,
-        format!(
-            "the module cannot be called: {function} has not come back, which is called for all its tokens"
-        ),
-        "look at the token and its network; if it stays so, restart sigward",
-    )
 }
 
 fn not_initialised() -> TokenError {

@@ -253,10 +253,10 @@ fn log_in(
         Logins::new(arena, config.pin.clone(), config.refused_pins.clone()),
     ));
     let log_in = || client.log_in(Access::Read, tries);
-    // A module that was loaded before this token was made may see it only after a restart.
+    // A module that was loaded before this token was made, or was away, may see it only after a restart.
     let (live, token, outcome) = log_in()
         .or_else(|error| match error.kind {
-            Kind::Lost => client.revive().and_then(|()| log_in()),
+            Kind::Lost | Kind::Stranger => client.revive().and_then(|()| log_in()),
             _ => Err(error),
         })
         .map_err(failed)?;
