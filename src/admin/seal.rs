@@ -14,6 +14,8 @@ pub enum SealAct {
     Move,
     /// Another key of the token wraps the same key-encryption key.
     Rewrap,
+    /// Wrapping keys that no file names are destroyed.
+    Prune,
 }
 
 impl Admin {
@@ -22,6 +24,7 @@ impl Admin {
         let act = match act {
             SealAct::Move => Act::SealMove,
             SealAct::Rewrap => Act::SealRewrap,
+            SealAct::Prune => Act::SealPrune,
         };
         let entry = self.entry_of(who, act, None, None, detail);
         store::commit(self.store.as_ref(), Batch::record(vec![entry]))

@@ -23,6 +23,7 @@ pub use init::{Durability, Made, RootToken, init, init_with_token};
 pub use inspect::{Inspection, LOCKED_BYTES_KEYS, SealedFile, Trouble, inspect, try_lock_memory};
 pub use offline::{Offline, adopt_state};
 pub use seal::{
-    MoveTo, Moved, Rewrapped, Shown, TokenShown, move_seal, rewrap as rewrap_seal, show as show_seal,
+    MoveTo, Moved, Pruned, Rewrapped, Shown, TokenShown, move_seal, prune as prune_seal,
+    rewrap as rewrap_seal, show as show_seal,
 };
 pub use serve::serve;

@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 use super::doctor::count;
 use super::exit::RefusedByRule;
 use super::output::Output;
-use crate::app::{self, MoveTo, Moved, Shown};
+use crate::app::{self, MoveTo, Moved, Pruned, Shown};
 use crate::config::{self, ProviderId, SEAL_LABEL, SealSource};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Say what opens the sealed keys: never a secret, and without a look into the token unless asked
     Show {
-        /// Log in to the token too, and list its keys of that label. One of them is in use; others are what a `rewrap` or `init`
-        /// that was cut off left
+        /// Log in to the token too, and list its keys of that label, and those that no file here names: what a `rewrap` or `init`
+        /// that was cut off left, or what another sigward uses that seals with the same token
         #[arg(long)]
         ask_token: bool,
     },
@@ -46,12 +46,34 @@ pub(super) enum Command {
     /// Stop `serve` first. Keys and their key-encryption key stay as they are; a copy of the former file opens nothing from then on,
     /// so make a new copy of the file that is printed.
     Rewrap,
+    /// List wrapping keys in the token that no file of this home names, and destroy those that you name
+    ///
+    ///   sigward seal prune                               list them; nothing is destroyed
+    ///   sigward seal prune 0a1b2c… --yes                 destroy this one
+    ///
+    /// Stop `serve` first. A key that a file (`*.wrapped`) of this home names is never destroyed. But another sigward that seals with
+    /// the same token and label has its key there too, and only you know of it: destroyed, nothing opens there any more.
+    #[command(verbatim_doc_comment)]
+    Prune {
+        /// The CKA_IDs of the keys to destroy
+        #[arg(value_name = "CKA_ID", requires = "yes")]
+        ids: Vec<String>,
+        /// Say that nothing needs the keys that you name: nobody brings them back
+        #[arg(long, requires = "ids")]
+        yes: bool,
+        /// Another token than the one that is the seal, by the id of its `[[provider]]`
+        #[arg(long, value_name = "ID")]
+        provider: Option<String>,
+        /// Another label than that of the seal
+        #[arg(long, value_name = "LABEL")]
+        key_label: Option<String>,
+    },
 }
 
 pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Result<()> {
     match command {
         Command::Show { ask_token } => {
-            let shown = app::show_seal(&config::load(home)?, ask_token)?;
+            let shown = app::show_seal(home, &config::load(home)?, ask_token)?;
             output.result(&value(&shown), text(&shown));
             Ok(())
         }
@@ -71,8 +93,8 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             match &rewrapped.former_remains {
                 None => said.push_str(&format!("\nThe former key {} is destroyed", rewrapped.former)),
                 Some(why) => said.push_str(&format!(
-                    "\nThe former key {} is still in the token ({why}): destroy it with the vendor's tool",
-                    rewrapped.former
+                    "\nThe former key {} is still in the token ({why}): `sigward seal prune {} --yes` destroys it",
+                    rewrapped.former, rewrapped.former
                 )),
             }
             output.result(
@@ -86,7 +108,60 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             );
             Ok(())
         }
+        Command::Prune {
+            ids,
+            yes: _,
+            provider,
+            key_label,
+        } => {
+            let provider = provider
+                .map(|id| {
+                    let refused =
+                        || RefusedByRule(format!("invalid_name: {id:?} is the id of no [[provider]]"));
+                    ProviderId::new(&id).ok_or_else(refused)
+                })
+                .transpose()?;
+            let pruned = block_on(app::prune_seal(home, provider, key_label, &ids))?;
+            output.result(&pruned_value(&pruned), pruned_text(&pruned));
+            Ok(())
+        }
     }
+}
+
+fn pruned_value(pruned: &Pruned) -> Value {
+    json!({
+        "provider": pruned.provider.to_string(),
+        "key_label": pruned.key_label,
+        "named": pruned.named,
+        "unnamed": pruned.unnamed,
+        "destroyed": pruned.destroyed,
+    })
+}
+
+fn pruned_text(pruned: &Pruned) -> String {
+    if !pruned.destroyed.is_empty() {
+        return format!(
+            "{} destroyed in the token of {}: {}",
+            count(pruned.destroyed.len(), "wrapping key"),
+            pruned.provider,
+            pruned.destroyed.join(", ")
+        );
+    }
+    if pruned.unnamed.is_empty() {
+        return format!(
+            "Every key {:?} in the token of {} is named by a file here: nothing to prune",
+            pruned.key_label, pruned.provider
+        );
+    }
+    format!(
+        "No file here names {} {:?} in the token of {}:\n  {}\n\
+         An `init`, `move` or `rewrap` that was cut off left them, or ANOTHER sigward seals with this token and label, and would lose \
+         everything that it sealed.\nSure of one: sigward seal prune CKA_ID --yes",
+        count(pruned.unnamed.len(), "key"),
+        pruned.key_label,
+        pruned.provider,
+        pruned.unnamed.join("\n  ")
+    )
 }
 
 /// Acts on the seal are not services of a daemon: they want its state for themselves.
@@ -181,6 +256,7 @@ fn value(shown: &Shown) -> Value {
             "mechanism": wrapped.map(|(.., mechanism)| mechanism),
             "error": token.wrapped.as_ref().err(),
             "keys_in_token": token.in_token.as_ref().and_then(|keys| keys.as_ref().ok()),
+            "keys_no_file_names": token.unnamed,
             "token_error": token.in_token.as_ref().and_then(|keys| keys.as_ref().err()),
         })
     });
@@ -220,6 +296,13 @@ fn text(shown: &Shown) -> String {
                 &format!("{}: {}", count(ids.len(), "key"), ids.join(", ")),
             ),
             Some(Err(why)) => say("in the token", why),
+        }
+        match token.unnamed.as_deref() {
+            None | Some([]) => {}
+            Some(ids) => say(
+                "no file names",
+                &format!("{}; see `sigward seal prune --help`", ids.join(", ")),
+            ),
         }
     }
     say("keys", &count(shown.keys, "sealed key"));

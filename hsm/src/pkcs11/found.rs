@@ -187,7 +187,7 @@ fn public_half(session: &Session, id: &[u8]) -> Result<Option<PublicKey>, TokenE
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
     use crate::{
         conformance,

@@ -196,6 +196,35 @@ impl TokenSeal {
         })
     }
 
+    /// Destroys the one secret key that is called `label` and has this `CKA_ID`. Whether anything needs it is for the caller to know.
+    ///
+    /// # Errors
+    /// `wrapping_key_not_found`; as the token fails.
+    pub fn destroy_key(&self, label: &str, id: &str) -> Result<(), ProviderError> {
+        let not_found = || ProviderError::Refused {
+            code: "wrapping_key_not_found",
+            message: format!("the token shows no one key with the label {label:?} and the id {id}"),
+            remedy: Some("`sigward seal show --ask-token` lists them".to_owned()),
+        };
+        let bytes = hex::decode(id).map_err(|_| not_found())?;
+        let label = label.as_bytes().to_vec();
+        let destroyed = self.acts().run(Operation::Delete, move |session| {
+            let template = [
+                Attribute::Class(ObjectClass::SECRET_KEY),
+                Attribute::Label(label.clone()),
+                Attribute::Id(bytes.clone()),
+            ];
+            match session.find_objects(&template)?.as_slice() {
+                [one] => session
+                    .destroy_object(*one)
+                    .map(|()| true)
+                    .map_err(TokenError::from),
+                _ => Ok(false),
+            }
+        })?;
+        if destroyed { Ok(()) } else { Err(not_found()) }
+    }
+
     /// A key-encryption key under a wrapping key that is made for it; unwrapped again, and compared.
     fn wrapped(&self, kek: &SecretBytes<32>, label: &str) -> Result<WrappedKek, ProviderError> {
         let id = CkaId::random().map_err(|error| ProviderError::fault(Operation::Generate, error))?;

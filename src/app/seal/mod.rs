@@ -1,13 +1,15 @@
 //! What opens the sealed keys: a file, a credential, or a key in a token that may be away.
 //!
 //! - `late`: a daemon whose token was away at the start opens its keys when it is back;
-//! - `moving`: from one seal to another, and to another wrapping key; - `show`: what there is, without secrets.
+//! - `moving`: from one seal to another, and to another wrapping key; - `show`: what there is, without secrets;
+//! - `prune`: wrapping keys that nothing needs.
 //!
 //! *Invariants:* what the configuration names decides which of two sealed files of a key counts, at every start; a seal that is damaged
 //! or another token's keeps sigward from starting, one that is merely away does not.
 
 mod late;
 mod moving;
+mod prune;
 mod show;
 
 use std::path::Path;
@@ -26,6 +28,7 @@ use crate::config::{Config, ProviderId, SealSource, TokenSealConfig};
 
 pub(super) use late::Late;
 pub use moving::{MoveTo, Moved, Rewrapped, move_seal, rewrap};
+pub use prune::{Pruned, prune};
 pub use show::{Shown, TokenShown, show};
 
 /// How long a token may take to log us in and to unwrap.

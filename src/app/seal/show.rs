@@ -1,11 +1,12 @@
 //! What opens the keys, without secrets. Takes no lock and, unless it is asked to, asks no token.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sigward_hsm::pkcs11::WrappedKek;
 use sigward_hsm::secret::{Arena, ArenaSize, Unlocked};
 use sigward_hsm::software::Reseal;
 
+use super::prune::named;
 use super::{kind, open_token, told};
 use crate::config::{Config, SealSource};
 
@@ -37,10 +38,12 @@ pub struct TokenShown {
     pub wrapped: Result<(String, String, &'static str), String>,
     /// `CKA_ID` of all keys of that label, where the token was asked.
     pub in_token: Option<Result<Vec<String>, String>>,
+    /// Those of them that no file of the home names; nothing where that is not known.
+    pub unnamed: Option<Vec<String>>,
 }
 
 /// Looks. `ask_token` logs in to it.
-pub fn show(config: &Config, ask_token: bool) -> anyhow::Result<Shown> {
+pub fn show(home: &Path, config: &Config, ask_token: bool) -> anyhow::Result<Shown> {
     let reseal = Reseal::of(&config.keys.dir);
     let mut shown = Shown {
         kind: kind(&config.seal),
@@ -61,12 +64,20 @@ pub fn show(config: &Config, ask_token: bool) -> anyhow::Result<Shown> {
                 );
                 (serial, id, wrapped.mechanism())
             });
+            let in_token = ask_token.then(|| in_token(config));
+            let unnamed = match (&in_token, named(config, home)) {
+                (Some(Ok(keys)), Ok(named)) => {
+                    Some(keys.iter().filter(|id| !named.contains(*id)).cloned().collect())
+                }
+                _ => None,
+            };
             shown.file = Some(token.file.clone());
             shown.token = Some(TokenShown {
                 provider: token.provider.to_string(),
                 key_label: token.key_label.clone(),
                 wrapped: wrapped.map_err(|error| told(error).to_string()),
-                in_token: ask_token.then(|| in_token(config)),
+                in_token,
+                unnamed,
             });
         }
     }

@@ -110,6 +110,37 @@ fn a_rewrap_that_dies_leaves_every_key_openable() {
             2,
             "{point}: shown, not hidden"
         );
+        let unnamed = left["token"]["keys_no_file_names"].as_array().unwrap();
+        let in_use = left["token"]["wrapping_key"].as_str().unwrap();
+        assert_eq!(unnamed.len(), 1, "{point}: {left}");
+        let orphan = unnamed[0].as_str().unwrap();
+        let listed = signer.json(&["seal", "prune", "--json"]);
+        assert_eq!(listed["unnamed"], left["token"]["keys_no_file_names"], "{point}");
+        assert_eq!(listed["destroyed"], serde_json::json!([]), "{point}");
+        for (id, code) in [
+            (in_use, "wrapping_key_in_use"),
+            ("0a0b", "wrapping_key_not_found"),
+        ] {
+            let refused = signer.attempt(&["seal", "prune", orphan, id, "--yes"]);
+            assert!(
+                String::from_utf8_lossy(&refused.stderr).contains(code),
+                "{refused:?}"
+            );
+        }
+        assert!(
+            !signer.attempt(&["seal", "prune", orphan]).status.success(),
+            "--yes is wanted"
+        );
+        let pruned = signer.json(&["seal", "prune", orphan, "--yes", "--json"]);
+        assert_eq!(pruned["destroyed"], serde_json::json!([orphan]), "{point}");
+        let left = signer.json(&["seal", "show", "--ask-token", "--json"]);
+        assert_eq!(
+            left["token"]["keys_in_token"],
+            serde_json::json!([in_use]),
+            "{point}"
+        );
+        assert_opens(&signer, point);
+        assert!(signer.run(&["audit", "tail"]).contains("seal.prune"), "{point}");
         signer.run(&["seal", "rewrap"]);
         assert_opens(&signer, point);
     }
