@@ -156,7 +156,11 @@ fn a_segment_that_is_gone_or_broken_keeps_its_records_in_the_database() {
     // A keeper that has not written it reads it before anything is forgotten.
     stage.keeper = keeper(&stage.store, &stage.clock, stage.tmp.path());
     stage.keeper.turn(None, &|| false).unwrap_err();
-    assert_eq!(stage.store.audit_base().unwrap().sequence, 10, "up to the one before it");
+    assert_eq!(
+        stage.store.audit_base().unwrap().sequence,
+        10,
+        "up to the one before it"
+    );
     // Moved away, it is written again, and fits between its neighbours.
     std::fs::remove_file(&segments[1].path).unwrap();
     let turn = stage.keeper.turn(None, &|| false).unwrap();

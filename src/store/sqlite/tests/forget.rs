@@ -18,12 +18,20 @@ fn what_was_kept_elsewhere_is_forgotten_and_the_rest_opens_and_signs_on() {
     let (home, store) = with_records(300);
     let head = store.health().audit_records;
     let kept = store.audit(200, 1).unwrap()[0].head();
-    assert_eq!(store.forget_audit(&kept, 1000).unwrap().sequence, 32, "a little at a time");
+    assert_eq!(
+        store.forget_audit(&kept, 1000).unwrap().sequence,
+        32,
+        "a little at a time"
+    );
     assert_eq!(store.forget_audit(&kept, 10).unwrap().sequence, 42);
     while store.audit_base().unwrap() != kept {
         store.forget_audit(&kept, 1000).unwrap();
     }
-    assert_eq!(store.forget_audit(&kept, 1000).unwrap(), kept, "again changes nothing");
+    assert_eq!(
+        store.forget_audit(&kept, 1000).unwrap(),
+        kept,
+        "again changes nothing"
+    );
     drop(store);
     let store = SqliteStore::open(&home.options).unwrap();
     assert_eq!(store.audit_base().unwrap(), kept);
