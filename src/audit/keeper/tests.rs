@@ -337,11 +337,12 @@ fn tamper_rows(stage: &Stage, kind: u8, at: i64, other: i64) -> u64 {
     stage.store.close();
     crate::store::sqlite::tamper(&stage.options, |open| {
         let run = |statement: &str| open.execute_batch(statement).unwrap();
+        let source = if other == at { at + 1 } else { other };
         let (low, high) = (at.min(other), at.max(other).max(at.min(other) + 1));
         match kind {
             // A record alone, its hash still the old one.
             0 => run(&format!(
-                "UPDATE audit SET record = (SELECT record FROM audit WHERE sequence = {other} + 1) WHERE sequence = {at}"
+                "UPDATE audit SET record = (SELECT record FROM audit WHERE sequence = {source}) WHERE sequence = {at}"
             )),
             1 => run(&format!("DELETE FROM audit WHERE sequence = {at}")),
             // Swapped, hashes and all.
