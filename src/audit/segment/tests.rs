@@ -1,4 +1,9 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
 use std::io::{Cursor, Write as _};
 
 use proptest::prelude::*;
@@ -124,4 +129,41 @@ proptest! {
     fn whatever_bytes_are_read_nothing_is_believed(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
         prop_assert!(broken(&bytes).is_some());
     }
+}
+
+/// What an earlier sigward wrote (tests/vectors): it reads for ever.
+#[test]
+fn segments_and_checkpoints_of_version_1_read() {
+    use crate::audit::CheckpointFile;
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/audit@1");
+    let mut checkpoints = Vec::new();
+    CheckpointFile::at(folder.join("checkpoints"))
+        .each(|read| {
+            checkpoints.push(read.unwrap());
+            true
+        })
+        .unwrap();
+    assert!(checkpoints.len() == 1 && checkpoints[0].follows(None));
+    let store = checkpoints[0].store;
+    let mut head = AuditHead::genesis(&store);
+    let mut vouched = 0;
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.retain(|path| path.extension().is_some_and(|suffix| suffix == "sgwa"));
+    files.sort();
+    for file in files {
+        let mut reader = SegmentReader::open(&file).unwrap();
+        assert_eq!((reader.header().store, reader.header().before), (store, head));
+        while let Some(record) = reader.next_record().unwrap() {
+            head = record.head();
+            vouched += checkpoints.iter().filter(|made| made.head == head).count();
+        }
+    }
+    assert_eq!(
+        (head.sequence, vouched),
+        (19, 1),
+        "the checkpoint vouches for the last of them"
+    );
 }

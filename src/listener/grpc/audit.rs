@@ -170,7 +170,10 @@ impl Services {
             return;
         }
         let mut next = last.max(from.saturating_sub(1)).saturating_add(1);
-        while follow {
+        if !follow {
+            return;
+        }
+        loop {
             let records = match self.admin.audit(next, PAGE).await {
                 Ok(records) => records,
                 Err(refused) => {

@@ -37,10 +37,10 @@ const BATCH_LEN: u64 = 4096;
 const FOLD_EARLY: u32 = 64;
 /// Most audit records in one answer.
 const MAX_PAGE: usize = 1000;
-/// Most records that are forgotten at once: less work than a commit of a full group.
-const MAX_FORGET: usize = 128;
-/// Forgettings after which the log is folded, where no commit did it: it then holds about four megabytes.
-const FOLD_FORGOTTEN: u32 = 64;
+/// Most records that are forgotten at once: a few pages, much less work than a commit of a full group.
+const MAX_FORGET: usize = 32;
+/// Forgettings after which the log is folded, where no commit did it: it then holds a few megabytes.
+const FOLD_FORGOTTEN: u32 = 128;
 
 /// Somebody who waits: told once, at the latest when it is dropped.
 pub(super) struct Waiter(Option<Done>);

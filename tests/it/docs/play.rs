@@ -28,6 +28,7 @@ macro_rules! played {
 played! {
     the_readme: "README.md",
     operating: "docs/operating.md",
+    audit: "docs/audit.md",
     doctor: "docs/doctor.md",
     backup: "docs/backup.md",
     holding: "docs/holding.md",

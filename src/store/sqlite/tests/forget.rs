@@ -20,11 +20,13 @@ fn what_was_kept_elsewhere_is_forgotten_and_the_rest_opens_and_signs_on() {
     let kept = store.audit(200, 1).unwrap()[0].head();
     assert_eq!(
         store.forget_audit(&kept, 1000).unwrap().sequence,
-        128,
+        32,
         "a little at a time"
     );
-    assert_eq!(store.forget_audit(&kept, 10).unwrap().sequence, 138);
-    assert_eq!(store.forget_audit(&kept, 1000).unwrap(), kept);
+    assert_eq!(store.forget_audit(&kept, 10).unwrap().sequence, 42);
+    while store.audit_base().unwrap() != kept {
+        store.forget_audit(&kept, 1000).unwrap();
+    }
     assert_eq!(
         store.forget_audit(&kept, 1000).unwrap(),
         kept,
