@@ -80,11 +80,11 @@ fn rule() -> impl Strategy<Value = Plain> {
         any::<bool>(),
         some(&SUBJECTS, 1),
         some(&OPERATIONS, 1),
-        prop_oneof![2 => Just(vec![]), 1 => some(&KEYS, 1)],
-        prop_oneof![2 => Just(vec![]), 1 => some(&CHAINS, 1)],
-        prop_oneof![2 => Just(vec![]), 1 => some(&NETS, 1)],
-        prop_oneof![2 => Just(None), 1 => (0_u8..24, 0_u8..24).prop_filter("some time", |(a, b)| a != b).prop_map(Some)],
-        prop_oneof![2 => Just(vec![]), 1 => some(&[0, 1, 2, 3, 4, 5, 6], 1)],
+        prop_oneof![4 => Just(vec![]), 1 => some(&KEYS, 1)],
+        prop_oneof![4 => Just(vec![]), 1 => some(&CHAINS, 1)],
+        prop_oneof![4 => Just(vec![]), 1 => some(&NETS, 1)],
+        prop_oneof![4 => Just(None), 1 => (0_u8..24, 0_u8..24).prop_filter("some time", |(a, b)| a != b).prop_map(Some)],
+        prop_oneof![4 => Just(vec![]), 1 => some(&[0, 1, 2, 3, 4, 5, 6], 1)],
     )
         .prop_map(|(allow, subjects, operations, keys, chains, from, hours, days)| Plain {
             allow,
@@ -225,6 +225,15 @@ fn short(verdict: &Verdict) -> String {
     format!("{} by {rule}", verdict.is_allowed())
 }
 
+/// Mostly one that some rule may be about: else nearly every answer would be the implicit no.
+fn operation() -> impl Strategy<Value = Operation> {
+    use Operation as O;
+    prop_oneof![
+        6 => proptest::sample::select(vec![O::Freeze, O::Unfreeze, O::SignPrevote, O::SignRaw, O::KeyList, O::KeyCreate, O::StateDisallow, O::NodeList]),
+        1 => proptest::sample::select(Operation::ALL),
+    ]
+}
+
 fn caller() -> impl Strategy<Value = Caller> {
     let certificate = |name: &str| Caller::Certificate {
         name: SubjectName::parse(name).unwrap(),
@@ -273,9 +282,9 @@ proptest! {
 
     #[test]
     fn judge_is_the_plain_reading_of_the_document(
-        rules in proptest::collection::vec(rule(), 0..8),
+        rules in proptest::collection::vec(rule(), 0..14),
         subject in caller(),
-        operation in proptest::sample::select(Operation::ALL),
+        operation in operation(),
         key in key(),
         chain in proptest::sample::select(vec![None, Some("a-1"), Some("b-2"), Some("c-1")]),
         from in proptest::sample::select(vec![None, Some("10.1.2.3"), Some("10.2.2.3"), Some("::ffff:10.2.2.3"), Some("192.0.2.7"), Some("2001:db8::1"), Some("2001:db9::1")]),

@@ -123,6 +123,8 @@ operations! {
     AuditVerify = "audit.verify",
     /// Take it out.
     AuditExport = "audit.export",
+    /// Sign a checkpoint and write a segment before they are due.
+    AuditKeep = "audit.keep",
 
     /// Have a policy checked.
     PolicyCheck = "policy.check",
