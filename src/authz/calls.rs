@@ -1,7 +1,8 @@
 //! May this caller call this procedure? Asked once for each call, before a byte of the request itself is read.
 //!
 //! *Invariants:* whoever is not the administrator of this machine may nothing that no rule allows; what no rule names is refused; a rule
-//! about some keys or chains allows no call, because the call has not said yet which one it is about.
+//! about some keys or chains allows no call, because the call has not said yet which one it is about; what carries private keys never
+//! comes from another machine.
 
 use std::net::IpAddr;
 
@@ -36,6 +37,7 @@ impl Policies {
     /// # Errors
     /// `not_permitted`, `approval_required`, `rate_limited`.
     pub fn may(&self, call: Call<'_>) -> Result<(), Refusal> {
+        stays_here(call)?;
         let (Some(in_force), Some(operation)) = (self.snapshot(), call.operation) else {
             return built_in(call.caller, call.path);
         };
@@ -93,6 +95,26 @@ impl Policies {
     }
 }
 
+/// What carries a private key, or what opens one: it goes through the socket of this machine, whatever a rule says.
+const STAYS_HERE: [Operation; 4] = [
+    Operation::KeyImport,
+    Operation::KeyExport,
+    Operation::KeyBackup,
+    Operation::KeyRestore,
+];
+
+fn stays_here(call: Call<'_>) -> Result<(), Refusal> {
+    match (call.caller, call.operation) {
+        (Caller::Certificate { .. }, Some(operation)) if STAYS_HERE.contains(&operation) => {
+            let message = format!(
+                "{operation} carries private keys, and is done on the machine of the signer alone: sign in there"
+            );
+            Err(Refusal::new(RefusalCode::NotPermitted, message))
+        }
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
@@ -107,7 +129,7 @@ mod tests {
         id = "not-the-treasury"
         effect = "deny"
         subjects = ["dns:*"]
-        operations = ["key.backup"]
+        operations = ["state.allow"]
         keys = ["treasury"]
         [[rule]]
         id = "lock-out"
@@ -118,7 +140,7 @@ mod tests {
         id = "oncall"
         effect = "allow"
         subjects = ["dns:*.oncall.example.org"]
-        operations = ["key.backup", "freeze", "state.show"]
+        operations = ["key.backup", "state.allow", "freeze", "state.show"]
         from = ["10.8.0.0/24"]
         [[rule]]
         id = "some-keys"
@@ -172,6 +194,9 @@ mod tests {
             (&eve, O::Freeze, "10.9.0.7", "not_permitted"),
             (&eve, O::Freeze, "", "not_permitted"),
             // It may be about the treasury.
+            (&eve, O::StateAllow, "10.8.0.7", "not_permitted"),
+            (&eve, O::StateShow, "10.8.0.7", ""),
+            // A rule allows it; a private key would come along.
             (&eve, O::KeyBackup, "10.8.0.7", "not_permitted"),
             // It may be about any other key.
             (&eve, O::KeyShow, "10.8.0.7", "not_permitted"),

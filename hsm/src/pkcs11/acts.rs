@@ -53,6 +53,15 @@ struct UnderWay {
     stage: Arc<Stage>,
 }
 
+/// What an act does in the thread's seat; it answers by itself.
+type Work = Box<dyn FnOnce(&mut Seat, &Stage) + Send>;
+
+struct Job {
+    operation: Operation,
+    stage: Arc<Stage>,
+    work: Work,
+}
+
 /// How far an act is. Whoever moves it on decides what becomes of it.
 struct Stage(AtomicU8);
 
