@@ -358,7 +358,11 @@ impl Walk {
                 break;
             }
         }
-        if !self.is_broken() && head.sequence == self.head.sequence && head != self.head {
+        if !self.is_broken() && head.sequence < self.head.sequence {
+            let next = head.sequence.saturating_add(1);
+            self.broken(next, "is in a segment, and missing in the store");
+        }
+        if !self.is_broken() && head != self.head {
             self.broken(
                 base.sequence.saturating_add(1),
                 "is another in a segment than in the store, or one behind it is",
