@@ -120,3 +120,21 @@ fn a_table_that_cannot_be_edited_says_what_to_write() {
     let refused = with_seal(&text, Path::new(BASE), &SealSource::Credential("c".to_owned())).unwrap_err();
     assert!(refused.to_string().contains("credential = \"c\""), "{refused}");
 }
+
+/// What `init --seal-pkcs11` and `seal move` leave above the line that they write: no sentence about another seal.
+#[test]
+fn the_comment_above_the_seal_is_true_of_every_seal() {
+    for seal in [
+        SealSource::PassphraseFile("/etc/sigward/passphrase".into()),
+        SealSource::Credential("sigward-seal".to_owned()),
+        token("sigward-seal", "seal-hsm-a.wrapped"),
+    ] {
+        let text = with_seal(&format!("{DEFAULT}{PROVIDER}"), Path::new(BASE), &seal).unwrap();
+        let table = text.split("\n[seal]\n").nth(1).unwrap();
+        let above: Vec<_> = table.lines().take_while(|line| line.starts_with('#')).collect();
+        for kind in ["key_file = ", "passphrase_file = ", "credential = ", "pkcs11 = "] {
+            assert!(above.iter().any(|line| line.contains(kind)), "{kind}: {above:?}");
+        }
+        assert!(!table[above.join("\n").len()..].trim_start().starts_with('#'));
+    }
+}

@@ -85,21 +85,6 @@ fn the_seal_moves_every_way_and_what_opened_before_opens_nothing() {
     scene.signer.run(&["audit", "verify"]);
 }
 
-/// The comment above the one line that says what opens the keys is true of every line that may stand there.
-#[test]
-fn no_comment_of_the_configuration_speaks_of_another_seal() {
-    let home = Home::new();
-    let token = Token::new(&home, "token");
-    let signer = token.init(&home);
-    let text = std::fs::read_to_string(signer.home().join("sigward.toml")).unwrap();
-    let lines: Vec<_> = text.lines().collect();
-    let at = lines
-        .iter()
-        .position(|line| line.starts_with("pkcs11 = "))
-        .unwrap();
-    assert!(lines[at - 1].contains("pkcs11 = "), "{}", lines[at - 1]);
-}
-
 #[test]
 fn a_move_that_cannot_be_made_changes_nothing() {
     let home = Home::new();
