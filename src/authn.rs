@@ -1,6 +1,6 @@
 //! Who is at the other end: establishes a [`Caller`] from what a connection proves, never from what a request says.
 
-use sigward_policies::model::caller::Caller;
+use sigward_policies::model::caller::{Caller, SubjectName};
 use sigward_policies::model::id::{ChainId, NodeName};
 
 /// The node that sigward itself dialled, by its entry in the configuration. The address is all there is: a node's
@@ -24,4 +24,9 @@ pub fn this_process() -> Caller {
     Caller::LocalUser {
         uid: rustix::process::geteuid().as_raw(),
     }
+}
+
+/// Whoever holds the private key of the client certificate that a handshake has verified, by its alternative name.
+pub fn certificate(name: &SubjectName) -> Caller {
+    Caller::Certificate { name: name.clone() }
 }

@@ -187,6 +187,16 @@ codes! {
         UnsupportedAlgorithm = "unsupported_algorithm",
         /// No rule allows this caller this operation with this key.
         NotPermitted = "not_permitted",
+        /// A rule allows it, and not so often.
+        RateLimited = "rate_limited",
+        /// A rule allows it once others have approved it.
+        ApprovalRequired = "approval_required",
+        /// An approval that expired, was rejected, or is for something else.
+        ApprovalVoid = "approval_void",
+        /// An approval that this caller cannot give.
+        ApprovalNotYours = "approval_not_yours",
+        /// The certificate of the caller's connection does not stand any more.
+        CertificateRefused = "certificate_refused",
         /// No such key, or none that this caller may know of.
         KeyNotFound = "key_not_found",
         /// The key has no guard row for this chain.
@@ -318,6 +328,8 @@ codes! {
         DiskFull = "disk_full",
         /// The store contradicted what memory held.
         StoreDisagrees = "store_disagrees",
+        /// A segment or a checkpoint of the audit chain could not be written or read; the records are in the store.
+        AuditNotKept = "audit_not_kept",
         /// The provider of the key is not there.
         ProviderUnavailable = "provider_unavailable",
         /// The provider failed while signing.

@@ -36,6 +36,10 @@ pub(super) enum Act {
     SealMove,
     SealRewrap,
     SealPrune,
+    AuditTail,
+    AuditQuery,
+    AuditExport,
+    AuditVerify,
 }
 
 impl Act {
@@ -66,6 +70,10 @@ impl Act {
             Self::SealMove => "seal.move",
             Self::SealRewrap => "seal.rewrap",
             Self::SealPrune => "seal.prune",
+            Self::AuditTail => "audit.tail",
+            Self::AuditQuery => "audit.query",
+            Self::AuditExport => "audit.export",
+            Self::AuditVerify => "audit.verify",
         }
     }
 }

@@ -4,6 +4,7 @@
 //! admin socket and the command line without a daemon both end here.
 
 mod act;
+mod audit;
 mod backup;
 mod bind;
 mod holding;
@@ -29,6 +30,7 @@ use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Ref
 use sigward_policies::model::id::{ChainId, KeyName};
 use sigward_policies::model::key::Key;
 
+pub use audit::{Kept, Reading};
 pub use backup::{MadeBackup, VerifiedBackup};
 pub use bind::unnamed_chain;
 pub use holding::{FreezeScope, NamedHold, StopScope};
@@ -42,12 +44,12 @@ pub use state::NamedRow;
 pub use token::{Token, TokenTrouble};
 pub use token_keys::{SeenToken, TokenObject, damaged};
 
-use crate::audit::{self, Verification};
+use crate::audit::Archive;
 use crate::clock::Clock;
 use crate::config::NodeConfig;
 use crate::guard::Guard;
 use crate::keyring::Keyring;
-use crate::store::{AuditRecord, Sharing, Store, StoredRow};
+use crate::store::{Sharing, Store, StoredRow};
 
 /// A chain as the configuration names it: its id, its key, whether that key may serve others, and its nodes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -95,6 +97,8 @@ pub struct Admin {
     pub providers: Providers,
     /// Locked memory for a key on its way in.
     pub arena: Arena,
+    /// The audit chain beyond the store.
+    pub archive: Arc<Archive>,
     /// The chains of the configuration.
     pub chains: Chains,
     /// The time.
@@ -110,21 +114,6 @@ impl fmt::Debug for Admin {
 }
 
 impl Admin {
-    /// Up to `limit` audit records from sequence `from` on.
-    pub async fn audit(&self, from: u64, limit: usize) -> Result<Vec<AuditRecord>, Refused> {
-        self.read(move |store| store.audit(from, limit)).await
-    }
-
-    /// How many audit records there are.
-    pub fn audit_head(&self) -> u64 {
-        self.store.health().audit_records
-    }
-
-    /// Recomputes the audit chain from its beginning.
-    pub async fn audit_verify(&self) -> Result<Verification, Refused> {
-        self.read(audit::verify).await
-    }
-
     async fn keys(&self) -> Result<Vec<Key>, Refused> {
         self.read(|store| store.keys()).await
     }

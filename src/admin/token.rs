@@ -7,14 +7,17 @@
 //! * Nobody waits for a token that is not open: a signature of its keys is refused at once, and every other key signs on.
 //! * A PIN that was refused is not tried again until another one is in its place or an operator says so.
 //! * A key that the token does not show is told of, and never forgotten.
+//! * Nobody calls a module while holding the state of its token.
+//! * Nothing that a module answers ends the thread of its token.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use sigward_hsm::error::ProviderError;
 use sigward_hsm::pkcs11::{
-    Load, PinSource, Pkcs11Provider, Presence, TokenConfig, TokenIdentity, TokenKey, log_in_once,
+    Load, LoggedIn, PinSource, Pkcs11Provider, Presence, TokenConfig, TokenIdentity, TokenKey, log_in_once,
     recorded_keys,
 };
 use sigward_hsm::provider::{Done, KeyHandle, Sign};
@@ -64,6 +67,8 @@ struct State {
     /// An operator has said something: look at once, and try what was given up.
     nudged: bool,
     missing: Vec<TokenKey>,
+    /// What lay in the PIN's place when the token was last opened.
+    pin: Option<PinPlace>,
 }
 
 enum Now {
@@ -96,6 +101,7 @@ impl Token {
                 now: Now::Closed,
                 nudged: false,
                 missing: Vec::new(),
+                pin: None,
             }),
             nudge: Condvar::new(),
             changed,
@@ -232,6 +238,9 @@ impl Token {
     /// Somebody has mended something: it is tried now, even where it was given up. `pin`: where the PIN is from now on.
     pub fn look_again(&self, pin: Option<PinSource>) {
         if let Some(pin) = pin {
+            if let Some(open) = self.opened() {
+                open.pin_is_at(pin.clone());
+            }
             self.config.lock().unwrap_or_else(PoisonError::into_inner).pin = pin;
         }
         self.lock().nudged = true;
@@ -242,10 +251,10 @@ impl Token {
     ///
     /// # Errors
     /// As the token answers.
-    pub fn log_in_once(&self) -> Result<TokenIdentity, ProviderError> {
-        let identity = log_in_once(&self.config(), &self.arena)?;
+    pub fn log_in_once(&self) -> Result<(TokenIdentity, LoggedIn), ProviderError> {
+        let done = log_in_once(&self.config(), &self.arena)?;
         self.look_again(None);
-        Ok(identity)
+        Ok(done)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -253,14 +262,18 @@ impl Token {
     }
 
     fn become_(&self, now: Now) {
-        self.lock().now = now;
+        let before = std::mem::replace(&mut self.lock().now, now);
         self.nudge.notify_all();
         self.changed.notify_one();
+        if let Now::Open(provider) = before {
+            close(provider);
+        }
     }
 
     fn open(&self) {
         let config = self.config();
         let at = PinPlace::look(&config.pin);
+        self.lock().pin = Some(at.clone());
         self.become_(Now::Opening(Instant::now()));
         let now = match Pkcs11Provider::open(&config, &self.arena) {
             Ok(provider) => {
@@ -303,9 +316,25 @@ impl Token {
         }
     }
 
+    /// What the module answered ended a look in a panic: it is told, and tried again.
+    fn stumbled(&self) -> Duration {
+        if self.opened().is_none() {
+            self.become_(Now::Refused {
+                trouble: TokenTrouble {
+                    code: "provider_fault",
+                    what: "the module answered what cannot be when the token was opened (a panic; the log has it)".to_owned(),
+                    advice: "look for a newer version of the module; it is tried again".to_owned(),
+                },
+                at: PinPlace::look(&self.config().pin),
+                shut_out: false,
+            });
+        }
+        RETRY.1
+    }
+
     fn look_after(&self, provider: Arc<Pkcs11Provider>, nudged: bool, looked: &mut Instant) -> Duration {
         match provider.presence() {
-            Presence::ShutOut(_) if nudged => {
+            Presence::ShutOut(_) if nudged || self.has_another_pin() => {
                 drop(provider);
                 self.become_(Now::Closed);
                 return Duration::ZERO;
@@ -320,6 +349,11 @@ impl Token {
             _ => {}
         }
         GLANCE
+    }
+
+    /// Whether something else lies in the PIN's place than when the token was opened.
+    fn has_another_pin(&self) -> bool {
+        self.lock().pin.as_ref().is_some_and(|pin| !pin.is_as_it_was())
     }
 
     fn trouble_of(&self, error: &ProviderError) -> TokenTrouble {
@@ -356,15 +390,17 @@ impl Token {
     }
 
     fn opens_since(&self, since: Instant) -> TokenTrouble {
-        let open_for = since.elapsed();
-        if open_for < OPENS_WITHIN {
+        if since.elapsed() < OPENS_WITHIN {
             return self.not_open("the token is being opened".to_owned());
         }
+        // No seconds: what is said once is not said anew each second. Nothing else is waited for so long: who waits for another's
+        // call is told of it.
         TokenTrouble {
             code: "provider_unavailable",
             what: format!(
-                "C_Initialize, C_OpenSession or C_Login has not come back for {} s",
-                open_for.as_secs()
+                "opening the token is inside its module for more than {} s (C_Initialize, C_GetSlotList, C_GetTokenInfo, C_OpenSession or \
+                 C_Login has not come back)",
+                OPENS_WITHIN.as_secs()
             ),
             advice: "the token hangs: look at it and its network; if it stays so, restart sigward".to_owned(),
         }
@@ -410,10 +446,26 @@ fn missing(keys: &[TokenKey]) -> TokenTrouble {
     }
 }
 
+/// Closing a token calls its module, which may never return: that takes a thread of its own, and no lock.
+fn close(provider: Arc<Pkcs11Provider>) {
+    let closing = move || {
+        // Whoever signs with it just now lets go of it first, so as not to be the one who waits for the module.
+        while Arc::strong_count(&provider) > 1 {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        drop(provider);
+    };
+    // Where no thread is to be had this one waits.
+    let _started = std::thread::Builder::new()
+        .name("token-close".to_owned())
+        .spawn(closing);
+}
+
 fn keep(token: &Weak<Token>) {
     let (mut retry, mut looked) = (RETRY.0, Instant::now() + LOOK);
     while let Some(token) = token.upgrade() {
-        let pause = token.step(&mut retry, &mut looked);
+        let step = AssertUnwindSafe(|| token.step(&mut retry, &mut looked));
+        let pause = catch_unwind(step).unwrap_or_else(|_| token.stumbled());
         let state = token.lock();
         if !state.nudged {
             let _woken = token.nudge.wait_timeout(state, pause);

@@ -4,7 +4,7 @@
 //! cut off.
 
 use sigward_hsm::pkcs11::{
-    DamagedRecord, FoundKey, Leaving, Load, Pkcs11Provider, TokenConfig, TokenIdentity, TokenKey,
+    DamagedRecord, FoundKey, Leaving, Load, LoggedIn, Pkcs11Provider, TokenConfig, TokenIdentity, TokenKey,
     damaged_records,
 };
 use sigward_hsm::provider::{AuthContext, KeyMetadata};
@@ -125,13 +125,28 @@ impl Admin {
     /// Every token of the configuration, by id. `search`: also ask each for key pairs that nobody took in yet.
     pub async fn tokens(&self, search: bool) -> Result<Vec<SeenToken>, Refused> {
         let tokens: Vec<_> = self.providers.tokens().cloned().collect();
-        tokio::task::spawn_blocking(move || tokens.iter().map(|token| see(token, search)).collect())
+        // Side by side: one that hangs takes its own time, and not that of the others too.
+        let look = move || {
+            std::thread::scope(|scope| {
+                let looks: Vec<_> = tokens
+                    .iter()
+                    .map(|token| scope.spawn(move || see(token, search)))
+                    .collect();
+                looks.into_iter().map(|look| look.join().ok()).collect()
+            })
+        };
+        let seen: Option<Vec<_>> = tokio::task::spawn_blocking(look)
             .await
-            .map_err(|_| interrupted().into())
+            .map_err(|_| interrupted())?;
+        Ok(seen.ok_or_else(interrupted)?)
     }
 
     /// Logs in to a token although few tries are left, or although it refused this PIN before.
-    pub async fn log_in_once(&self, who: &Caller, provider: &str) -> Result<TokenIdentity, Refused> {
+    pub async fn log_in_once(
+        &self,
+        who: &Caller,
+        provider: &str,
+    ) -> Result<(TokenIdentity, LoggedIn), Refused> {
         let token = self.providers.token(provider)?.clone();
         // On record before it is tried: it may cost the token its last try.
         let entry = self.entry_of(who, Act::ProviderLogin, None, None, &format!("once, {provider}"));
@@ -273,7 +288,7 @@ fn see(token: &Token, search: bool) -> SeenToken {
     // Without a daemon this opens it; with one it says what the daemon knows.
     let open = token.provider().ok();
     let found = match &open {
-        Some(open) if search && token.is_up() => open.found_keys().unwrap_or_default(),
+        Some(open) if search && token.is_up() && open.hanging() == 0 => open.found_keys().unwrap_or_default(),
         _ => Vec::new(),
     };
     SeenToken {

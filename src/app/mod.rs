@@ -1,5 +1,7 @@
 //! The only place that names concrete types: configuration → store → provider → guard → pipeline → listeners.
 
+mod audit;
+mod door;
 mod holds;
 pub mod import;
 mod init;
@@ -16,6 +18,7 @@ mod supervisor;
 mod swap;
 mod tokens;
 
+pub use door::check as check_door;
 pub use init::{Durability, Made, RootToken, init, init_with_token};
 pub use inspect::{Inspection, LOCKED_BYTES_KEYS, SealedFile, Trouble, inspect, try_lock_memory};
 pub use offline::{Offline, adopt_state};

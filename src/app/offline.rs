@@ -8,9 +8,12 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::parts::{self, Parts};
+use crate::audit;
 use crate::authn;
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::listener::grpc::{Services, Watched, serve_stream};
+use crate::store::Store as _;
 use crate::store::sqlite::{Above, Adopted, SqliteStore};
 
 /// Bytes in flight between client and services.
@@ -78,9 +81,14 @@ impl Offline {
 
 /// Opens a state folder whose store or witness was lost: closes every height up to `above`. No daemon can be running.
 pub fn adopt_state(config: &Config, above: &Above) -> anyhow::Result<Adopted> {
-    Ok(SqliteStore::adopt(
-        &parts::store_options(config),
-        above,
-        &authn::this_process().to_string(),
-    )?)
+    let options = parts::store_options(config);
+    let adopted = SqliteStore::adopt(&options, above, &authn::this_process().to_string())?;
+    if let Adopted::Closed { store, .. } = &adopted {
+        // What is older now than its checkpoints and segments was just accepted as such, by somebody who said so.
+        let open = SqliteStore::open(&options)?;
+        let records = open.health().audit_records;
+        open.close();
+        audit::set_aside(&config.audit.folder, store, records, SystemClock.unix_micros())?;
+    }
+    Ok(adopted)
 }

@@ -9,7 +9,7 @@ use sigward_hsm::secret::{Arena, ArenaSize, Unlocked};
 use sigward_hsm::software::SoftwareProvider;
 use tokio::sync::Notify;
 
-use super::{seal, tokens};
+use super::{audit, seal, tokens};
 use crate::admin::{Admin, Chains, ConfiguredChain, Providers, Token};
 use crate::clock::SystemClock;
 use crate::config::{ChainConfig, Config, StoreConfig};
@@ -118,6 +118,7 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
             )
         })
         .context("cannot open the key folder")?;
+    let archive = Arc::new(audit::open(config, &store, &arena, &kek)?);
     let guard = Arc::new(Guard::load(store.rows()?, store.holds()?));
     let keyring = Arc::new(Keyring::default());
     let tokens_changed = Arc::new(Notify::new());
@@ -136,6 +137,7 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
         keyring: keyring.clone(),
         providers: Providers::new(Arc::new(provider), tokens),
         arena: arena.clone(),
+        archive,
         chains: Chains::new(config.chains.iter().map(configured)),
         clock: Arc::new(SystemClock),
     });

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sigward_hsm::identity::NodeIdentity;
+use sigward_policies::authz::Policy;
 use sigward_policies::model::caller::Caller;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
+use super::audit;
+use super::door::Door;
 use super::holds::{Held, KillSwitch};
 use super::notify;
 use super::parts;
@@ -18,9 +21,9 @@ use super::supervisor::{Shared, Supervisor};
 use super::tokens::{self, Tokens};
 use crate::admin::live::{Live, ReloadMode};
 use crate::audit::Denials;
-use crate::authz::Authorizer;
+use crate::authz::{Authorizer, Mode, Policies};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, LogFormat};
+use crate::config::{self, Config, LogFormat, PolicyConfig};
 use crate::listener::grpc::{Services, serve_unix};
 use crate::listener::http;
 use crate::shutdown::{Cut, GRACE, Shutdown};
@@ -66,6 +69,12 @@ async fn run(
 ) -> anyhow::Result<()> {
     // Heard from here on: unheard, it would end the process.
     let hangups = signal(SignalKind::hangup())?;
+    // Before anything is opened: who may what is known, or nothing begins.
+    let policies = Arc::new(Policies::default());
+    let policy = config::load_policy(&config.policy)?;
+    let warnings = policy.iter().flat_map(Policy::warnings);
+    warnings.for_each(|warning| tracing::warn!("policy: {warning}"));
+    put_in_force(&policies, policy, &config.policy);
     let parts = parts::open(config)?;
     tokens::open(&parts.admin).await?;
     parts.admin.open_keys().await?;
@@ -109,18 +118,25 @@ async fn run(
     let late = Late::new(&parts, config, &readiness);
     let tokens = Tokens::new(&parts, &metrics, &readiness);
     let mut tasks = JoinSet::new();
+    audit::keep(&parts, config, &metrics.audit(), &readiness, shutdown, &mut tasks);
     let held = Held::new(&parts, &metrics, &readiness);
     tasks.spawn(held.clone().watch(shutdown.clone()));
     // A freeze that fails here ends the start: serving would be what somebody asked us not to do.
     kill_switch.act_on_the_past(&parts.admin).await?;
     tasks.spawn(kill_switch.watch(parts.admin.clone(), shutdown.clone()));
+    let door = config.listen.as_ref();
+    let door = door
+        .map(|listen| Door::open(listen, &metrics, &readiness))
+        .transpose()?;
     let shared = Shared {
+        door: door.clone(),
         denials: ledger.denials.clone(),
         sign_metrics: Arc::new(metrics.sign(Proto::Privval)),
-        metrics,
+        metrics: metrics.clone(),
         readiness: readiness.clone(),
         identity: Arc::new(identity),
         authorizer: Arc::new(Authorizer::new([])),
+        policies,
         shutdown: shutdown.clone(),
         levels,
         home: home.to_owned(),
@@ -129,15 +145,7 @@ async fn run(
     };
     let supervisor = Supervisor::start(shared, config, config_check).await;
 
-    listen(
-        config,
-        &supervisor,
-        &ledger.metrics,
-        &readiness,
-        shutdown,
-        &mut tasks,
-    )
-    .await?;
+    listen(config, &supervisor, (&metrics, &readiness), shutdown, &mut tasks).await?;
     if let Some(late) = late {
         tasks.spawn(late.watch(supervisor.clone(), shutdown.clone()));
     }
@@ -168,6 +176,20 @@ async fn run(
     Ok(())
 }
 
+/// The document of `config`, if it names one, decides from now on.
+pub(super) fn put_in_force(policies: &Policies, policy: Option<Policy>, config: &PolicyConfig) {
+    if let Some(policy) = &policy {
+        let rules = policy.rules().len();
+        tracing::info!(policy = %policy.version(), rules, dry_run = config.dry_run, "policy");
+    }
+    let mode = if config.dry_run {
+        Mode::DryRun
+    } else {
+        Mode::Enforced
+    };
+    policies.replace(policy, mode);
+}
+
 /// Reloads at each SIGHUP. Signals that come during a reload are one: the next reload reads what they were sent for.
 async fn hear(mut hangups: Signal, supervisor: Arc<Supervisor>, shutdown: Shutdown) {
     loop {
@@ -183,19 +205,25 @@ async fn hear(mut hangups: Signal, supervisor: Arc<Supervisor>, shutdown: Shutdo
     }
 }
 
-/// The admin socket, and health and metrics.
+/// The admin socket, health and metrics, and the door for clients on other machines.
 async fn listen(
     config: &Config,
     supervisor: &Arc<Supervisor>,
-    metrics: &Arc<Metrics>,
-    readiness: &Readiness,
+    (metrics, readiness): (&Arc<Metrics>, &Readiness),
     shutdown: &Shutdown,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<()> {
     let seen = parts::watched(config, Some((metrics.clone(), readiness.clone())));
     let services = Services::new(supervisor.parts().admin.clone())
         .with_live(supervisor.clone())
+        .noting(supervisor.denials())
+        .under(supervisor.policies())
         .watching(seen);
+    if let (Some(door), Some(listen)) = (supervisor.door(), &config.listen) {
+        let known = (metrics.clone(), readiness.clone());
+        door.serve(listen, services.clone(), known, shutdown, tasks)
+            .await?;
+    }
     let (socket, stop, whole) = (
         config.admin_socket.clone(),
         shutdown.child_token(),

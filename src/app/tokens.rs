@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sigward_hsm::pkcs11::{PinSource, TokenConfig, TokenSelector};
 use sigward_policies::model::id::KeyName;
@@ -23,6 +23,9 @@ use crate::telemetry::readiness::{Check, Readiness, Weight};
 /// How long the start waits for all tokens together. One that takes longer comes later.
 const START: Duration = Duration::from_secs(5);
 
+/// How soon trouble is told again because it has other words.
+const REWORDED: Duration = Duration::from_secs(60);
+
 /// A token's settings, with its records in a folder of its own.
 pub(super) fn token_config(keys: &Path, provider: &ProviderConfig) -> TokenConfig {
     let pkcs11 = &provider.pkcs11;
@@ -37,7 +40,13 @@ pub(super) fn token_config(keys: &Path, provider: &ProviderConfig) -> TokenConfi
         sessions: pkcs11.sessions,
         deadline: pkcs11.deadline,
         folder: keys.join(provider.id.as_str()),
+        refused_pins: refused_pins(keys),
     }
+}
+
+/// Where refused PINs of all tokens are remembered. No provider can have such an id.
+pub(super) fn refused_pins(keys: &Path) -> std::path::PathBuf {
+    keys.join(".refused-pins")
 }
 
 pub(super) fn pin_source(pin: &PinFrom) -> PinSource {
@@ -83,8 +92,36 @@ pub(super) struct Tokens {
 struct Told {
     check: Check,
     weight: Weight,
+    advice: String,
     metrics: ProviderMetrics,
+    said: Said,
+}
+
+/// What the log was told last of a token, and when.
+#[derive(Default)]
+struct Said {
     trouble: Option<TokenTrouble>,
+    at: Option<Instant>,
+}
+
+impl Said {
+    /// Whether the log is to hear of `trouble` now. Another code at once; the same trouble in other words (how many sessions hang, which
+    /// tokens are there) a minute later at the earliest: an alarm each second is none.
+    fn is_news(&mut self, trouble: Option<&TokenTrouble>, now: Instant) -> bool {
+        if trouble == self.trouble.as_ref() {
+            return false;
+        }
+        let code = |trouble: Option<&TokenTrouble>| trouble.map(|trouble| trouble.code);
+        let lately = self
+            .at
+            .is_some_and(|at| now.saturating_duration_since(at) < REWORDED);
+        if code(trouble) == code(self.trouble.as_ref()) && lately {
+            return false;
+        }
+        self.trouble = trouble.cloned();
+        self.at = Some(now);
+        true
+    }
 }
 
 impl Tokens {
@@ -97,11 +134,13 @@ impl Tokens {
         };
         for token in tokens.admin.providers.tokens() {
             let metrics = metrics.provider(token.id().as_str());
+            let advice = advice(token, None);
             let told = Told {
-                check: tokens.check(token, Weight::Told, &advice(token, None)),
+                check: tokens.check(token, Weight::Told, &advice),
                 weight: Weight::Told,
+                advice,
                 metrics,
-                trouble: None,
+                said: Said::default(),
             };
             tokens.lock().insert(token.id().to_string(), told);
         }
@@ -125,18 +164,18 @@ impl Tokens {
             } else {
                 Weight::Told
             };
-            if weight != told.weight || trouble != told.trouble {
+            let advice = advice(token, trouble.as_ref());
+            if weight != told.weight || advice != told.advice {
                 // What to do differs by what happened, and whether it counts by the chains in force.
-                told.check = self.check(token, weight, &advice(token, trouble.as_ref()));
-                told.weight = weight;
+                told.check = self.check(token, weight, &advice);
+                (told.weight, told.advice) = (weight, advice);
             }
             match &trouble {
                 None => told.check.good(),
                 Some(trouble) => told.check.fail(format!("{}: {}", trouble.code, trouble.what)),
             }
-            if trouble != told.trouble {
+            if told.said.is_news(trouble.as_ref(), Instant::now()) {
                 say(token, trouble.as_ref());
-                told.trouble = trouble;
             }
         }
     }
@@ -192,5 +231,40 @@ pub(super) async fn follow(supervisor: Arc<Supervisor>, shutdown: Shutdown) {
             () = shutdown.begun() => {}
             () = changed.notified() => supervisor.clone().serve_more().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trouble(code: &'static str, what: &str) -> TokenTrouble {
+        TokenTrouble {
+            code,
+            what: what.to_owned(),
+            advice: String::new(),
+        }
+    }
+
+    #[test]
+    fn trouble_that_only_changes_its_words_is_told_once_a_minute() {
+        let (mut said, begin) = (Said::default(), Instant::now());
+        let told = (0..600).filter(|second| {
+            let hangs = trouble("provider_unavailable", &format!("hangs for {second} s"));
+            said.is_news(Some(&hangs), begin + Duration::from_secs(*second))
+        });
+        assert_eq!(told.count(), 10);
+    }
+
+    #[test]
+    fn another_code_and_the_end_of_trouble_are_told_at_once() {
+        let (mut said, now) = (Said::default(), Instant::now());
+        let away = trouble("provider_unavailable", "away");
+        assert!(!said.is_news(None, now), "nothing is wrong, and nothing was");
+        assert!(said.is_news(Some(&away), now));
+        assert!(!said.is_news(Some(&away), now + Duration::from_secs(3600)));
+        assert!(said.is_news(Some(&trouble("wrong_pin", "wrong")), now));
+        assert!(said.is_news(None, now));
+        assert!(said.is_news(Some(&away), now));
     }
 }

@@ -25,6 +25,7 @@ use sigward_policies::model::id::ChainId;
 
 pub use answer::{parse_commit, parse_status, parse_validators};
 pub use error::{RpcCode, RpcError};
+pub use http::post;
 use url::Url;
 
 /// Longest answer that is read. A commit of 10,000 validators has 3 MiB.

@@ -1,13 +1,19 @@
-//! `sigward audit`: read the chain of records, and check that nothing in it was altered.
+//! `sigward audit`: read the chain of records, check that nothing in it was altered, and have it kept.
 
-use std::path::Path;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use serde_json::{Value, json};
 use sigward_proto::v1::audit_service_client::AuditServiceClient;
-use sigward_proto::v1::{Decision, Record, TailRequest, VerifyRequest};
+use sigward_proto::v1::{
+    Decision, KeepRequest, QueryRequest, Record, ShowCheckpointRequest, TailRequest, VerifyRequest,
+};
+use tonic::transport::Channel;
 
 use super::client::{at_once, explain, with_services};
 use super::exit::CheckFailed;
+use super::out_file;
 use super::output::{Output, one_line};
 
 #[derive(Debug, clap::Subcommand)]
@@ -24,60 +30,316 @@ pub(super) enum Command {
         #[arg(long, short)]
         follow: bool,
     },
-    /// Recompute the chain from its beginning; exits with 4 at the first record that does not fit
-    Verify,
+    /// Print the records that have all of what is asked for, wherever they are
+    #[command(after_help = "\
+Examples:
+  sigward audit query --chain my-chain-1 --height 100..200
+  sigward audit query --subject 'uid:*' --from 2026-11-01T00:00:00Z --json
+  sigward audit query --operation 'sign.*' --decision denied")]
+    Query(Filters),
+    /// Take records elsewhere: to a file as JSON lines, or into segments and a checkpoint now
+    #[command(after_help = "\
+Examples:
+  sigward audit export                           writes what is in no segment into one, and signs a checkpoint
+  sigward audit export --to november.jsonl --from 2026-11-01T00:00:00Z --to-time 2026-12-01T00:00:00Z")]
+    Export {
+        /// The file to make; nothing is overwritten. Without it, segments are written in the audit folder
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+        #[command(flatten)]
+        filters: Filters,
+    },
+    /// Recompute the chain from its beginning, over segments, database and checkpoints; exits with 4 at the first record that does
+    /// not fit
+    #[command(after_help = "\
+Without an anchor, records that were cut off at the end together with the state's own witness and checkpoints do not show.
+
+Examples:
+  sigward audit verify
+  sigward audit verify --anchor /mnt/other/sigward.anchor --public-key 3b6a27bc…")]
+    Verify {
+        /// A file of checkpoints that was kept elsewhere, on the signer's machine
+        #[arg(long, value_name = "FILE")]
+        anchor: Option<PathBuf>,
+        /// The key that checkpoints must be signed with [default: the key of the first]
+        #[arg(long, value_name = "HEX")]
+        public_key: Option<String>,
+    },
+    /// Show the last checkpoint, the key it is signed with, and where the records are
+    Checkpoint,
+}
+
+/// What a record must have.
+#[derive(Debug, clap::Args)]
+pub(super) struct Filters {
+    /// Who asked; `uid:*` for all that begin so
+    #[arg(long)]
+    subject: Option<String>,
+    /// What was asked, such as key.create; `sign.*` for all that begin so
+    #[arg(long)]
+    operation: Option<String>,
+    /// The public key in hex, or its beginning
+    #[arg(long, value_name = "HEX")]
+    key: Option<String>,
+    /// The chain id
+    #[arg(long, value_name = "CHAIN")]
+    chain: Option<String>,
+    /// How it ended: allowed, replayed, denied or failed
+    #[arg(long, value_parser = decision)]
+    decision: Option<Decision>,
+    /// Not before this time (RFC 3339)
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    from: Option<jiff::Timestamp>,
+    /// Before this time
+    #[arg(long = "to-time", value_name = "TIME", value_parser = time)]
+    before: Option<jiff::Timestamp>,
+    /// Heights FROM..TO, both ends included, or one
+    #[arg(long, value_name = "RANGE", value_parser = heights)]
+    height: Option<(i64, i64)>,
+    /// At most this many records; 0 for all
+    #[arg(long, default_value_t = 0)]
+    limit: u64,
+}
+
+impl Filters {
+    fn request(self, export: bool) -> QueryRequest {
+        let wire = |time: jiff::Timestamp| prost_types::Timestamp {
+            seconds: time.as_second(),
+            nanos: time.subsec_nanosecond(),
+        };
+        QueryRequest {
+            subject: self.subject.unwrap_or_default(),
+            operation: self.operation.unwrap_or_default(),
+            key: self.key.unwrap_or_default().to_ascii_lowercase(),
+            chain_id: self.chain.unwrap_or_default(),
+            decision: self.decision.unwrap_or_default().into(),
+            from_time: self.from.map(wire),
+            to_time: self.before.map(wire),
+            from_height: self.height.map(|(from, _)| from),
+            to_height: self.height.map(|(_, to)| to),
+            limit: self.limit,
+            export,
+        }
+    }
+}
+
+fn decision(text: &str) -> Result<Decision, String> {
+    [
+        Decision::Allowed,
+        Decision::Replayed,
+        Decision::Denied,
+        Decision::Failed,
+    ]
+    .into_iter()
+    .find(|decision| word(*decision) == text)
+    .ok_or_else(|| "use allowed, replayed, denied or failed".to_owned())
+}
+
+fn time(text: &str) -> Result<jiff::Timestamp, String> {
+    text.parse()
+        .map_err(|_| "write a time as 2026-11-21T18:00:00Z".to_owned())
+}
+
+fn heights(text: &str) -> Result<(i64, i64), String> {
+    let (from, to) = text.split_once("..").unwrap_or((text, text));
+    let number = |text: &str, absent: i64| match text {
+        "" => Ok(absent),
+        text => text
+            .parse()
+            .map_err(|_| "write heights as 100..200, 100.. or 100".to_owned()),
+    };
+    Ok((number(from, 0)?, number(to, i64::MAX)?))
 }
 
 pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Result<()> {
     match command {
-        Command::Tail { from, lines, follow } => at_once(home, async |channel| {
-            let limit = if lines == 0 { u32::MAX } else { lines };
-            let from_sequence = if lines == 0 { from.or(Some(1)) } else { from };
-            let request = TailRequest {
-                from_sequence,
-                limit,
-                follow,
-            };
-            let mut records = AuditServiceClient::new(channel)
-                .tail(request)
-                .await
-                .map_err(explain)?
-                .into_inner();
-            while let Some(reply) = records.message().await.map_err(explain)? {
-                if let Some(record) = reply.record {
-                    output.result(&describe(&record), line(&record));
-                }
-                if output.has_failed() {
-                    break;
-                }
-            }
-            Ok(())
+        Command::Tail { from, lines, follow } => tail(from, lines, follow, home, output),
+        Command::Query(filters) => with_services(home, async |channel| {
+            query(channel, filters.request(false), |record| {
+                output.result(&describe(record), line(record));
+                Ok(!output.has_failed())
+            })
+            .await
         }),
-        Command::Verify => {
-            let found = with_services(home, async |channel| {
-                let reply = AuditServiceClient::new(channel)
-                    .verify(VerifyRequest {})
-                    .await
-                    .map_err(explain)?;
-                Ok(reply.into_inner())
-            })?;
-            output.result(
-                &json!({
-                    "records": found.records,
-                    "head_hash": hex::encode(&found.head_hash),
-                    "first_broken": found.first_broken,
-                    "message": found.message,
-                }),
-                &found.message,
-            );
-            match found.first_broken {
-                None => Ok(()),
-                Some(sequence) => Err(CheckFailed(format!(
-                    "audit_chain_broken: record {sequence} does not fit the chain"
-                ))
-                .into()),
+        Command::Export { to: None, filters: _ } => {
+            with_services(home, async |channel| keep(channel, output).await)
+        }
+        Command::Export {
+            to: Some(file),
+            filters,
+        } => export(&file, filters, home, output),
+        Command::Verify { anchor, public_key } => verify(anchor, public_key.as_deref(), home, output),
+        Command::Checkpoint => with_services(home, async |channel| checkpoint(channel, output).await),
+    }
+}
+
+fn tail(from: Option<u64>, lines: u32, follow: bool, home: &Path, output: &Output) -> anyhow::Result<()> {
+    at_once(home, async |channel| {
+        let limit = if lines == 0 { u32::MAX } else { lines };
+        let from_sequence = if lines == 0 { from.or(Some(1)) } else { from };
+        let request = TailRequest {
+            from_sequence,
+            limit,
+            follow,
+        };
+        let mut records = AuditServiceClient::new(channel)
+            .tail(request)
+            .await
+            .map_err(explain)?
+            .into_inner();
+        while let Some(reply) = records.message().await.map_err(explain)? {
+            if let Some(record) = reply.record {
+                output.result(&describe(&record), line(&record));
+            }
+            if output.has_failed() {
+                break;
             }
         }
+        Ok(())
+    })
+}
+
+/// Gives each record that fits to `each`, until it says that it has enough.
+async fn query(
+    channel: Channel,
+    request: QueryRequest,
+    mut each: impl FnMut(&Record) -> anyhow::Result<bool>,
+) -> anyhow::Result<()> {
+    let mut records = AuditServiceClient::new(channel)
+        .query(request)
+        .await
+        .map_err(explain)?
+        .into_inner();
+    while let Some(reply) = records.message().await.map_err(explain)? {
+        if let Some(record) = reply.record
+            && !each(&record)?
+        {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn export(file: &Path, filters: Filters, home: &Path, output: &Output) -> anyhow::Result<()> {
+    let made = out_file::create(file, 0o600)?;
+    let mut into = BufWriter::new(made);
+    let mut count = 0_u64;
+    let writing = || format!("file_io: cannot write {}", file.display());
+    with_services(home, async |channel| {
+        query(channel, filters.request(true), |record| {
+            writeln!(into, "{}", describe(record)).with_context(writing)?;
+            count = count.saturating_add(1);
+            Ok(true)
+        })
+        .await
+    })?;
+    into.into_inner()
+        .map_err(std::io::IntoInnerError::into_error)
+        .and_then(|file| file.sync_all())
+        .with_context(writing)?;
+    output.result(
+        &json!({ "file": file, "records": count }),
+        format!("{count} records in {}", file.display()),
+    );
+    Ok(())
+}
+
+async fn keep(channel: Channel, output: &Output) -> anyhow::Result<()> {
+    let kept = AuditServiceClient::new(channel)
+        .keep(KeepRequest {})
+        .await
+        .map_err(explain)?
+        .into_inner();
+    output.result(
+        &json!({ "segments": kept.segments, "checkpoint": kept.checkpoint }),
+        format!("{} segments written\n{}", kept.segments, kept.checkpoint),
+    );
+    Ok(())
+}
+
+async fn checkpoint(channel: Channel, output: &Output) -> anyhow::Result<()> {
+    let kept = AuditServiceClient::new(channel)
+        .show_checkpoint(ShowCheckpointRequest {})
+        .await
+        .map_err(explain)?
+        .into_inner();
+    let key = hex::encode(&kept.public_key);
+    let last = if kept.checkpoint.is_empty() {
+        "no checkpoint yet"
+    } else {
+        &kept.checkpoint
+    };
+    output.result(
+        &json!({
+            "checkpoint": kept.checkpoint,
+            "number": kept.number,
+            "sequence": kept.sequence,
+            "public_key": key,
+            "records": kept.records,
+            "exported": kept.exported,
+            "base": kept.base,
+        }),
+        format!(
+            "{last}\npublic key  {}\nrecords     {}: in segments up to {}, in the database from {}",
+            if key.is_empty() {
+                "away, with its seal"
+            } else {
+                &key
+            },
+            kept.records,
+            kept.exported,
+            kept.base.saturating_add(1),
+        ),
+    );
+    Ok(())
+}
+
+fn verify(
+    anchor: Option<PathBuf>,
+    public_key: Option<&str>,
+    home: &Path,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let public_key = public_key
+        .map(|text| hex::decode(text).ok().filter(|key| key.len() == 32))
+        .map(|key| {
+            key.context("--public-key: write the 64 hexadecimal digits that `sigward audit checkpoint` shows")
+        })
+        .transpose()?
+        .unwrap_or_default();
+    let anchor = anchor.map(std::path::absolute).transpose()?;
+    let anchor = anchor.map(|path| path.to_string_lossy().into_owned());
+    let request = VerifyRequest {
+        anchor: anchor.unwrap_or_default(),
+        public_key,
+    };
+    let found = with_services(home, async |channel| {
+        let reply = AuditServiceClient::new(channel)
+            .verify(request)
+            .await
+            .map_err(explain)?;
+        Ok(reply.into_inner())
+    })?;
+    output.result(
+        &json!({
+            "records": found.records,
+            "head_hash": hex::encode(&found.head_hash),
+            "exported": found.exported,
+            "checkpoints": found.checkpoints,
+            "vouched": found.vouched,
+            "public_key": hex::encode(&found.public_key),
+            "anchored": found.anchored,
+            "first_broken": found.first_broken,
+            "message": found.message,
+        }),
+        &found.message,
+    );
+    match found.first_broken {
+        None => Ok(()),
+        Some(sequence) => Err(CheckFailed(format!(
+            "audit_chain_broken: record {sequence} does not fit the chain"
+        ))
+        .into()),
     }
 }
 

@@ -17,6 +17,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Code, Status};
 
 use super::exit::RefusedByRule;
+use super::remote;
 use crate::app;
 use crate::config::{self, Config, ConfigCode, ConfigError};
 use crate::store::{OpenCode, OpenError};
@@ -57,6 +58,9 @@ fn reach<T, F>(home: &Path, haste: Haste, act: impl FnOnce(Channel) -> F) -> any
 where
     F: Future<Output = anyhow::Result<T>>,
 {
+    if let Some(server) = remote::server() {
+        return elsewhere(server, haste, act);
+    }
     let config = config::load(home);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -86,6 +90,9 @@ pub(super) fn with_daemon<T, F>(home: &Path, act: impl FnOnce(Channel) -> F) -> 
 where
     F: Future<Output = anyhow::Result<T>>,
 {
+    if let Some(server) = remote::server() {
+        return elsewhere(server, Haste::Patient, act);
+    }
     let config = config::load(home);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -102,6 +109,20 @@ where
             home.join(config::FILE_NAME).display()
         ))
         .into())
+    })
+}
+
+/// Asks a sigward on another machine. Nothing here is looked at.
+fn elsewhere<T, F>(server: &remote::Server, haste: Haste, act: impl FnOnce(Channel) -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<T>>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let timeout = (haste == Haste::Urgent).then_some(PATIENCE);
+        act(server.channel(PATIENCE, timeout).await?).await
     })
 }
 
@@ -254,15 +275,35 @@ pub(super) fn explain(status: Status) -> anyhow::Error {
     if is_silence(&status) {
         return NoAnswer { pid: None }.into();
     }
-    let text = status.message().to_owned();
+    let text = match refused_by_tls(&status) {
+        // The server says so after its handshake, in place of an answer (RFC 8446, section 4.4.2.4).
+        Some(alert) => format!(
+            "certificate_refused: {alert}\nshow a certificate of an authority that the server knows, that stands and that names you; `sigward pki show` lists yours"
+        ),
+        None => status.message().to_owned(),
+    };
     match status.code() {
         Code::InvalidArgument
         | Code::NotFound
         | Code::AlreadyExists
         | Code::PermissionDenied
+        | Code::Unauthenticated
         | Code::FailedPrecondition => RefusedByRule(text).into(),
         code => anyhow::anyhow!("{text} ({code})"),
     }
+}
+
+/// What the server said of our certificate, if that is what ended the connection.
+fn refused_by_tls(status: &Status) -> Option<String> {
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if text.contains("fatal alert") {
+            return Some(text);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// Whether our own patience ended, and not the act.

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::doctor;
+use super::exit::CheckFailed;
 use super::output::Output;
+use crate::app;
 use crate::config;
 
 #[derive(Debug, clap::Subcommand)]
@@ -46,6 +48,9 @@ pub(super) fn run(
                 let summary = json!({ "config": file, "valid": true, "chains": chains, "nodes": nodes });
                 output.result(&summary, valid);
                 return Ok(());
+            }
+            if let Some(listen) = &config.listen {
+                app::check_door(listen).map_err(|error| CheckFailed(error.to_string()))?;
             }
             let checked = doctor::check_config(&home, &config);
             let summary = json!({

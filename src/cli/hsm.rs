@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use sigward_proto::v1::hsm_service_client::HsmServiceClient;
-use sigward_proto::v1::{ListTokensRequest, LogInOnceRequest, Token};
+use sigward_proto::v1::{ListTokensRequest, LogInOnceRequest, LogInOutcome, Token};
 
 use super::client::{explain, with_services};
+use super::exit::CheckFailed;
 use super::output::Output;
 
 mod probe;
@@ -93,13 +94,29 @@ fn log_in(provider: String, home: &Path, output: &Output) -> anyhow::Result<()> 
         Ok(reply.map_err(explain)?.into_inner())
     })
     .context("the token did not log in; `sigward hsm list` says how it is now")?;
+    let (word, says) = match token.outcome() {
+        LogInOutcome::Accepted => ("accepted", "takes the PIN; a running daemon uses it from now on"),
+        LogInOutcome::InUse => ("in_use", "is logged in to already, with this PIN"),
+        LogInOutcome::NotTested | LogInOutcome::Unspecified => (
+            "not_tested",
+            "is logged in to already, with another PIN than the one in its place, which was NOT tested",
+        ),
+    };
     output.result(
-        &json!({ "id": id, "serial": token.serial, "label": token.label, "logged_in": true }),
+        &json!({ "id": id, "serial": token.serial, "label": token.label, "pin": word }),
         format!(
-            "{id}: the token {:?} (serial {:?}) takes the PIN; a running daemon uses it from now on",
+            "{id}: the token {:?} (serial {:?}) {says}",
             token.label, token.serial
         ),
     );
+    if word == "not_tested" {
+        return Err(CheckFailed(
+            "pin_not_tested: a token has one login for a whole program; this PIN is tried when the token is next logged in to.
+             Make sure of it with the maker's tool, such as `pkcs11-tool --login --list-objects`"
+                .to_owned(),
+        )
+        .into());
+    }
     Ok(())
 }
 

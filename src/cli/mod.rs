@@ -19,7 +19,10 @@ mod man;
 mod node;
 mod out_file;
 mod output;
+mod pki;
+mod policy;
 mod reload;
+mod remote;
 mod running;
 mod seal;
 mod serve;
@@ -61,6 +64,9 @@ struct Cli {
     /// Print JSON for scripts instead of text for people
     #[arg(long, global = true)]
     json: bool,
+
+    #[command(flatten)]
+    remote: remote::Args,
 
     #[command(subcommand)]
     command: Command,
@@ -139,10 +145,14 @@ enum Command {
     /// Check a configuration, or print one that explains itself
     #[command(subcommand)]
     Config(config::Command),
+    /// Who may what: check a policy, and have it explain what it would answer
+    #[command(subcommand)]
+    Policy(policy::Command),
     Reload(reload::Args),
     /// See the nodes and their connections; leave one alone, or dial it again
     #[command(subcommand)]
     Node(node::Command),
+    Pki(pki::Args),
     /// Look at the whole installation, and say what is wrong and what to do
     Doctor(doctor::Args),
     /// Watch a real CometBFT node make blocks that sigward signs
@@ -151,6 +161,26 @@ enum Command {
     Completions(completions::Args),
     /// Print the manual page, or write one for each command
     Man(man::Args),
+}
+
+impl Command {
+    /// Whether a sigward on another machine can be asked for it.
+    const fn goes_elsewhere(&self) -> bool {
+        matches!(
+            self,
+            Self::Keys(_)
+                | Self::State(_)
+                | Self::Freeze(_)
+                | Self::Unfreeze(_)
+                | Self::StopLine(_)
+                | Self::Holds
+                | Self::Audit(_)
+                | Self::Status
+                | Self::Top(_)
+                | Self::Reload(_)
+                | Self::Node(_)
+        )
+    }
 }
 
 /// Runs the command line of this process.
@@ -179,6 +209,7 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
     };
     // Whatever the command: it may come to hold a key, and then nobody reads this process's memory, alive or dead.
     harden_process()?;
+    cli.remote.remember(cli.command.goes_elsewhere())?;
     match cli.command {
         Command::Init(args) => init::run(&args, &home()?, output),
         Command::Serve => serve::run(&home()?, cut),
@@ -195,8 +226,10 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
         Command::Status => status::run(&home()?, output),
         Command::Top(args) => top::run(&args, &home()?, output),
         Command::Config(command) => config::run(&command, home, output),
+        Command::Policy(command) => policy::run(command, home, output),
         Command::Reload(args) => reload::run(&args, &home()?, output),
         Command::Node(command) => node::run(command, &home()?, output),
+        Command::Pki(args) => pki::run(args, home, output),
         Command::Doctor(args) => doctor::run(&args, &home()?, output),
         Command::Demo(args) => demo::run(&args, cli.json),
         Command::Completions(args) => {

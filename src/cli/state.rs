@@ -20,6 +20,7 @@ use super::client::{at_once, explain, with_services};
 use super::keys::read;
 use super::out_file;
 use super::output::Output;
+use super::remote;
 use crate::app;
 use crate::config;
 use crate::store::sqlite::{Above, Adopted};
@@ -265,6 +266,7 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             Ok(())
         }
         Command::Adopt { above } => {
+            remote::only_here("`state adopt`")?;
             adopted(
                 &app::adopt_state(&config::load(home)?, &read_above(&above)?)?,
                 output,

@@ -23,6 +23,12 @@ pub enum ConfigCode {
     Unreadable,
     /// It says something else than when it was read.
     Changed,
+    /// The policy says something that cannot be, or is not understood.
+    PolicyInvalid,
+    /// There is no policy where the configuration says there is one.
+    PolicyMissing,
+    /// There is one and it cannot be read.
+    PolicyUnreadable,
 }
 
 impl ConfigCode {
@@ -33,6 +39,9 @@ impl ConfigCode {
             Self::Missing => "config_missing",
             Self::Unreadable => "config_unreadable",
             Self::Changed => "config_changed",
+            Self::PolicyInvalid => "policy_invalid",
+            Self::PolicyMissing => "policy_missing",
+            Self::PolicyUnreadable => "policy_unreadable",
         }
     }
 }

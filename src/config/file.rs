@@ -28,7 +28,7 @@ pub fn load_with_text(home: &Path) -> Result<(Config, String), ConfigError> {
         .because(error)
     })?;
     let path = home.join(FILE_NAME);
-    read(&path)
+    read_config(&path)
         .and_then(|text| {
             let mut config = parse(&text, &home)?;
             config.read_from = ReadFrom::file(&path, &text);
@@ -41,7 +41,7 @@ pub fn load_with_text(home: &Path) -> Result<(Config, String), ConfigError> {
 /// whoever wants to freeze it. A guess, for looking; nothing is judged by it.
 pub fn admin_socket_of_a_bad_file(home: &Path) -> Option<PathBuf> {
     let home = std::path::absolute(home).ok()?;
-    let text = read(&home.join(FILE_NAME)).ok()?;
+    let text = read_config(&home.join(FILE_NAME)).ok()?;
     let mut section = "";
     for line in text.lines().map(str::trim) {
         if line.starts_with('[') {
@@ -61,52 +61,92 @@ pub fn admin_socket_of_a_bad_file(home: &Path) -> Option<PathBuf> {
     None
 }
 
-pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
+/// What is read, and what is said where it cannot be.
+pub(super) struct What {
+    pub(super) max_bytes: usize,
+    pub(super) invalid: ConfigCode,
+    pub(super) missing: ConfigCode,
+    pub(super) unreadable: ConfigCode,
+    /// What is not there, and what to do.
+    pub(super) no_file: (&'static str, &'static str),
+    /// What to do about something that is no file.
+    pub(super) other_kind: &'static str,
+    /// What everybody could do who may write it.
+    pub(super) everybody: &'static str,
+    /// What it has too many bytes for.
+    pub(super) small: &'static str,
+}
+
+const CONFIG: What = What {
+    max_bytes: MAX_CONFIG_BYTES,
+    invalid: ConfigCode::Invalid,
+    missing: ConfigCode::Missing,
+    unreadable: ConfigCode::Unreadable,
+    no_file: (
+        "there is no configuration here",
+        "make one with `sigward init`, or name its folder with --home DIR",
+    ),
+    other_kind: "put a file there, or name another folder with --home DIR",
+    everybody: "choose whom sigward signs for",
+    small: "a configuration is small; see that this is the right file",
+};
+
+/// The text of a `sigward.toml`.
+pub(super) fn read_config(path: &Path) -> Result<String, ConfigError> {
+    read(path, &CONFIG)
+}
+
+pub(super) fn read(path: &Path, what: &What) -> Result<String, ConfigError> {
+    let unreadable = |error| unreadable(error, what);
     // Asked before opening: opening a pipe would wait for its writer.
     let about = std::fs::metadata(path).map_err(unreadable)?;
     if !about.is_file() {
         return Err(ConfigError::new(
-            ConfigCode::Unreadable,
+            what.unreadable,
             "this is not a file",
-            "put a file there, or name another folder with --home DIR",
+            what.other_kind,
         ));
     }
     if about.mode() & 0o002 != 0 {
-        return Err(ConfigError::invalid(
-            "everybody on this machine may write this file, and so choose whom sigward signs for",
+        return Err(ConfigError::new(
+            what.invalid,
+            format!(
+                "everybody on this machine may write this file, and so {}",
+                what.everybody
+            ),
             "take that right away: chmod o-w",
         ));
     }
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(MAX_CONFIG_BYTES as u64 + 1).read_to_end(&mut bytes))
+        .and_then(|file| file.take(what.max_bytes as u64 + 1).read_to_end(&mut bytes))
         .map_err(unreadable)?;
-    if bytes.len() > MAX_CONFIG_BYTES {
-        return Err(too_large());
+    if bytes.len() > what.max_bytes {
+        return Err(too_large(what));
     }
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes());
-        let mut refused = ConfigError::invalid("this byte is not UTF-8", "save the file as UTF-8 text");
+        let mut refused = ConfigError::new(
+            what.invalid,
+            "this byte is not UTF-8",
+            "save the file as UTF-8 text",
+        );
         refused.place = Some(Place::of(&text, good));
         refused
     })
 }
 
-fn unreadable(error: io::Error) -> ConfigError {
+fn unreadable(error: io::Error, what: &What) -> ConfigError {
     let (code, message, advice) = match error.kind() {
-        io::ErrorKind::NotFound => (
-            ConfigCode::Missing,
-            "there is no configuration here".to_owned(),
-            "make one with `sigward init`, or name its folder with --home DIR",
-        ),
+        io::ErrorKind::NotFound => (what.missing, what.no_file.0.to_owned(), what.no_file.1),
         io::ErrorKind::PermissionDenied => (
-            ConfigCode::Unreadable,
+            what.unreadable,
             "this user may not read it".to_owned(),
             "run sigward as the user who owns it",
         ),
         _ => (
-            ConfigCode::Unreadable,
+            what.unreadable,
             error.to_string(),
             "see that the file and its disk are in order",
         ),
@@ -114,9 +154,15 @@ fn unreadable(error: io::Error) -> ConfigError {
     ConfigError::new(code, message, advice).because(error)
 }
 
-pub(super) fn too_large() -> ConfigError {
-    ConfigError::invalid(
-        format!("the file has more than {MAX_CONFIG_BYTES} bytes"),
-        "a configuration is small; see that this is the right file",
+/// For text that was not read from a file.
+pub(super) fn config_too_large() -> ConfigError {
+    too_large(&CONFIG)
+}
+
+fn too_large(what: &What) -> ConfigError {
+    ConfigError::new(
+        what.invalid,
+        format!("the file has more than {} bytes", what.max_bytes),
+        what.small,
     )
 }

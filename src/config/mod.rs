@@ -3,35 +3,41 @@
 //! [`parse`] is pure: text and a folder in, a [`Config`] or one [`ConfigError`] out. Nothing outside this module meets a value
 //! that was not judged; nothing in it opens a file that the configuration names.
 //!
-//! *Invariants:* unknown fields refuse; relative paths are made absolute at the file's folder; no listener off loopback exists; a
-//! TCP link off loopback exists only where the file says `unauthenticated = "private-network"`.
+//! *Invariants:* unknown fields refuse; relative paths are made absolute at the file's folder; no listener off loopback exists but
+//! one with TLS that demands client certificates; a TCP link off loopback exists only where the file says `unauthenticated = "private-network"`.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use sigward_policies::double_sign::Limits;
 use sigward_policies::model::id::{ChainId, KeyName, NodeName};
+use sigward_policies::model::suggest;
 
 mod address;
+mod audit;
 mod chain;
 pub mod diff;
 mod error;
 mod file;
 mod home;
+mod listen;
+mod policy;
 mod provider;
 mod raw;
 mod read_from;
 mod rpc;
 mod seal;
-mod suggest;
 #[cfg(test)]
 mod tests;
 mod validate;
 
 pub use address::{Host, MAX_SOCKET_PATH, NodeAddress, Reach};
+pub use audit::AuditConfig;
 pub use error::{ConfigCode, ConfigError, Place};
 pub use file::{FILE_NAME, admin_socket_of_a_bad_file, load, load_with_text};
 pub use home::find_home;
+pub use listen::ListenConfig;
+pub use policy::{PolicyConfig, load_policy, read_policy};
 pub use provider::{PinFrom, Pkcs11Config, ProviderConfig, ProviderId, SOFTWARE, TokenName};
 pub use rpc::RpcUrl;
 pub use seal::{SEAL_LABEL, TokenSealConfig, with_seal};
@@ -56,12 +62,18 @@ pub struct Config {
     pub keys: KeysConfig,
     /// The file of the node identity (SecretConnection).
     pub identity: PathBuf,
+    /// The document that says who may what.
+    pub policy: PolicyConfig,
     /// The admin socket.
     pub admin_socket: PathBuf,
     /// Where health and metrics are served; loopback. None when switched off.
     pub http: Option<SocketAddr>,
+    /// Where clients on other machines come in, by TLS. None unless the file says so.
+    pub listen: Option<ListenConfig>,
     /// What the log looks like.
     pub log: LogConfig,
+    /// What becomes of audit records.
+    pub audit: AuditConfig,
     /// Where keys live besides the software store; ids are distinct.
     pub providers: Vec<ProviderConfig>,
     /// The chains, in the order of the file; ids are distinct.
@@ -154,7 +166,7 @@ pub struct NodeConfig {
 /// Reads a configuration. Pure; `base` is what relative paths are relative to. Refuses text above [`MAX_CONFIG_BYTES`].
 pub fn parse(text: &str, base: &Path) -> Result<Config, ConfigError> {
     if text.len() > MAX_CONFIG_BYTES {
-        return Err(file::too_large());
+        return Err(file::config_too_large());
     }
     let raw: raw::RawConfig = toml::from_str(text).map_err(|error| ConfigError::from_toml(text, error))?;
     validate::config(raw, &validate::Source { text, base })
@@ -175,6 +187,9 @@ impl Config {
                 "keys.allow_unlocked_memory: secrets may reach the swap; for development only".to_owned(),
             );
         }
+        if self.policy.dry_run {
+            said.push("policy.dry_run: what the policy denies is let through, and only logged".to_owned());
+        }
         for provider in &self.providers {
             if let TokenName::Slot(slot) = provider.pkcs11.token {
                 said.push(format!(
@@ -182,6 +197,12 @@ impl Config {
                     provider.id
                 ));
             }
+        }
+        if self.listen.as_ref().is_some_and(|listen| listen.crl.is_none()) {
+            said.push(
+                "[listen] has no crl: a client's certificate that was lost or stolen stands until it expires"
+                    .to_owned(),
+            );
         }
         if self.chains.is_empty() {
             said.push("no [[chain]]: nothing is signed".to_owned());

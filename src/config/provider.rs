@@ -114,6 +114,17 @@ pub(super) fn providers(
                 "give each provider an id of its own; its keys are recorded with it",
             ));
         }
+        let same = |known: &ProviderConfig| {
+            (&known.pkcs11.module, &known.pkcs11.token) == (&provider.pkcs11.module, &provider.pkcs11.token)
+        };
+        if let Some(known) = providers.iter().find(|known| same(known)) {
+            return Err(source.bad(
+                &entry.id,
+                format!("{at}.pkcs11"),
+                format!("it is the token of provider {} already", known.id),
+                "give each token one [[provider]]: a token has one login, and one PIN, for all of them",
+            ));
+        }
         providers.push(provider);
     }
     Ok(providers)

@@ -18,9 +18,12 @@ pub(super) struct RawConfig {
     pub(super) seal: Option<Spanned<RawSeal>>,
     pub(super) keys: Option<RawKeys>,
     pub(super) identity: Option<RawIdentity>,
+    pub(super) policy: Option<RawPolicy>,
     pub(super) admin: Option<RawAdmin>,
     pub(super) http: Option<RawHttp>,
+    pub(super) listen: Option<Spanned<RawListen>>,
     pub(super) log: Option<RawLog>,
+    pub(super) audit: Option<RawAudit>,
     #[serde(default)]
     pub(super) provider: Vec<RawProvider>,
     #[serde(default)]
@@ -69,6 +72,13 @@ pub(super) struct RawIdentity {
 
 #[derive(Deserialize, Debug, Default)]
 #[serde(deny_unknown_fields)]
+pub(super) struct RawPolicy {
+    pub(super) file: Option<Text>,
+    pub(super) dry_run: Option<Spanned<bool>>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields)]
 pub(super) struct RawAdmin {
     pub(super) socket: Option<Text>,
 }
@@ -79,11 +89,35 @@ pub(super) struct RawHttp {
     pub(super) listen: Option<Text>,
 }
 
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawListen {
+    pub(super) address: Text,
+    pub(super) certificate: Option<Text>,
+    pub(super) private_key: Option<Text>,
+    pub(super) client_ca: Option<Text>,
+    pub(super) crl: Option<Text>,
+}
+
 #[derive(Deserialize, Debug, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawLog {
     pub(super) format: Option<Text>,
     pub(super) level: Option<Text>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAudit {
+    pub(super) folder: Option<Text>,
+    pub(super) segment_records: Option<Number>,
+    pub(super) segment_age_s: Option<Number>,
+    pub(super) retention_s: Option<Number>,
+    pub(super) checkpoint_records: Option<Number>,
+    pub(super) checkpoint_age_s: Option<Number>,
+    pub(super) anchor_file: Option<Text>,
+    pub(super) anchor_syslog: Option<Text>,
+    pub(super) anchor_webhook: Option<Text>,
 }
 
 #[derive(Deserialize, Debug)]

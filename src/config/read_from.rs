@@ -41,7 +41,7 @@ impl Config {
         let Some((path, text)) = &self.read_from.0 else {
             return Ok(());
         };
-        let now = file::read(path).map_err(|error| error.in_file(path))?;
+        let now = file::read_config(path).map_err(|error| error.in_file(path))?;
         if now == **text {
             return Ok(());
         }

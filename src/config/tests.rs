@@ -78,6 +78,8 @@ fn what_the_printed_default_leaves_out_is_its_default_too() {
     let mut whole = good(&uncommented);
     let chain = whole.chains.pop().unwrap();
     let provider = whole.providers.pop().unwrap();
+    // There is no door by default; where one is, it has everything.
+    assert!(whole.listen.take().is_some_and(|listen| listen.crl.is_some()));
     assert_eq!(whole, good(""));
     let short = good(
         "[[provider]]\nid = 'hsm-a'\npkcs11 = { module = '/usr/lib/softhsm/libsofthsm2.so', token_label = 'validators', pin_file = 'hsm-a.pin' }",
@@ -134,6 +136,41 @@ fn http_is_off_when_its_address_is_empty_and_on_loopback_by_any_name() {
     ] {
         let config = good(&format!("[http]\nlisten = '{listen}'"));
         assert_eq!(config.http, Some(address.parse().unwrap()));
+    }
+}
+
+#[test]
+fn the_door_is_shut_unless_it_has_everything_that_a_door_needs() {
+    assert_eq!(good("").listen, None);
+    let whole = "[listen]\naddress='0.0.0.0:26660'\ncertificate='a.crt'\nprivate_key='a.key'\nclient_ca='/ca'\ncrl='crl'\n";
+    let config = good(whole);
+    let listen = config.listen.as_ref().unwrap();
+    assert_eq!(listen.address, "0.0.0.0:26660".parse().unwrap());
+    assert!(listen.certificate.ends_with("a.crt") && listen.certificate.is_absolute());
+    assert_eq!(listen.client_ca, Path::new("/ca"));
+    assert!(listen.crl.is_some());
+    assert_eq!(config.warnings().len(), 1, "no chain, and nothing else");
+    let config = good(&whole.replace("crl='crl'", ""));
+    assert!(
+        config.warnings()[0].contains("[listen] has no crl"),
+        "{:?}",
+        config.warnings()
+    );
+    for (line, wrong) in [
+        ("address='0.0.0.0:26660'", "address='localhost:26660'"),
+        ("address='0.0.0.0:26660'", "address='0.0.0.0'"),
+        ("address='0.0.0.0:26660'", ""),
+        ("certificate='a.crt'", ""),
+        ("private_key='a.key'", ""),
+        ("private_key='a.key'", "private_key='seal.key'"),
+        ("client_ca='/ca'", ""),
+        ("client_ca='/ca'", "client_ca=''"),
+        ("crl='crl'", "crl=''"),
+        ("crl='crl'", "crls='crl'"),
+    ] {
+        let text = whole.replace(line, wrong);
+        let error = parse(&text, Path::new("/etc/sigward")).unwrap_err();
+        assert!(!error.advice.is_empty(), "{text}: {error}");
     }
 }
 

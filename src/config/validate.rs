@@ -10,7 +10,7 @@ use super::raw::{Number, RawConfig, RawHttp, RawKeys, RawLog, RawStore, Text};
 use super::read_from::ReadFrom;
 use super::{
     ADMIN_SOCKET, Config, KeysConfig, LogConfig, LogFormat, MAX_SOCKET_PATH, PinFrom, SealSource,
-    StoreConfig, chain, provider, seal, suggest,
+    StoreConfig, audit, chain, listen, policy, provider, seal, suggest,
 };
 
 /// Where health and metrics are served unless the file says otherwise.
@@ -88,9 +88,12 @@ pub(super) fn config(raw: RawConfig, source: &Source<'_>) -> Result<Config, Conf
             "identity.file",
             "identity.key",
         )?,
+        policy: policy::policy(&raw.policy.unwrap_or_default(), source)?,
         admin_socket: admin_socket(admin.as_ref(), source)?,
         http: http(&raw.http.unwrap_or_default(), source)?,
+        listen: listen::listen(raw.listen.as_ref(), source)?,
         log: log(&raw.log.unwrap_or_default(), source)?,
+        audit: audit::audit(&raw.audit.unwrap_or_default(), source)?,
         providers,
         chains: chain::chains(&raw.chain, source)?,
         read_from: ReadFrom::default(),
@@ -254,7 +257,13 @@ fn paths_are_distinct(config: &Config) -> Result<(), ConfigError> {
         ("keys.dir", &config.keys.dir),
         ("identity.file", &config.identity),
         ("admin.socket", &config.admin_socket),
+        ("audit.folder", &config.audit.folder),
     ];
+    let anchor = config
+        .audit
+        .anchor_file
+        .iter()
+        .map(|path| ("audit.anchor_file", path));
     let pins = config
         .providers
         .iter()
@@ -262,7 +271,18 @@ fn paths_are_distinct(config: &Config) -> Result<(), ConfigError> {
             PinFrom::File(path) => Some(("provider.pkcs11.pin_file", path)),
             PinFrom::Credential(_) | PinFrom::Descriptor(_) => None,
         });
-    for (key, path) in paths.into_iter().chain(seal) {
+    let policy = config.policy.file.iter().map(|path| ("policy.file", path));
+    let door = config
+        .listen
+        .iter()
+        .map(|listen| ("listen.private_key", &listen.private_key));
+    for (key, path) in paths
+        .into_iter()
+        .chain(seal)
+        .chain(policy)
+        .chain(anchor)
+        .chain(door)
+    {
         // Paths compare by their components: `a//b` is `a/b`.
         if let Some((other, _)) = seen.iter().find(|(_, known)| *known == path) {
             return Err(ConfigError::invalid(

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use sigward_hsm::error::ProviderError;
 use sigward_hsm::verify::VerifyError;
-use sigward_policies::decision::{Failure, FailureCode, Refusal, Refused};
+use sigward_policies::authz::{KeyFacts, Question, Verdict};
+use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
 use sigward_policies::double_sign::Slot;
 use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::caller::Caller;
@@ -25,7 +26,7 @@ use tokio::sync::oneshot;
 
 use super::LiveLimits;
 use crate::audit::{self, Asked};
-use crate::authz::Authorizer;
+use crate::authz::{Authorizer, Mode, Policies};
 use crate::clock::Clock;
 use crate::crash::crash_point;
 use crate::guard;
@@ -51,6 +52,10 @@ pub struct ChainSigner {
     pub limits: LiveLimits,
     /// The rules in force.
     pub authorizer: Arc<Authorizer>,
+    /// The policy in force: it can take from a node what the configuration gives it, and give it nothing.
+    pub policies: Arc<Policies>,
+    /// The key, as rules speak of it.
+    pub facts: KeyFacts,
     /// The store.
     pub store: Arc<dyn Store>,
     /// Denials on their way to the audit chain.
@@ -133,6 +138,30 @@ impl ChainSigner {
         }
     }
 
+    /// Whether no rule of the policy denies it to this node.
+    fn not_denied(&self, operation: Operation) -> Result<(), Refusal> {
+        let Some(in_force) = self.policies.snapshot() else {
+            return Ok(());
+        };
+        let question = Question {
+            subject: &self.caller,
+            operation,
+            key: Some(&self.facts),
+            chain: Some(&self.chain),
+            from: None,
+            now: self.clock.unix_seconds(),
+        };
+        let Verdict::Deny { rule: Some(rule) } = in_force.policy.judge(&question) else {
+            return Ok(());
+        };
+        let message = format!("rule {rule} denies {operation} to {}", self.caller);
+        if in_force.mode == Mode::DryRun {
+            tracing::warn!(policy = %in_force.policy.version(), "policy, dry run: it would be refused: {message}");
+            return Ok(());
+        }
+        Err(Refusal::new(RefusalCode::NotPermitted, message))
+    }
+
     fn record(&self, asked: Asked, refused: &Refused) {
         let entry = audit::of_refusal(asked, refused, self.clock.unix_micros());
         self.denials.note(self.store.as_ref(), entry);
@@ -152,6 +181,7 @@ impl ChainSigner {
 
         let judging = Instant::now();
         let permit = rules.judge(&received).into_result()?;
+        self.not_denied(operation)?;
         let cleared = guard::clear(&self.slot, &received, limits, self.clock.unix_seconds())
             .await
             .into_result()?;

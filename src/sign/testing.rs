@@ -9,10 +9,10 @@ use sigward_hsm::fixtures::arena;
 use sigward_hsm::mock::{MockProvider, MockStorage};
 use sigward_hsm::provider::{KeyStorageProvider as _, Sign};
 use sigward_hsm::verify::Verifier;
-use sigward_policies::authz::NodeGrant;
+use sigward_policies::authz::{KeyFacts, NodeGrant};
 use sigward_policies::double_sign::{Beginning, Limits};
 use sigward_policies::model::algorithm::Algorithm;
-use sigward_policies::model::id::{ChainId, NodeName};
+use sigward_policies::model::id::{ChainId, KeyName, NodeName};
 use sigward_policies::model::key::{Key, KeyVersion, Origin, VersionState};
 use sigward_policies::model::parse::{ExtensionSigning, RawBlockId, RawExtension, RawTimestamp, RawVote};
 use sigward_policies::model::payload::Consensus;
@@ -103,6 +103,12 @@ impl Bench {
                 .unwrap(),
             limits: LiveLimits::new(Limits::default()),
             authorizer: Arc::new(Authorizer::new([grant])),
+            policies: Arc::default(),
+            facts: KeyFacts {
+                name: KeyName::new("key").unwrap(),
+                public_key: Some(public_key),
+                provider: None,
+            },
             store: store.clone(),
             denials: Arc::new(Denials::default()),
             clock: Arc::new(SystemClock),

@@ -15,7 +15,7 @@ use sigward_policies::model::key::{BackupMark, Key, VersionState};
 use sigward_policies::model::payload::Consensus;
 use sigward_policies::proof::{Receipt, Stopped, ToCommit};
 
-mod encoding;
+pub(crate) mod encoding;
 mod error;
 mod filesystem;
 #[cfg(fuzzing)]
@@ -206,6 +206,20 @@ pub trait Store: Send + Sync + 'static {
 
     /// Up to `limit` (at most 1,000) audit records from sequence `from` on, in order.
     fn audit(&self, from: u64, limit: usize) -> Result<Vec<AuditRecord>, Refused>;
+
+    /// Where the records that are still here begin: the place of the last one that was forgotten.
+    fn audit_base(&self) -> Result<AuditHead, Refused> {
+        Ok(AuditHead::genesis(&self.id()))
+    }
+
+    /// Forgets up to `most` of the oldest records, none beyond `kept` and never the last one, and says where they begin now.
+    /// `kept` is the last record that the caller has made durable elsewhere; a store whose record has another hash refuses.
+    ///
+    /// Not a [`Batch`]: nothing is added or changed, the chain ends where it did, and no answer rests on it.
+    fn forget_audit(&self, kept: &AuditHead, most: usize) -> Result<AuditHead, Refused> {
+        let _ = (kept, most);
+        self.audit_base()
+    }
 
     /// How the store is. Never blocks on a commit.
     fn health(&self) -> Health;

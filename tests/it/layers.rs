@@ -18,7 +18,7 @@ use source::Source;
 const LAYERS: &[(u8, &[&str])] = &[
     (0, &["clock", "crash", "shutdown"]),
     (1, &["telemetry", "config", "tls"]),
-    (2, &["store", "chain", "foreign"]),
+    (2, &["store", "chain", "foreign", "pki"]),
     (3, &["guard", "audit", "keyring"]),
     (4, &["authn", "authz"]),
     (5, &["sign"]),
@@ -71,6 +71,8 @@ const HOMES: &[(&[&str], &[&str])] = &[
         &["rustls", "tokio_rustls", "rustls_native_certs"],
         &["tls", "listener"],
     ),
+    (&["rcgen"], &["pki"]),
+    (&["x509_parser"], &["tls"]),
     (&["hyper", "http_body_util"], &["chain"]),
     (&["clap", "clap_complete", "indicatif"], &["cli"]),
     (&["prometheus_client", "tracing_subscriber"], &["telemetry"]),

@@ -10,6 +10,7 @@
     clippy::indexing_slicing
 )]
 
+mod audit;
 mod backup;
 mod cli;
 #[cfg(feature = "failpoints")]
@@ -25,10 +26,12 @@ mod layers;
 mod moving;
 mod nodes;
 mod package;
+mod policy;
 mod profiles;
 mod reload;
 mod rollback;
 mod seal;
 mod seeing;
 mod support;
+mod tls;
 mod token;

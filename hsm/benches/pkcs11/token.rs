@@ -165,6 +165,7 @@ impl Token {
             sessions,
             deadline: Duration::from_secs(5),
             folder: records.path().join("records"),
+            refused_pins: records.path().join("refused-pins"),
         };
         Ok(Self {
             provider: Pkcs11Provider::open(&config, &arena(8))?,

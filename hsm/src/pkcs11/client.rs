@@ -1,9 +1,9 @@
 //! One token as this process uses it: sessions of the present initialisation, logged in, and the word whether it is there.
 //!
-//! May import: `module`, `token`, `pin`.
+//! May import: `module`, `token`, `login`.
 //!
 //! # Invariants
-//! * Only [`Client::revive`], called by the keeper's thread alone, restarts the module: a request never does.
+//! * Only [`Client::revive`], called by the keeper's thread and by whoever opens the token, restarts the module: a request never does.
 //! * A session of an older initialisation is dropped without a call; its number may be another session's by now.
 
 use std::{
@@ -11,13 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cryptoki::session::Session;
+use cryptoki::{context::Pkcs11, session::Session, slot::Slot};
 
 use super::{
     error::{Kind, TokenError},
-    module::{Generation, Module},
-    pin::{self, Pin, Tries},
-    refused_pins::RefusedPins,
+    login::{LoggedIn, Logins, Tries},
+    module::{Generation, Module, Restart, User},
+    pin::PinSource,
     serial::PinnedSerial,
     token::{self, Present, TokenSelector},
 };
@@ -45,10 +45,12 @@ pub enum Presence {
 /// A token, by its module and its name.
 pub(super) struct Client {
     module: Arc<Module>,
+    user: User,
     selector: TokenSelector,
     serial: PinnedSerial,
-    pin: Pin,
-    refused: RefusedPins,
+    /// Where it was last.
+    slot: Mutex<Option<Slot>>,
+    logins: Logins,
     presence: Mutex<Presence>,
     changed: Condvar,
     doubts: Mutex<Doubts>,
@@ -84,15 +86,15 @@ impl Client {
         module: Arc<Module>,
         selector: TokenSelector,
         serial: PinnedSerial,
-        pin: Pin,
-        refused: RefusedPins,
+        logins: Logins,
     ) -> Self {
         Self {
+            user: module.join(),
             module,
             selector,
             serial,
-            pin,
-            refused,
+            slot: Mutex::default(),
+            logins,
             presence: Mutex::new(Presence::Up),
             changed: Condvar::new(),
             doubts: Mutex::new(Doubts {
@@ -103,26 +105,75 @@ impl Client {
         }
     }
 
-    /// A new session, logged in. The serial of the token is pinned the first time.
+    /// Where the PIN is from now on.
+    pub(super) fn pin_is_at(&self, source: PinSource) {
+        self.logins.pin_is_at(source);
+    }
+
+    /// A new session, logged in. The serial of the token is pinned the first time. A token that does not take our PIN is shut out, for
+    /// every thread.
     pub(super) fn connect(&self, access: Access, tries: Tries) -> Result<(Live, Present), TokenError> {
+        self.log_in(access, tries).map(|(live, token, _)| (live, token))
+    }
+
+    /// The same, and what logging in came to.
+    pub(super) fn log_in(
+        &self,
+        access: Access,
+        tries: Tries,
+    ) -> Result<(Live, Present, LoggedIn), TokenError> {
+        let serial = {
+            let entered = self.module.enter()?;
+            self.find(entered.context())?.info.serial_number().to_owned()
+        };
+        self.logins
+            .prepare(&serial)
+            .inspect_err(|error| self.shut_out_by(error))?;
         let entered = self.module.enter()?;
         let context = entered.context();
-        let token = token::find(context, &self.selector, self.serial.known().as_deref())?;
+        let token = self.find(context)?;
         let session = match access {
             Access::Read => context.open_ro_session_no_drop(token.slot)?,
             Access::Write => context.open_rw_session_no_drop(token.slot)?,
         };
-        let ready = pin::login(&session, &token, &self.pin, &self.refused, tries)
-            .and_then(|()| self.serial.pin(token.info.serial_number()));
-        if let Err(error) = ready {
-            let _gone_anyway = session.close();
-            return Err(error);
-        }
+        let outcome = self
+            .logins
+            .log_in(context, &session, token.slot, tries)
+            .inspect_err(|error| self.shut_out_by(error))
+            .and_then(|outcome| {
+                self.serial.pin(token.info.serial_number())?;
+                Ok(outcome)
+            });
         let live = Live {
             session,
             generation: entered.generation(),
         };
-        Ok((live, token))
+        match outcome {
+            Ok(outcome) => Ok((live, token, outcome)),
+            Err(error) => {
+                let _gone_anyway = live.session.close();
+                Err(error)
+            }
+        }
+    }
+
+    /// The token seals: no other one is taken for it from now on.
+    pub(super) fn bind(&self, serial: &str) -> Result<(), TokenError> {
+        self.serial.bind(serial)
+    }
+
+    /// Nobody tries again what an operator has to mend.
+    fn shut_out_by(&self, error: &TokenError) {
+        if matches!(error.kind, Kind::WrongPin | Kind::PinUnusable) {
+            self.set(Presence::ShutOut(error.to_string()));
+        }
+    }
+
+    fn find(&self, context: &Pkcs11) -> Result<Present, TokenError> {
+        let last = *self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let token = token::find(context, &self.selector, self.serial.known().as_deref(), last)?;
+        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.slot);
+        Ok(token)
     }
 
     /// Whether a session is one of the present initialisation.
@@ -161,25 +212,22 @@ impl Client {
     /// Runs `look` with the initialised library, without a session.
     pub(super) fn look<T>(
         &self,
-        look: impl FnOnce(&cryptoki::context::Pkcs11, cryptoki::slot::Slot) -> Result<T, TokenError>,
+        look: impl FnOnce(&Pkcs11, Slot) -> Result<T, TokenError>,
     ) -> Result<T, TokenError> {
         let entered = self.module.enter()?;
-        let token = token::find(entered.context(), &self.selector, self.serial.known().as_deref())?;
+        let token = self.find(entered.context())?;
         look(entered.context(), token.slot)
     }
 
-    /// Whether the token can be used now: a session opens and logs in. For a token that does not, the module is restarted once:
-    /// some see a token that came back, or its objects, only after `C_Finalize` and `C_Initialize`.
+    /// Whether the token can be used now: a session opens and logs in. For a token that does not, the module is restarted where that
+    /// may be: some see a token that came back, or its objects, only after `C_Finalize` and `C_Initialize`.
     pub(super) fn revive(&self) -> Result<(), TokenError> {
         let seen = self.module.enter().map(|entered| entered.generation()).ok();
-        let restart = || self.module.restart(seen).and_then(|()| self.try_out());
-        let found = if std::mem::take(&mut self.doubts().pending) {
-            restart()
+        let doubted = std::mem::take(&mut self.doubts().pending);
+        let found = if doubted && self.restart(seen, false)? == Restart::Done {
+            self.try_out()
         } else {
-            self.try_out().or_else(|error| match error.kind {
-                Kind::WrongPin | Kind::PinUnusable | Kind::Full => Err(error),
-                _ => restart(),
-            })
+            self.try_out().or_else(|error| self.restart_for(error, seen))
         };
         self.set(match &found {
             Ok(()) => Presence::Up,
@@ -191,11 +239,36 @@ impl Client {
         found
     }
 
+    /// Starts the module anew because of `error`, if that may help and may be; tries the token again then.
+    fn restart_for(&self, error: TokenError, seen: Option<Generation>) -> Result<(), TokenError> {
+        if matches!(error.kind, Kind::WrongPin | Kind::PinUnusable | Kind::Full) {
+            return Err(error);
+        }
+        match self.restart(seen, error.kind == Kind::Stranger)? {
+            Restart::Done => self.try_out().inspect(|()| self.module.restart_helped()),
+            Restart::NotNow => Err(error),
+            Restart::Hangs => Err(error.and(
+                "a call to the module has not returned, and while it does not the module cannot be restarted",
+            )),
+        }
+    }
+
+    fn restart(&self, seen: Option<Generation>, rare: bool) -> Result<Restart, TokenError> {
+        self.module.restart(seen, &self.user, rare).inspect_err(|error| {
+            self.set(Presence::Down(error.to_string()));
+        })
+    }
+
     fn try_out(&self) -> Result<(), TokenError> {
         let (live, _) = self.connect(Access::Read, Tries::Spare)?;
         let answers = self.within(&live, |session| Ok(session.get_session_info().map(drop)?));
         self.close(live);
         answers
+    }
+
+    /// What keeps everybody from calling the module; nothing where it can be called.
+    pub(super) fn held_up(&self) -> Option<TokenError> {
+        self.module.held_up()
     }
 
     /// Whether the token is there, as last seen.
@@ -208,6 +281,7 @@ impl Client {
         let mut presence = self.lock();
         if *presence == Presence::Up {
             *presence = Presence::Down(error.to_string());
+            self.user.works(false);
             self.changed.notify_all();
         }
     }
@@ -231,6 +305,10 @@ impl Client {
         if now < doubts.next {
             return false;
         }
+        // Not under a token that works: it is said, and looked at again later.
+        if !self.module.may_restart(&self.user, false) {
+            return false;
+        }
         doubts.next = now + doubts.pause;
         doubts.pause = doubts.pause.saturating_mul(2).min(PAUSE.1);
         doubts.pending = true;
@@ -248,6 +326,30 @@ impl Client {
     #[cfg(test)]
     pub(super) fn generation(&self) -> Option<Generation> {
         self.module.enter().map(|entered| entered.generation()).ok()
+    }
+
+    /// How often the module was restarted.
+    #[cfg(test)]
+    pub(super) fn restarts(&self) -> u64 {
+        self.module.restarts()
+    }
+
+    /// Restarts as rarely as in earnest, until this is dropped.
+    #[cfg(test)]
+    pub(super) fn keep_pace(&self) -> impl Drop + use<> {
+        struct Kept(Arc<Module>);
+        impl Drop for Kept {
+            fn drop(&mut self) {
+                self.0.set_pace(super::pace::Pace::none());
+            }
+        }
+        self.module.set_pace(super::pace::Pace::new());
+        Kept(Arc::clone(&self.module))
+    }
+
+    /// Nobody uses this token any more.
+    pub(super) fn retire(&self) {
+        self.user.works(false);
     }
 
     fn doubts(&self) -> MutexGuard<'_, Doubts> {
@@ -284,7 +386,10 @@ impl Client {
     }
 
     pub(super) fn set(&self, now: Presence) {
-        *self.lock() = now;
+        let mut presence = self.lock();
+        self.user.works(now == Presence::Up);
+        *presence = now;
+        drop(presence);
         self.changed.notify_all();
     }
 

@@ -2,7 +2,10 @@
 //!
 //! May import: cryptoki's errors, `error`. Every message names the C function that failed, as the vendor's manual does.
 
-use std::fmt;
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use cryptoki::error::{Error, RvError};
 
@@ -13,6 +16,8 @@ use crate::error::{Operation, ProviderError};
 pub(super) enum Kind {
     /// The session, the token or the whole initialisation is gone; a new one may do.
     Lost,
+    /// Another token is where ours was. It is as away as a lost one, and starting the module anew is unlikely to bring it.
+    Stranger,
     /// The session is there, the login is not.
     LoggedOut,
     /// A handle that was found before means nothing any more: the object is gone, or was reloaded.
@@ -27,6 +32,8 @@ pub(super) enum Kind {
     PinUnusable,
     /// The token cannot do that, ever.
     Unsupported,
+    /// An answer that cannot be: a length or a number that no memory holds. What state the session is in nobody knows.
+    Nonsense,
     /// It refuses what a template asks for: a value, or how attributes go together.
     Template,
     /// Everything else.
@@ -62,6 +69,12 @@ impl TokenError {
         self
     }
 
+    /// Says something more.
+    pub(super) fn and(mut self, more: &str) -> Self {
+        self.what = format!("{}; {more}", self.what);
+        self
+    }
+
     /// One line of what to do about it.
     #[must_use]
     pub fn remedy(&self) -> Option<&str> {
@@ -72,12 +85,12 @@ impl TokenError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self.kind {
-            Kind::Lost | Kind::LoggedOut | Kind::StaleHandle => "token_unavailable",
+            Kind::Lost | Kind::Stranger | Kind::LoggedOut | Kind::StaleHandle => "token_unavailable",
             Kind::Full => "token_full",
             Kind::WrongPin => "wrong_pin",
             Kind::PinUnusable => "pin_unusable",
             Kind::Unsupported => "unsupported",
-            Kind::Missing | Kind::Template | Kind::Failed => "token_failed",
+            Kind::Missing | Kind::Nonsense | Kind::Template | Kind::Failed => "token_failed",
         }
     }
 
@@ -85,13 +98,15 @@ impl TokenError {
     pub(super) fn during(self, operation: Operation) -> ProviderError {
         match self.kind {
             // What is unavailable has no remedy of its own: the reason says it.
-            Kind::Lost | Kind::LoggedOut | Kind::StaleHandle => ProviderError::Unavailable {
+            Kind::Lost | Kind::Stranger | Kind::LoggedOut | Kind::StaleHandle => ProviderError::Unavailable {
                 reason: match self.remedy {
                     Some(remedy) => format!("{}; {remedy}", self.what),
                     None => self.what,
                 },
             },
-            Kind::Missing | Kind::Template | Kind::Failed => ProviderError::fault(operation, self),
+            Kind::Missing | Kind::Nonsense | Kind::Template | Kind::Failed => {
+                ProviderError::fault(operation, self)
+            }
             Kind::Full | Kind::WrongPin | Kind::PinUnusable | Kind::Unsupported => ProviderError::Refused {
                 code: self.code(),
                 remedy: self.remedy.clone(),
@@ -99,6 +114,28 @@ impl TokenError {
             },
         }
     }
+}
+
+/// Runs `calls`. cryptoki believes the lengths and counts that a module gives, and panics where no memory holds them: that is an error
+/// of this one call, and the end of no thread. `functions`: which C functions it may have been.
+///
+/// A length that memory could hold and does not is beyond this: the allocator ends the process.
+pub(super) fn sane<T>(
+    functions: &str,
+    calls: impl FnOnce() -> Result<T, TokenError>,
+) -> Result<T, TokenError> {
+    catch_unwind(AssertUnwindSafe(calls)).unwrap_or_else(|panic| {
+        let what = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("a panic");
+        Err(TokenError::new(
+            Kind::Nonsense,
+            format!("{functions} answered what cannot be: {what}"),
+            "look for a newer version of the module; `sigward hsm probe` shows what works",
+        ))
+    })
 }
 
 impl From<Error> for TokenError {

@@ -348,7 +348,7 @@ mod tests {
             .folder
             .join(format!("{}.pkcs11", hex::encode(bad.public_key().as_bytes())));
         let text = std::fs::read(&file).unwrap();
-        std::fs::write(&file, &text[..text.len() / 2]).unwrap();
+        std::fs::write(&file, text.split_at(text.len() / 2).0).unwrap();
         let provider = Pkcs11Provider::open(&config, &arena).unwrap();
         assert!(provider.load_key(good.public_key()).is_ok());
         assert!(provider.load_key(bad.public_key()).is_err());

@@ -7,12 +7,18 @@
 //! # Invariants
 //! * A session belongs to one initialisation, by its generation. A handle of an older one is never given to the module again: the
 //!   same number may be somebody else's session by now.
-//! * A call that never returns keeps the module from being restarted, and from nothing else.
+//! * A call that never returns keeps the module from being restarted, and from nothing else: for a restart that cannot be, nobody
+//!   is kept waiting.
+//! * No lock is held during `C_Initialize` and `C_Finalize`, and nobody waits for another's without a limit ([`Place`]).
+//! * Beside a token of the module that works, a restart is rare ([`Pace`]).
 
 use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
+    path::Path,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     time::{Duration, Instant},
 };
 
@@ -21,17 +27,16 @@ use cryptoki::{
     error::{Error, RvError},
 };
 
-use super::error::{Kind, TokenError};
+use super::{
+    error::{Kind, TokenError, sane},
+    pace::Pace,
+    place::{Place, State, held_up},
+};
 
-/// How long a restart waits for calls under way.
-const DRAIN: Duration = Duration::from_secs(2);
-
-/// Where a module of this process is, once it is loaded. Locked while it is: a `C_Initialize` that hangs keeps back who wants the same
-/// module, and nobody else.
-type Place = Arc<Mutex<Weak<Module>>>;
-
-/// Modules of this process, by path.
-static LOADED: Mutex<BTreeMap<PathBuf, Place>> = Mutex::new(BTreeMap::new());
+/// How long a restart may take before who wants to call the module is told so instead of waiting.
+const RESTART: Duration = Duration::from_secs(2);
+/// How long the end of a module waits for `C_Finalize`.
+const END: Duration = Duration::from_secs(2);
 
 /// Which initialisation of the module something belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +46,7 @@ pub(super) struct Generation(u64);
 pub(super) struct Module {
     inside: Mutex<Inside>,
     left: Condvar,
+    place: Arc<Place>,
 }
 
 struct Inside {
@@ -48,8 +54,41 @@ struct Inside {
     context: Option<Pkcs11>,
     library: Pkcs11,
     generation: Generation,
-    calls: usize,
-    draining: bool,
+    /// When each call under way began.
+    calls: Vec<(u64, Instant)>,
+    next_call: u64,
+    restart: Option<UnderWay>,
+    pace: Pace,
+    users: Vec<Weak<AtomicBool>>,
+}
+
+/// A restart: until it is over nobody enters. Its foreign calls are made without a lock.
+#[derive(Clone, Copy)]
+struct UnderWay {
+    since: Instant,
+    /// What it waits for.
+    function: &'static str,
+}
+
+/// One token's use of a module; says whether the token works.
+pub(super) struct User(Arc<AtomicBool>);
+
+impl User {
+    /// Whether it works from now on.
+    pub(super) fn works(&self, works: bool) {
+        self.0.store(works, Ordering::Relaxed);
+    }
+}
+
+/// What came of asking for a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Restart {
+    /// There is a new initialisation, by us or by somebody else.
+    Done,
+    /// It is too soon after the last one.
+    NotNow,
+    /// A call has not come back; nothing was done.
+    Hangs,
 }
 
 /// Leave to call the module; while it is held nobody restarts it.
@@ -57,6 +96,7 @@ pub(super) struct Entered<'a> {
     module: &'a Module,
     context: Pkcs11,
     generation: Generation,
+    call: u64,
 }
 
 impl Module {
@@ -69,66 +109,102 @@ impl Module {
                 "set `module` to the vendor's PKCS#11 library",
             )
         })?;
-        let place = {
-            let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-            loaded.entry(path.clone()).or_default().clone()
-        };
-        let mut loaded = place.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(module) = loaded.upgrade() {
+        let place = Place::of(&path);
+        if let Some(module) = place.take()? {
             return Ok(module);
         }
-        let library = Pkcs11::new(&path)?;
-        initialize(&library)?;
+        let begun = sane("C_Initialize", || {
+            let library = Pkcs11::new(&path)?;
+            initialize(&library)?;
+            Ok(library)
+        });
+        let library = begun.inspect_err(|_| place.becomes(State::Empty))?;
         let module = Arc::new(Self {
             inside: Mutex::new(Inside {
                 context: Some(library.clone()),
                 library,
                 generation: Generation(1),
-                calls: 0,
-                draining: false,
+                calls: Vec::new(),
+                next_call: 0,
+                restart: None,
+                #[cfg(not(test))]
+                pace: Pace::new(),
+                #[cfg(test)]
+                pace: Pace::none(),
+                users: Vec::new(),
             }),
             left: Condvar::new(),
+            place: Arc::clone(&place),
         });
-        *loaded = Arc::downgrade(&module);
+        place.becomes(State::Loaded(Arc::downgrade(&module)));
         Ok(module)
     }
 
-    /// Enters; waits while a restart is under way.
-    pub(super) fn enter(&self) -> Result<Entered<'_>, TokenError> {
+    /// Somebody whose token is in this module; it does not work yet.
+    pub(super) fn join(&self) -> User {
+        let works = Arc::new(AtomicBool::new(false));
         let mut inside = self.lock();
-        while inside.draining {
-            inside = self.left.wait(inside).unwrap_or_else(PoisonError::into_inner);
-        }
+        inside.users.retain(|user| user.strong_count() > 0);
+        inside.users.push(Arc::downgrade(&works));
+        User(works)
+    }
+
+    /// Enters; waits a while for a restart that is under way.
+    pub(super) fn enter(&self) -> Result<Entered<'_>, TokenError> {
+        let mut inside = self.when_open()?;
         let context = inside.context.clone().ok_or_else(not_initialised)?;
-        inside.calls += 1;
+        let call = inside.next_call;
+        inside.next_call = call.wrapping_add(1);
+        inside.calls.push((call, Instant::now()));
         Ok(Entered {
             module: self,
             context,
             generation: inside.generation,
+            call,
         })
     }
 
-    /// Ends the initialisation `seen` and begins the next one; does nothing where somebody else did so already.
-    pub(super) fn restart(&self, seen: Option<Generation>) -> Result<(), TokenError> {
-        let mut inside = self.lock();
-        while inside.draining {
-            inside = self.left.wait(inside).unwrap_or_else(PoisonError::into_inner);
-        }
+    /// Whether a restart for `user` would be tried now. `rare`: it is unlikely to help.
+    pub(super) fn may_restart(&self, user: &User, rare: bool) -> bool {
+        let inside = self.lock();
+        inside.may_restart(user, rare) && !inside.hangs()
+    }
+
+    /// The token for which the module was restarted works.
+    pub(super) fn restart_helped(&self) {
+        self.lock().pace.helped();
+    }
+
+    /// Ends the initialisation `seen` and begins the next one; does nothing where somebody else did so already, where it would be too
+    /// soon, or where a call hangs.
+    pub(super) fn restart(
+        &self,
+        seen: Option<Generation>,
+        user: &User,
+        rare: bool,
+    ) -> Result<Restart, TokenError> {
+        let mut inside = self.when_open()?;
         if inside.context.is_some() && seen.is_some_and(|seen| seen < inside.generation) {
-            return Ok(());
+            return Ok(Restart::Done);
         }
-        inside.draining = true;
-        let deadline = Instant::now() + DRAIN;
-        while inside.calls > 0 {
-            let rest = deadline.saturating_duration_since(Instant::now());
+        if inside.hangs() {
+            return Ok(Restart::Hangs);
+        }
+        if !inside.may_restart(user, rare) {
+            return Ok(Restart::NotNow);
+        }
+        let began = Instant::now();
+        inside.pace.began(began);
+        inside.restart = Some(UnderWay {
+            since: began,
+            function: "a call to the module",
+        });
+        while !inside.calls.is_empty() {
+            let rest = inside.pace.patience().saturating_sub(began.elapsed());
             if rest.is_zero() {
-                inside.draining = false;
+                inside.restart = None;
                 self.left.notify_all();
-                return Err(TokenError::new(
-                    Kind::Lost,
-                    "the module cannot be restarted: a call to it has not returned",
-                    "the token hangs: look at it; if it stays so, restart sigward",
-                ));
+                return Ok(Restart::Hangs);
             }
             inside = self
                 .left
@@ -136,18 +212,65 @@ impl Module {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
+        let (library, context) = (inside.library.clone(), inside.context.take());
+        drop(inside);
         // Its outcome does not matter: what was there is given up either way.
-        if let Some(context) = inside.context.take() {
-            let _ended = context.finalize();
+        if let Some(context) = context {
+            self.is_in("C_Finalize");
+            let _ended = sane("C_Finalize", || Ok(context.finalize()?));
         }
+        self.is_in("C_Initialize");
+        let outcome = sane("C_Initialize", || initialize(&library));
+        let mut inside = self.lock();
         inside.generation = Generation(inside.generation.0.saturating_add(1));
-        let outcome = initialize(&inside.library);
         if outcome.is_ok() {
-            inside.context = Some(inside.library.clone());
+            inside.context = Some(library);
         }
-        inside.draining = false;
+        inside.restart = None;
+        drop(inside);
         self.left.notify_all();
-        outcome
+        outcome.map(|()| Restart::Done)
+    }
+
+    /// Says which function a restart is in now.
+    fn is_in(&self, function: &'static str) {
+        if let Some(restart) = &mut self.lock().restart {
+            restart.function = function;
+        }
+    }
+
+    /// What everybody waits for; nothing where the module can be called.
+    pub(super) fn held_up(&self) -> Option<TokenError> {
+        self.lock().restart.map(|restart| held_up(restart.function))
+    }
+
+    /// Locked, with no restart under way. One that takes long is an error for whoever waits for it.
+    fn when_open(&self) -> Result<MutexGuard<'_, Inside>, TokenError> {
+        let mut inside = self.lock();
+        while let Some(restart) = inside.restart {
+            let rest = RESTART.saturating_sub(restart.since.elapsed());
+            if rest.is_zero() {
+                return Err(held_up(restart.function));
+            }
+            inside = self
+                .left
+                .wait_timeout(inside, rest)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        Ok(inside)
+    }
+
+    /// How often it was restarted.
+    #[cfg(test)]
+    pub(super) fn restarts(&self) -> u64 {
+        self.lock().generation.0
+    }
+
+    /// As rarely as in earnest from now on, or as often as asked for.
+    #[cfg(test)]
+    pub(super) fn set_pace(&self, pace: Pace) {
+        self.lock().pace = pace;
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
@@ -155,10 +278,45 @@ impl Module {
     }
 }
 
+impl Inside {
+    fn may_restart(&self, user: &User, rare: bool) -> bool {
+        let company = self
+            .users
+            .iter()
+            .filter_map(Weak::upgrade)
+            .any(|other| !Arc::ptr_eq(&other, &user.0) && other.load(Ordering::Relaxed));
+        self.pace.allows(Instant::now(), rare || company)
+    }
+
+    /// Whether a call is under way that is not worth waiting for.
+    fn hangs(&self) -> bool {
+        self.calls
+            .iter()
+            .any(|(_, began)| began.elapsed() > self.pace.patience())
+    }
+}
+
+/// Until `C_Finalize` is over nobody else initialises the module. It has a thread of its own: whoever was the last to use a token may
+/// have no time for a module that hangs.
 impl Drop for Module {
     fn drop(&mut self) {
-        if let Some(context) = self.lock().context.take() {
-            let _ended = context.finalize();
+        let Some(context) = self.lock().context.take() else {
+            return self.place.becomes(State::Empty);
+        };
+        self.place.becomes(State::Ends);
+        let (tell, told) = mpsc::sync_channel(1);
+        let place = Arc::clone(&self.place);
+        let ending = std::thread::Builder::new()
+            .name("pkcs11-end".to_owned())
+            .spawn(move || {
+                let _ended = sane("C_Finalize", || Ok(context.finalize()?));
+                place.becomes(State::Empty);
+                let _nobody_waits = tell.send(());
+            });
+        match ending {
+            Ok(_) => drop(told.recv_timeout(END)),
+            // It stays initialised, which serves whoever loads it next as well.
+            Err(_) => self.place.becomes(State::Empty),
         }
     }
 }
@@ -178,8 +336,8 @@ impl Entered<'_> {
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
         let mut inside = self.module.lock();
-        inside.calls = inside.calls.saturating_sub(1);
-        if inside.draining {
+        inside.calls.retain(|(call, _)| *call != self.call);
+        if inside.restart.is_some() {
             self.module.left.notify_all();
         }
     }

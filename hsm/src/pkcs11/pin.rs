@@ -1,24 +1,19 @@
-//! The user PIN: where it is read from, and logging in with it.
+//! The user PIN: where it is read from.
 //!
-//! May import: `private_file`, `secret`, `refused_pins`.
+//! May import: `private_file`, `secret`.
 //!
 //! # Invariant
 //! The PIN is never in a flag, in the environment, in a log or in an error. It lives in the arena; cryptoki's copy lives for one
 //! call and is overwritten after it.
 
-use std::path::PathBuf;
-
-use cryptoki::{
-    error::{Error, RvError},
-    session::{Session, UserType},
-    types::RawAuthPin,
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{
-    error::{Kind, TokenError},
-    refused_pins::RefusedPins,
-    token::Present,
-};
+use subtle::ConstantTimeEq as _;
+
 use crate::{
     private_file::{self, FileError, Trust},
     secret::{Arena, SecretBytes, SecretError},
@@ -32,7 +27,7 @@ const MAX_PIN: usize = 256;
 pub enum PinSource {
     /// A file, mode 0600 or 0400, ours. One line ending at its end is not part of the PIN.
     File(PathBuf),
-    /// A file descriptor that the parent process opened.
+    /// A file descriptor that the parent process opened. What is no file, such as a pipe, is read once in the life of the process.
     Descriptor(u32),
     /// `$CREDENTIALS_DIRECTORY/NAME` (systemd.exec(5), `LoadCredential=`).
     Credential {
@@ -60,25 +55,34 @@ pub(super) enum PinError {
     NoCredential(String),
 }
 
+impl PinError {
+    /// One line of what to do about it.
+    pub(super) fn remedy(&self) -> Option<String> {
+        match self {
+            Self::File(error) => error.remedy(),
+            Self::Empty => Some("write the PIN into it, and nothing else".to_owned()),
+            Self::Memory(_) | Self::NoCredential(_) => None,
+        }
+    }
+}
+
 /// A PIN in the arena.
 pub(super) struct Pin {
     bytes: SecretBytes<MAX_PIN>,
     length: usize,
 }
 
+/// PINs that came through pipes: they are there once, and a token is logged in to again and again.
+static HANDED: Mutex<BTreeMap<u32, Arc<Pin>>> = Mutex::new(BTreeMap::new());
+
 impl PinSource {
-    pub(super) fn read(&self, arena: &Arena) -> Result<Pin, PinError> {
+    pub(super) fn read(&self, arena: &Arena) -> Result<Arc<Pin>, PinError> {
         match self {
-            Self::File(path) => Pin::read(arena, path, Trust::OwnerOnly),
-            // A fresh opening of what the parent opened: it may be read again after a restart of the provider.
-            Self::Descriptor(number) => Pin::read(
-                arena,
-                &PathBuf::from(format!("/proc/self/fd/{number}")),
-                Trust::Handed,
-            ),
+            Self::File(path) => Pin::read(arena, path, Trust::OwnerOnly).map(Arc::new),
+            Self::Descriptor(number) => handed(arena, *number),
             Self::Credential { name, directory } => match directory {
                 Some(directory) if is_file_name(name) => {
-                    Pin::read(arena, &directory.join(name), Trust::ServiceManager)
+                    Pin::read(arena, &directory.join(name), Trust::ServiceManager).map(Arc::new)
                 }
                 _ => Err(PinError::NoCredential(name.clone())),
             },
@@ -86,12 +90,27 @@ impl PinSource {
     }
 }
 
+fn handed(arena: &Arena, number: u32) -> Result<Arc<Pin>, PinError> {
+    // A fresh opening of what the parent opened: a file may be read again.
+    let path = PathBuf::from(format!("/proc/self/fd/{number}"));
+    let mut handed = HANDED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(pin) = handed.get(&number) {
+        return Ok(Arc::clone(pin));
+    }
+    let once = std::fs::metadata(&path).is_ok_and(|meta| !meta.is_file());
+    let pin = Arc::new(Pin::read(arena, &path, Trust::Handed)?);
+    if once {
+        handed.insert(number, Arc::clone(&pin));
+    }
+    Ok(pin)
+}
+
 fn is_file_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && !name.contains('/')
 }
 
 impl Pin {
-    fn read(arena: &Arena, path: &std::path::Path, trust: Trust) -> Result<Self, PinError> {
+    fn read(arena: &Arena, path: &Path, trust: Trust) -> Result<Self, PinError> {
         let mut length = 0;
         let bytes = SecretBytes::try_init_with(arena, |into| {
             let read = private_file::read_up_to(path, trust, into)?;
@@ -109,60 +128,9 @@ impl Pin {
     pub(super) fn expose(&self) -> &[u8] {
         self.bytes.expose().get(..self.length).unwrap_or_default()
     }
-}
 
-/// Whether the last tries of a token may be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tries {
-    /// Stop while there is more than one left (the rule).
-    Spare,
-    /// The operator said `--once`.
-    UseOne,
-}
-
-/// Logs in. Success where the application is logged in already: the login is the token's, not the session's
-/// (PKCS#11 v3.0, 5.6.8).
-pub(super) fn login(
-    session: &Session,
-    token: &Present,
-    pin: &Pin,
-    refused: &RefusedPins,
-    tries: Tries,
-) -> Result<(), TokenError> {
-    let serial = token.info.serial_number();
-    if token.info.user_pin_locked() {
-        return Err(TokenError::new(
-            Kind::PinUnusable,
-            format!("the user PIN of the token {serial:?} is locked (C_GetTokenInfo: CKF_USER_PIN_LOCKED)"),
-            "its security officer sets a new PIN; then `sigward hsm login --once`",
-        ));
-    }
-    if tries == Tries::Spare {
-        refused.check(serial, pin)?;
-        if token.info.user_pin_final_try() || token.info.user_pin_count_low() {
-            return Err(TokenError::new(
-                Kind::PinUnusable,
-                format!(
-                    "a wrong PIN was tried on the token {serial:?}, and few tries are left (C_GetTokenInfo): none is spent here"
-                ),
-                "make sure of the PIN, then `sigward hsm login --once`",
-            ));
-        }
-    }
-    // A protected authentication path has its own keyboard; what we hold would be refused.
-    let given = RawAuthPin::new(Box::new(pin.expose().to_vec()));
-    match session.login_with_raw(UserType::User, &given) {
-        Ok(()) => {
-            refused.forget(serial);
-            Ok(())
-        }
-        Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
-        Err(error) => {
-            let error = TokenError::from(error);
-            if error.kind == Kind::WrongPin {
-                refused.remember(serial, pin);
-            }
-            Err(error)
-        }
+    /// In a time that depends on the lengths alone.
+    pub(super) fn equals(&self, other: &Self) -> bool {
+        self.expose().ct_eq(other.expose()).into()
     }
 }

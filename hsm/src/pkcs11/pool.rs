@@ -5,12 +5,18 @@
 //!
 //! # Invariants
 //! * Every ticket is answered exactly once: whoever takes the order out of it answers.
+//! * No thread ends before the pool does, whatever the module answers and whoever waits for it panics.
+//! * Whoever closes a pool waits a moment for its threads, and not for ever: a module may never give one back.
 //! * A signature is let out only together with the order that it was made for.
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread::{JoinHandle, Thread},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        mpsc::{self, Receiver},
+    },
+    thread::Thread,
     time::{Duration, Instant},
 };
 
@@ -21,7 +27,7 @@ use sigward_policies::{
 
 use super::{
     client::{Access, Client},
-    error::{Kind, TokenError},
+    error::{Kind, TokenError, sane},
     look::Load,
     objects,
     record::Record,
@@ -53,8 +59,12 @@ pub(super) struct Ticket {
 /// The threads and what waits for them.
 pub(super) struct Pool {
     shared: Arc<Shared>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Says nothing, and hangs up when the last thread has ended.
+    alive: Mutex<Receiver<()>>,
 }
+
+/// How long closing waits for the threads to give their sessions back. Any of them may be inside a call that never returns.
+const CLOSE: Duration = Duration::from_secs(1);
 
 struct Shared {
     client: Arc<Client>,
@@ -84,26 +94,28 @@ impl Pool {
             state: Mutex::default(),
             clock: Condvar::new(),
         });
-        let mut threads = Vec::new();
+        let (alive, ended) = mpsc::channel::<()>();
+        // Dropped, should a thread not start: those that did are told to end.
+        let pool = Self {
+            shared: Arc::clone(&shared),
+            alive: Mutex::new(ended),
+        };
         for number in 0..size.threads {
-            let shared = Arc::clone(&shared);
-            let name = format!("pkcs11-{number}");
-            threads.push(
-                std::thread::Builder::new()
-                    .name(name)
-                    .spawn(move || shared.serve())?,
-            );
-        }
-        let clock = Arc::clone(&shared);
-        threads.push(
+            let (shared, alive) = (Arc::clone(&shared), alive.clone());
             std::thread::Builder::new()
-                .name("pkcs11-clock".to_owned())
-                .spawn(move || clock.watch())?,
-        );
-        Ok(Self {
-            shared,
-            threads: Mutex::new(threads),
-        })
+                .name(format!("pkcs11-{number}"))
+                .spawn(move || {
+                    shared.serve();
+                    drop((shared, alive));
+                })?;
+        }
+        std::thread::Builder::new()
+            .name("pkcs11-clock".to_owned())
+            .spawn(move || {
+                shared.watch();
+                drop((shared, alive));
+            })?;
+        Ok(pool)
     }
 
     /// Queues an order; answers at once when the queue is full or every thread hangs.
@@ -187,10 +199,8 @@ impl Drop for Pool {
         }
         // A thread that hangs in the module is left to it.
         if !hanging {
-            let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-            for thread in threads {
-                let _panicked = thread.join();
-            }
+            let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ended_or_not = alive.recv_timeout(CLOSE);
         }
     }
 }
@@ -204,11 +214,14 @@ impl Shared {
     fn serve(&self) {
         let mut seat = Seat::new(Arc::clone(&self.client), Access::Read);
         while let Some(ticket) = self.next() {
-            let outcome = seat.run(ticket.deadline, |session, handles| {
-                sign(session, handles, &ticket)
+            let outcome = sane("C_Sign", || {
+                seat.run(ticket.deadline, |session, handles| {
+                    sign(session, handles, &ticket)
+                })
             });
             self.lock().inside.retain(|inside| !Arc::ptr_eq(inside, &ticket));
-            ticket.finish(outcome);
+            // A waiter that panics harms itself only.
+            let _panicked = catch_unwind(AssertUnwindSafe(|| ticket.finish(outcome)));
         }
     }
 
@@ -259,9 +272,9 @@ impl Shared {
             state.waiting.retain(|waiting| !Arc::ptr_eq(waiting, &front));
             let never_began = state.waiting.len() < before;
             drop(state);
-            front.fail(ProviderError::Unavailable {
-                reason: self.overdue(never_began),
-            });
+            let reason = self.overdue(never_began);
+            let answer = || front.fail(ProviderError::Unavailable { reason });
+            let _panicked = catch_unwind(AssertUnwindSafe(answer));
             state = self.lock();
         }
     }
@@ -270,6 +283,9 @@ impl Shared {
 impl Shared {
     fn overdue(&self, never_began: bool) -> String {
         let limit = self.size.deadline;
+        if let Some(error) = self.client.held_up() {
+            return format!("{error}; {}", error.remedy().unwrap_or_default());
+        }
         if never_began {
             return format!(
                 "no session was free within {limit:?}; raise `sessions`, or see why the token is slow"
@@ -341,7 +357,8 @@ fn sign(
     let key = match handles.keys.get(&record.id) {
         Some(key) => *key,
         None => {
-            let key = objects::find_private(session, &record.id)?.ok_or_else(|| missing(record))?;
+            let found = sane("C_FindObjects", || objects::find_private(session, &record.id))?;
+            let key = found.ok_or_else(|| missing(record))?;
             handles.keys.insert(record.id.clone(), key);
             key
         }
@@ -351,7 +368,11 @@ fn sign(
     let mut one = |message: &Option<Arc<[u8]>>| -> Result<Option<Signature>, TokenError> {
         message
             .as_ref()
-            .map(|message| objects::sign(session, key, algorithm, message, hashing))
+            .map(|message| {
+                sane("C_Sign", || {
+                    objects::sign(session, key, algorithm, message, hashing)
+                })
+            })
             .transpose()
     };
     Ok(ConsensusSignatures {

@@ -26,18 +26,18 @@ use sigward_policies::{
 };
 
 use super::{
-    acts::Acts,
+    acts::{Acts, Undo},
     client::{Access, Client, Presence},
     ecdsa::Hashing,
     error::{Kind, TokenError},
     keeper::Keeper,
+    login::{LoggedIn, Logins, Tries},
     look::Load,
     module::Module,
     objects,
-    pin::{PinSource, Tries},
+    pin::PinSource,
     pool::{Pool, Size},
     record::{self, CkaId, Record},
-    refused_pins::RefusedPins,
     serial::PinnedSerial,
     token::{Present, TokenIdentity, TokenSelector},
 };
@@ -76,6 +76,8 @@ pub struct TokenConfig {
     pub deadline: Duration,
     /// The folder of the records.
     pub folder: PathBuf,
+    /// The folder in which refused PINs are remembered; the same for all tokens, so that no PIN is tried once for each provider.
+    pub refused_pins: PathBuf,
 }
 
 /// Keys in a PKCS#11 token.
@@ -119,6 +121,11 @@ impl Pkcs11Provider {
     #[must_use]
     pub const fn token(&self) -> &TokenIdentity {
         &self.identity
+    }
+
+    /// Where the PIN is from now on, for whenever the token is logged in to again.
+    pub fn pin_is_at(&self, source: PinSource) {
+        self.client.pin_is_at(source);
     }
 
     /// Whether the token answers, as last seen.
@@ -175,9 +182,7 @@ impl Pkcs11Provider {
             .try_out(&id, record.public_key, operation)
             .and_then(|()| self.record(record, operation));
         if taken.is_err() {
-            let _best_effort = self
-                .acts
-                .run(operation, move |session| objects::destroy_made(session, &id));
+            self.acts.undo(operation, remove(&id));
         }
         taken
     }
@@ -220,8 +225,8 @@ impl Pkcs11Provider {
 ///
 /// # Errors
 /// As [`Pkcs11Provider::open`].
-pub fn log_in_once(config: &TokenConfig, arena: &Arena) -> Result<TokenIdentity, ProviderError> {
-    connect(config, arena, Tries::UseOne).map(|(_, token)| token.identity())
+pub fn log_in_once(config: &TokenConfig, arena: &Arena) -> Result<(TokenIdentity, LoggedIn), ProviderError> {
+    log_in(config, arena, Tries::UseOne).map(|(_, token, outcome)| (token.identity(), outcome))
 }
 
 /// A client of the configured token, which was logged in to once.
@@ -230,30 +235,34 @@ pub(super) fn connect(
     arena: &Arena,
     tries: Tries,
 ) -> Result<(Arc<Client>, Present), ProviderError> {
+    log_in(config, arena, tries).map(|(client, token, _)| (client, token))
+}
+
+fn log_in(
+    config: &TokenConfig,
+    arena: &Arena,
+    tries: Tries,
+) -> Result<(Arc<Client>, Present, LoggedIn), ProviderError> {
     let failed = |error: TokenError| error.during(Operation::Initialize);
     let from_file = |error| ProviderError::from_file(Operation::Initialize, error);
     private_file::ensure_folder(&config.folder).map_err(from_file)?;
-    let pin = config
-        .pin
-        .read(arena)
-        .map_err(|error| ProviderError::refused("pin_unusable", format!("cannot read the PIN: {error}")))?;
     let client = Arc::new(Client::new(
         Module::load(&config.module).map_err(failed)?,
         config.token.clone(),
         PinnedSerial::load(&config.folder).map_err(from_file)?,
-        pin,
-        RefusedPins::new(&config.folder),
+        Logins::new(arena, config.pin.clone(), config.refused_pins.clone()),
     ));
-    let log_in = || client.connect(Access::Read, tries);
-    // A module that was loaded before this token was made may see it only after a restart.
-    let (live, token) = log_in()
+    let log_in = || client.log_in(Access::Read, tries);
+    // A module that was loaded before this token was made, or was away, may see it only after a restart.
+    let (live, token, outcome) = log_in()
         .or_else(|error| match error.kind {
-            Kind::Lost => client.revive().and_then(|()| log_in()),
+            Kind::Lost | Kind::Stranger => client.revive().and_then(|()| log_in()),
             _ => Err(error),
         })
         .map_err(failed)?;
     client.close(live);
-    Ok((client, token))
+    client.set(Presence::Up);
+    Ok((client, token, outcome))
 }
 
 /// As many sessions as asked for, if the token has them; one is left for acts and one for the keeper.
@@ -275,6 +284,12 @@ fn metadata(record: &Record) -> KeyMetadata {
         created_at: record.created_at,
         storage: StorageType::Hardware,
     }
+}
+
+/// Removes what has an id of ours, made a moment ago, and no record.
+fn remove(id: &CkaId) -> Undo {
+    let id = id.clone();
+    Box::new(move |session| objects::destroy_made(session, &id))
 }
 
 /// Whether a private key is the half of `public_key`, by what it signs.
@@ -323,9 +338,10 @@ impl KeyStorageProvider for Pkcs11Provider {
         }
         let id = random_id(Operation::Store)?;
         let (for_act, label) = (id.clone(), name.to_string());
-        let protection = self.acts.run(Operation::Store, move |session| {
-            objects::import(session, &material, &for_act, &label)
-        })?;
+        let import = move |session: &Session| objects::import(session, &material, &for_act, &label);
+        let protection = self
+            .acts
+            .run_or_undo(Operation::Store, import, Some(remove(&id)))?;
         let record = Record {
             name: name.clone(),
             public_key,
@@ -392,9 +408,10 @@ impl HsmProvider for Pkcs11Provider {
         self.name_is_free(&spec.name)?;
         let id = random_id(Operation::Generate)?;
         let (for_act, label, algorithm) = (id.clone(), spec.name.to_string(), spec.algorithm);
-        let (public_key, protection) = self.acts.run(Operation::Generate, move |session| {
-            objects::generate(session, algorithm, &for_act, &label)
-        })?;
+        let generate = move |session: &Session| objects::generate(session, algorithm, &for_act, &label);
+        let (public_key, protection) =
+            self.acts
+                .run_or_undo(Operation::Generate, generate, Some(remove(&id)))?;
         let record = Record {
             name: spec.name.clone(),
             public_key,
@@ -439,6 +456,8 @@ impl HsmProvider for Pkcs11Provider {
 
 #[cfg(test)]
 mod endurance;
+#[cfg(test)]
+mod logins;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

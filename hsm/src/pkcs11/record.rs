@@ -160,6 +160,12 @@ impl Record {
     }
 }
 
+/// Whether a folder has a record, readable or not.
+pub(super) fn any(folder: &Path) -> bool {
+    let is_record = |name: std::ffi::OsString| name.to_string_lossy().ends_with(SUFFIX);
+    std::fs::read_dir(folder).is_ok_and(|entries| entries.flatten().any(|entry| is_record(entry.file_name())))
+}
+
 /// Every record of a folder, and the files that are none.
 pub(super) fn read_all(folder: &Path) -> Result<(Vec<Record>, Vec<RecordError>), FileError> {
     let (mut records, mut errors) = (Vec::new(), Vec::new());

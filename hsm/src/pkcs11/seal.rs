@@ -20,8 +20,8 @@ use super::{
     acts::Acts,
     client::Client,
     error::{Kind, TokenError},
+    login::Tries,
     mechanism,
-    pin::Tries,
     provider::{TokenConfig, connect},
     record::CkaId,
     token::TokenIdentity,
@@ -113,6 +113,9 @@ impl TokenSeal {
     /// As `Pkcs11Provider::open`.
     pub fn open(config: &TokenConfig, arena: &Arena) -> Result<Self, ProviderError> {
         let (client, token) = connect(config, arena, Tries::Spare)?;
+        client
+            .bind(token.info.serial_number())
+            .map_err(|error| error.during(Operation::Initialize))?;
         Ok(Self {
             client,
             identity: token.identity(),

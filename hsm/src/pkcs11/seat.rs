@@ -15,9 +15,9 @@ use cryptoki::{object::ObjectHandle, session::Session};
 use super::{
     client::{Access, Client, Live, Presence},
     ecdsa::Hashing,
-    error::{Kind, TokenError},
+    error::{Kind, TokenError, sane},
+    login::Tries,
     module::Generation,
-    pin::Tries,
     record::CkaId,
 };
 
@@ -75,7 +75,7 @@ impl Seat {
             return outcome;
         };
         match (error.kind, self.shown_nothing) {
-            (Kind::Lost, _) => self.client.lost(&error),
+            (Kind::Lost | Kind::Stranger, _) => self.client.lost(&error),
             (Kind::Missing, Some(generation)) if self.client.doubt(&error, generation) => {}
             _ => return Err(error),
         }
@@ -101,11 +101,14 @@ impl Seat {
             Some(live) => live,
             None => {
                 self.handles = Handles::default();
-                self.client.connect(self.access, Tries::Spare)?.0
+                let connect = || self.client.connect(self.access, Tries::Spare);
+                sane("C_GetTokenInfo, C_OpenSession or C_Login", connect)?.0
             }
         };
         let handles = &mut self.handles;
-        let outcome = self.client.within(&live, |session| work(session, handles));
+        let outcome = self.client.within(&live, |session| {
+            sane("a C function of this act", || work(session, handles))
+        });
         match &outcome {
             Err(error) if error.kind == Kind::StaleHandle => {
                 self.handles = Handles::default();
@@ -113,6 +116,10 @@ impl Seat {
             }
             Err(error) if error.kind == Kind::Missing => {
                 self.shown_nothing = Some(live.generation());
+                self.client.close(live);
+            }
+            Err(error) if error.kind == Kind::Nonsense => {
+                self.handles = Handles::default();
                 self.client.close(live);
             }
             Err(error) if error.kind.is_worth_a_new_session() => self.client.close(live),

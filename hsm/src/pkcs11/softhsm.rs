@@ -95,6 +95,7 @@ impl Shim {
             _turn: turn,
         };
         shim.tell("");
+        let _none_yet = std::fs::remove_file(shim.control.with_extension("logins"));
         shim
     }
 
@@ -103,6 +104,14 @@ impl Shim {
         let new = self.control.with_extension("new");
         std::fs::write(&new, words).unwrap();
         std::fs::rename(&new, &self.control).unwrap();
+    }
+}
+
+impl Shim {
+    /// How often `C_Login` was called since the shim was taken.
+    pub(crate) fn logins(&self) -> usize {
+        std::fs::read_to_string(self.control.with_extension("logins"))
+            .map_or(0, |lines| lines.lines().count())
     }
 }
 
@@ -126,7 +135,10 @@ fn set_variable(name: &str, path: &Path) {
 pub(crate) fn token(folder: &Path) -> TokenConfig {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     tokens();
-    // Another test may just be hiding a token of its own: the tool, which looks at all of them, fails then, and may leave a token
+    // softhsm2-util stumbles over a token that another one is making.
+    static MAKING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let one_at_a_time = MAKING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    // Another test may just be hiding a token of its own: the tool, which looks at all of them, fails then too, and may leave a token
     // without a PIN. So the next try has another label.
     let mut attempts = 0;
     let label = loop {
@@ -139,6 +151,7 @@ pub(crate) fn token(folder: &Path) -> TokenConfig {
         assert!(attempts < 20, "{}", String::from_utf8_lossy(&made.stderr));
         std::thread::sleep(Duration::from_millis(100));
     };
+    drop(one_at_a_time);
     let pin = folder.join("pin");
     crate::private_file::write(&pin, PIN.as_bytes(), crate::Existing::Replace).unwrap();
     TokenConfig {
@@ -148,6 +161,7 @@ pub(crate) fn token(folder: &Path) -> TokenConfig {
         sessions: 4,
         deadline: Duration::from_secs(3),
         folder: folder.join("records"),
+        refused_pins: folder.join("refused-pins"),
     }
 }
 

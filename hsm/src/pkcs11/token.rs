@@ -1,7 +1,8 @@
 //! Which token: chosen by label or serial, found anew in each initialisation.
 //!
 //! # Invariant
-//! A slot number is never remembered: slots are renumbered when modules restart and readers are plugged in another order.
+//! A slot number is never believed: slots are renumbered when modules restart and readers are plugged in another order. The last one is
+//! where a token is looked for first, and it is the token only if its serial says so.
 
 use std::fmt;
 
@@ -63,12 +64,35 @@ impl Present {
     }
 }
 
-/// Finds the one token that `selector` names. `pinned`: the serial number that it had when it was first used.
+impl TokenSelector {
+    fn fits(&self, slot: Slot, info: &TokenInfo) -> bool {
+        info.token_initialized()
+            && match self {
+                Self::Label(label) => info.label() == label,
+                Self::Serial(serial) => info.serial_number() == serial,
+                Self::Slot(number) => slot.id() == *number,
+            }
+    }
+}
+
+/// Finds the one token that `selector` names. `pinned`: the serial number that it had when it was first used. `last`: the slot in which
+/// it was: where it still is, no other slot is asked, as the token there may be one that hangs.
 pub(super) fn find(
     context: &Pkcs11,
     selector: &TokenSelector,
     pinned: Option<&str>,
+    last: Option<Slot>,
 ) -> Result<Present, TokenError> {
+    let is_ours = |slot: Slot, info: &TokenInfo| {
+        pinned.is_some_and(|pinned| info.serial_number() == pinned) && selector.fits(slot, info)
+    };
+    if pinned.is_some()
+        && let Some(slot) = last
+        && let Ok(info) = context.get_token_info(slot)
+        && is_ours(slot, &info)
+    {
+        return Ok(Present { slot, info });
+    }
     let mut fitting = Vec::new();
     let mut seen = Vec::new();
     // Not cryptoki's `get_slots_with_initialized_token`: it fails when any token of the module does, and another one's trouble is
@@ -82,20 +106,13 @@ pub(super) fn find(
             continue;
         }
         seen.push(format!("{:?} (serial {:?})", info.label(), info.serial_number()));
-        let fits = match selector {
-            TokenSelector::Label(label) => info.label() == label,
-            TokenSelector::Serial(serial) => info.serial_number() == serial,
-            TokenSelector::Slot(number) => slot.id() == *number,
-        };
-        if fits {
+        // Two tokens of one label: the one that was used before is meant.
+        if is_ours(slot, &info) {
+            return Ok(Present { slot, info });
+        }
+        if selector.fits(slot, &info) {
             fitting.push(Present { slot, info });
         }
-    }
-    // Two tokens of one label: the one that was used before is meant.
-    if let Some(pinned) = pinned
-        && fitting.iter().any(|token| token.info.serial_number() == pinned)
-    {
-        fitting.retain(|token| token.info.serial_number() == pinned);
     }
     let count = fitting.len();
     match (fitting.pop(), count) {
@@ -124,7 +141,7 @@ fn same_as_before(
 ) -> Result<Present, TokenError> {
     match pinned {
         Some(pinned) if token.info.serial_number() != pinned => Err(TokenError::new(
-            Kind::Lost,
+            Kind::Stranger,
             format!(
                 "the token with {selector} has the serial {:?}, and was {pinned:?} before: it is another token",
                 token.info.serial_number()

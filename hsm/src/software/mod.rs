@@ -3,10 +3,11 @@
 //! `ed25519`, `secp256k1`: the two algorithms; `key`: one of either; `material`: a secret on its way in; `filepv`: CometBFT's key
 //! file; `self_test`: the only signatures that are made without an order; `folder`: sealed files; `store`: the provider; `adopt`: keys of
 //! another store; `backup`: keys into and out of a backup; `leave`: the only way out in the clear; `reseal`: from one
-//! key-encryption key to another.
+//! key-encryption key to another; `checkpoint`: the key of the audit chain's checkpoints.
 
 mod adopt;
 mod backup;
+mod checkpoint;
 mod ed25519;
 pub mod filepv;
 mod folder;
@@ -20,6 +21,7 @@ mod self_test;
 mod store;
 
 pub use adopt::ForeignKey;
+pub use checkpoint::{CheckpointKey, verify_checkpoint};
 pub use key::OpenKeyError;
 pub use material::KeyMaterial;
 pub use reseal::{Reseal, Settled, TWIN};

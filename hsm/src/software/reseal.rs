@@ -1,4 +1,4 @@
-//! A folder of sealed files on its way from one key-encryption key to another.
+//! A folder of sealed files, and the one of the checkpoint key below it, on its way from one key-encryption key to another.
 //!
 //! Each file gets a twin beside it, `<public key>.sealed-next`, sealed with the new key. Then the configuration names the new key,
 //! in one step, and that step alone decides: at the next look the twins take the places of the files if they open with what the
@@ -13,6 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::checkpoint::FOLDER;
 use crate::{
     envelope::{MAX_SEALED, StoreCheck},
     error::{Operation, ProviderError},
@@ -65,6 +66,15 @@ impl Reseal {
     /// A folder that cannot be read.
     pub fn files(&self) -> Result<Vec<PathBuf>, ProviderError> {
         Ok(self.pairs()?.into_values().filter_map(|pair| pair.file).collect())
+    }
+
+    /// How many keys there are, the one of checkpoints left out: it is nobody's but the audit chain's.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub fn keys(&self) -> Result<usize, ProviderError> {
+        let own = |path: &PathBuf| path.parent() == Some(&self.folder);
+        Ok(self.files()?.iter().filter(|path| own(path)).count())
     }
 
     /// The twins, in order of name.
@@ -158,31 +168,41 @@ impl Reseal {
     }
 
     fn pairs(&self) -> Result<BTreeMap<String, Pair>, ProviderError> {
-        let mut pairs: BTreeMap<String, Pair> = BTreeMap::new();
-        let fault = |source| {
-            let path = self.folder.clone();
-            ProviderError::from_file(
-                Operation::List,
-                FileError::Io {
-                    operation: "list",
-                    path,
-                    source,
-                },
-            )
-        };
-        for entry in std::fs::read_dir(&self.folder).map_err(fault)? {
-            let name = entry.map_err(fault)?.file_name();
-            let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else {
-                continue;
-            };
-            if let Some(key) = name.strip_suffix(TWIN).and_then(|name| name.strip_suffix('.')) {
-                pairs.entry(key.to_owned()).or_default().twin = Some(self.folder.join(name));
-            } else if let Some(key) = name.strip_suffix(SEALED) {
-                pairs.entry(key.to_owned()).or_default().file = Some(self.folder.join(name));
-            }
+        let mut pairs = BTreeMap::new();
+        collect(&self.folder, &mut pairs)?;
+        let audit = self.folder.join(FOLDER);
+        if audit.is_dir() {
+            collect(&audit, &mut pairs)?;
         }
         Ok(pairs)
     }
+}
+
+/// What a folder has of each key. A public key names its files; no key is in two folders.
+fn collect(folder: &Path, pairs: &mut BTreeMap<String, Pair>) -> Result<(), ProviderError> {
+    let fault = |source| {
+        let path = folder.to_owned();
+        ProviderError::from_file(
+            Operation::List,
+            FileError::Io {
+                operation: "list",
+                path,
+                source,
+            },
+        )
+    };
+    for entry in std::fs::read_dir(folder).map_err(fault)? {
+        let name = entry.map_err(fault)?.file_name();
+        let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else {
+            continue;
+        };
+        if let Some(key) = name.strip_suffix(TWIN).and_then(|name| name.strip_suffix('.')) {
+            pairs.entry(key.to_owned()).or_default().twin = Some(folder.join(name));
+        } else if let Some(key) = name.strip_suffix(SEALED) {
+            pairs.entry(key.to_owned()).or_default().file = Some(folder.join(name));
+        }
+    }
+    Ok(())
 }
 
 fn opens(path: &Path, with: &dyn KeyEncryptionProvider) -> bool {

@@ -8,12 +8,22 @@
  *   no-eddsa  C_GetMechanismList and C_SignInit know no CKM_EDDSA
  *   lost      every call with a session answers CKR_SESSION_HANDLE_INVALID until C_Finalize and C_Initialize
  *   away      there is no token in any slot
+ *   unclear   C_Login answers CKR_GENERAL_ERROR, whatever the PIN
  *   logout    C_SignInit logs out and answers CKR_USER_NOT_LOGGED_IN, once
  *   full      C_GenerateKeyPair and C_CreateObject answer CKR_DEVICE_MEMORY
  *   vanish    C_FindObjects finds nothing
  *   names     C_GenerateKeyPair takes curves by name alone (PrintableString), and no object identifiers
  *   hashes    there is no CKM_ECDSA, but CKM_ECDSA_SHA256
  *   kwp       there is CKM_AES_KEY_WRAP_KWP, and no CKM_AES_GCM and CKM_AES_KEY_WRAP_PAD
+ *   hang=L    as hang, for the token with the label L alone
+ *   away=L    C_GetTokenInfo and C_OpenSession answer CKR_TOKEN_NOT_PRESENT for the token with the label L
+ *   stall=L   C_GetTokenInfo of the token with the label L does not return until the word is gone
+ *   no-init   C_Initialize does not return until the word is gone
+ *   no-end    C_Finalize does not return until the word is gone
+ *   no-close  C_CloseSession does not return until the word is gone
+ *   slow-key  C_GenerateKeyPair does not begin until the word is gone
+ *   huge      C_Sign wants a buffer of ~0 bytes
+ *   many      C_FindObjects says that it found 1000 objects, whatever it was asked for
  *   passing   C_GenerateKey makes a session object, whatever is asked for
  *   lies      C_GetAttributeValue says of every object that it is in the token
  *   resident  a template with CKA_TOKEN false is answered by CKR_ATTRIBUTE_VALUE_INVALID: there are no session objects
@@ -42,6 +52,7 @@ enum { /* places in CK_FUNCTION_LIST, PKCS#11 v2.40 */
 };
 
 #define CKR_OK 0x000
+#define CKR_GENERAL_ERROR 0x005
 #define CKR_ATTRIBUTE_VALUE_INVALID 0x013
 #define CKR_DEVICE_MEMORY 0x031
 #define CKR_MECHANISM_INVALID 0x070
@@ -102,7 +113,48 @@ static int session_gone(void) {
   return lost;
 }
 
+/* A line for each call, so that a test can count tries. */
+static void count_login(void) {
+  char name[512];
+  const char *path = getenv("SIGWARD_SHIM_CONTROL");
+  if (!path) return;
+  snprintf(name, sizeof name, "%s.logins", path);
+  FILE *file = fopen(name, "a");
+  if (!file) return;
+  fputs("C_Login\n", file);
+  fclose(file);
+}
+
+#define LABEL 32
+#define PLACES 4096
+static char labels[PLACES][LABEL + 1]; /* of the token of each session */
+
+static int told_of(const char *word, const char *label) {
+  char both[16 + LABEL];
+  snprintf(both, sizeof both, "%s=%s", word, label);
+  return told(both);
+}
+
+static void label_of(ck_ulong slot, char *label) {
+  unsigned char info[512];
+  label[0] = 0;
+  if (real.fn[GET_TOKEN_INFO](slot, info) != CKR_OK) return;
+  memcpy(label, info, LABEL);
+  label[LABEL] = 0;
+  for (int i = LABEL - 1; i >= 0 && label[i] == ' '; i--) label[i] = 0;
+}
+
+static void wait_for(const char *word) {
+  while (told(word)) usleep(20000);
+}
+
+static ck_rv finalize(void *reserved) {
+  wait_for("no-end");
+  return real.fn[FINALIZE](reserved);
+}
+
 static ck_rv initialize(void *args) {
+  wait_for("no-init");
   lost = told("lost");
   sessions = 0;
   return real.fn[INITIALIZE](args);
@@ -117,7 +169,11 @@ static ck_rv get_slot_list(unsigned char present, ck_ulong *list, ck_ulong *coun
 }
 
 static ck_rv get_token_info(ck_ulong slot, unsigned char *info) {
+  char label[LABEL + 1];
   if (told("away")) return CKR_TOKEN_NOT_PRESENT;
+  label_of(slot, label);
+  while (told_of("stall", label)) usleep(20000);
+  if (told_of("away", label)) return CKR_TOKEN_NOT_PRESENT;
   ck_rv rv = real.fn[GET_TOKEN_INFO](slot, info);
   ck_ulong flags;
   memcpy(&flags, info + TOKEN_FLAGS, sizeof flags);
@@ -129,12 +185,17 @@ static ck_rv get_token_info(ck_ulong slot, unsigned char *info) {
 }
 
 static ck_rv open_session(ck_ulong slot, ck_ulong flags, void *application, ck_fn notify, ck_ulong *session) {
+  char label[LABEL + 1];
+  label_of(slot, label);
+  if (told_of("away", label)) return CKR_TOKEN_NOT_PRESENT;
   ck_rv rv = real.fn[OPEN_SESSION](slot, flags, application, notify, session);
+  if (rv == CKR_OK) memcpy(labels[*session % PLACES], label, sizeof label);
   if (rv == CKR_OK) __atomic_add_fetch(&sessions, 1, __ATOMIC_SEQ_CST);
   return rv;
 }
 
 static ck_rv close_session(ck_ulong session) {
+  wait_for("no-close");
   ck_rv rv = real.fn[CLOSE_SESSION](session);
   if (rv == CKR_OK) __atomic_sub_fetch(&sessions, 1, __ATOMIC_SEQ_CST);
   return rv;
@@ -180,6 +241,8 @@ static ck_rv get_session_info(ck_ulong session, void *info) {
 
 static ck_rv login(ck_ulong session, ck_ulong user, void *pin, ck_ulong length) {
   if (session_gone()) return CKR_SESSION_HANDLE_INVALID;
+  count_login();
+  if (told("unclear")) return CKR_GENERAL_ERROR;
   return real.fn[LOGIN](session, user, pin, length);
 }
 
@@ -217,6 +280,7 @@ static ck_rv generate_key(ck_ulong session, void *how, struct attribute *templat
 static ck_rv generate_key_pair(ck_ulong session, void *mechanism, struct attribute *public, ck_ulong public_count, void *private,
                                ck_ulong private_count, ck_ulong *public_key, ck_ulong *private_key) {
   static const char name[] = "\x13\x09secp256k1", oid[] = "\x06\x05\x2b\x81\x04\x00\x0a";
+  wait_for("slow-key");
   if (told("full")) return CKR_DEVICE_MEMORY;
   if (told("resident") && passes(private, private_count)) return CKR_ATTRIBUTE_VALUE_INVALID;
   for (ck_ulong i = 0; i < public_count && told("names"); i++) {
@@ -239,6 +303,7 @@ static ck_rv find_objects_init(ck_ulong session, void *template, ck_ulong count)
 static ck_rv find_objects(ck_ulong session, ck_ulong *objects, ck_ulong most, ck_ulong *count) {
   ck_rv rv = real.fn[FIND_OBJECTS](session, objects, most, count);
   if (told("vanish")) *count = 0;
+  if (told("many")) *count = 1000;
   return rv;
 }
 
@@ -262,7 +327,11 @@ static ck_rv sign_init(ck_ulong session, ck_ulong *mechanism, ck_ulong key) {
 }
 
 static ck_rv sign(ck_ulong session, void *data, ck_ulong length, void *signature, ck_ulong *signature_length) {
-  while (told("hang")) usleep(20000);
+  while (told("hang") || told_of("hang", labels[session % PLACES])) usleep(20000);
+  if (told("huge") && !signature) {
+    *signature_length = ~0ul;
+    return CKR_OK;
+  }
   if (hashing_key) {
     struct mechanism sha256 = {CKM_SHA256, NULL, 0}, ecdsa = {CKM_ECDSA, NULL, 0};
     unsigned char digest[32];
@@ -288,6 +357,7 @@ ck_rv C_GetFunctionList(struct function_list **list) {
     real = *theirs;
     ours = real;
     ours.fn[INITIALIZE] = initialize;
+    ours.fn[FINALIZE] = (ck_fn)finalize;
     ours.fn[GET_SLOT_LIST] = (ck_fn)get_slot_list;
     ours.fn[GET_TOKEN_INFO] = get_token_info;
     ours.fn[GET_MECHANISM_LIST] = (ck_fn)get_mechanism_list;

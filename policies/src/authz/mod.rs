@@ -1,8 +1,31 @@
 //! Authorization: who may ask what of which key.
 //!
-//! Until rules are documents there is one built-in rule: the connection to a configured node may ask for consensus signatures
-//! with the key that the configuration gives to its chain, and nothing else.
+//! Two things say so. The built-in rule ([`Rules`]): the connection to a configured node may ask for consensus signatures with the key
+//! that the configuration gives to its chain. And a [`Policy`], a document of ordered rules: the first that is about a question
+//! decides, and where none is, the answer is no.
 
+mod approvals;
+mod document;
+mod explain;
+mod glob;
+mod keys;
+mod limits;
+mod network;
+mod operations;
+mod policy;
+mod roles;
+mod rule;
 mod rules;
+mod subject;
+mod window;
 
+pub use approvals::{ApprovalRequest, Approved, RequestDigest, Standing, Vote};
+pub use document::{DocumentError, MAX_DOCUMENT, MAX_PATTERNS, MAX_RULES, Place, Warning};
+pub use explain::{Explanation, Look};
+pub use keys::KeyFacts;
+pub use limits::{Limits, MAX_OF_A_SUBJECT, MAX_SUBJECTS, Rate, Tick, TooOften};
+pub use operations::{Operations, Reserved};
+pub use policy::{Policy, PolicyVersion, Verdict};
+pub use roles::{BUILT_IN, Role, built_in};
+pub use rule::{Effect, Miss, Question, Rule, RuleId};
 pub use rules::{NodeGrant, Permit, Rules};

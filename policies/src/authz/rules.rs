@@ -62,7 +62,9 @@ impl Rules {
             Caller::Node { chain, node } if chain == claim.chain() => {
                 self.grants.get(&(chain.clone(), node.clone()))
             }
-            Caller::Node { .. } | Caller::LocalUser { .. } | Caller::Service => None,
+            Caller::Node { .. } | Caller::LocalUser { .. } | Caller::Certificate { .. } | Caller::Service => {
+                None
+            }
         };
         if granted == Some(claim.key()) {
             return Decision::Allow(Permit { claim: claim.clone() });

@@ -77,6 +77,32 @@ impl PublicKey {
         Ok(Self { algorithm, bytes })
     }
 
+    /// Reads what `Display` writes: the algorithm, a colon, and hex in small or capital letters.
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
+        let refused = || {
+            Refusal::new(
+                RefusalCode::InvalidPublicKey,
+                "a public key is written ed25519:HEX or secp256k1:HEX",
+            )
+        };
+        let (algorithm, hex) = text.split_once(':').ok_or_else(refused)?;
+        let algorithm = Algorithm::parse(algorithm)?;
+        let digit = |byte: u8| {
+            char::from(byte)
+                .to_digit(16)
+                .and_then(|value| u8::try_from(value).ok())
+        };
+        let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
+        if !rest.is_empty() || pairs.len() > algorithm.public_key_len() {
+            return Err(refused());
+        }
+        let raw: Option<Vec<u8>> = pairs
+            .iter()
+            .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?))
+            .collect();
+        Self::new(algorithm, &raw.ok_or_else(refused)?)
+    }
+
     /// The algorithm of this key.
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm

@@ -9,4 +9,5 @@ pub mod operation;
 pub mod parse;
 pub mod payload;
 pub mod sign_bytes;
+pub mod suggest;
 pub mod text;

@@ -140,8 +140,13 @@ fn unwrap_in_time(config: &Config, token: &TokenSealConfig, arena: &Arena) -> Re
             let _given_up = tell.send(unwrap(&config, &token, &arena));
         })
         .map_err(|error| unavailable(error.to_string()))?;
-    told.recv_timeout(IN_TIME)
-        .unwrap_or_else(|_| Err(unavailable(format!("the token gave no answer within {IN_TIME:?}")).into()))
+    told.recv_timeout(IN_TIME).unwrap_or_else(|_| {
+        Err(unavailable(format!(
+            "the token of the seal gave no answer within {IN_TIME:?}: its module has not come back from C_Initialize, C_OpenSession, \
+             C_Login or the unwrapping (C_UnwrapKey, C_Decrypt); look at the token and its network (`sigward hsm probe`), then start again"
+        ))
+        .into())
+    })
 }
 
 /// Makes what `seal` names where it can be made and is not there: a key file, a wrapped key. What is there is used.

@@ -167,7 +167,7 @@ fn stage(config: &Config, to: &SealSource, parts: &parts::Parts, reseal: &Reseal
             .with_context(|| format!("cannot seal {} anew; nothing was changed", file.display()))?;
         crash_point!("seal_move_staged");
     }
-    Ok(files.len())
+    reseal.keys().map_err(super::told)
 }
 
 /// The configuration says so already: opening finishes what may have been cut off.
@@ -177,7 +177,7 @@ fn already(config: &Config) -> anyhow::Result<Moved> {
     Ok(Moved {
         from: None,
         to: config.seal.clone(),
-        keys: Reseal::of(&config.keys.dir).files().map_err(told)?.len(),
+        keys: Reseal::of(&config.keys.dir).keys().map_err(told)?,
     })
 }
 

@@ -50,7 +50,7 @@ pub fn show(home: &Path, config: &Config, ask_token: bool) -> anyhow::Result<Sho
         file: None,
         credential: None,
         token: None,
-        keys: reseal.files().map_err(told)?.len(),
+        keys: reseal.keys().map_err(told)?,
         half_way: reseal.twins().map_err(told)?.len(),
     };
     match &config.seal {

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sigward_policies::authz::KeyFacts;
 use sigward_policies::decision::Refused;
 use sigward_policies::model::id::{ChainId, NodeName};
+use sigward_policies::model::key::Key;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -54,6 +56,8 @@ pub(super) fn start(
         slot,
         limits: chain.limits.clone(),
         authorizer: shared.authorizer.clone(),
+        policies: shared.policies.clone(),
+        facts: facts_of(&key.key),
         store: shared.parts.store.clone(),
         denials: shared.denials.clone(),
         clock: Arc::new(SystemClock),
@@ -120,4 +124,13 @@ pub(super) fn group_name(chain: &ChainId) -> String {
 
 fn check_name(chain: &ChainId, node: &NodeName) -> String {
     format!("node/{chain}/{node}")
+}
+
+/// A key as rules speak of it.
+fn facts_of(key: &Key) -> KeyFacts {
+    KeyFacts {
+        name: key.name.clone(),
+        public_key: Some(key.version.public_key),
+        provider: Some(key.version.provider.as_str().into()),
+    }
 }

@@ -17,12 +17,13 @@ use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, Generation, NodeName};
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::door::Door;
 use super::holds::Held;
 use super::links::Links;
 use super::parts::Parts;
 use crate::admin::live::{Answer, Live, ReloadError, ReloadMode, Reloaded, SeenNode};
 use crate::audit::Denials;
-use crate::authz::Authorizer;
+use crate::authz::{Authorizer, Policies};
 use crate::config::Config;
 use crate::config::diff::Departed;
 use crate::shutdown::Shutdown;
@@ -46,8 +47,12 @@ pub(super) struct Shared {
     pub(super) readiness: Readiness,
     pub(super) identity: Arc<NodeIdentity>,
     pub(super) authorizer: Arc<Authorizer>,
+    /// The document that says who may what.
+    pub(super) policies: Arc<Policies>,
     pub(super) shutdown: Shutdown,
     pub(super) levels: Levels,
+    /// The door for clients on other machines, if there is one.
+    pub(super) door: Option<Arc<Door>>,
     /// What is held back, as it is told.
     pub(super) held: Arc<Held>,
     /// The folder of the configuration.
@@ -127,6 +132,19 @@ impl Supervisor {
 
     pub(super) fn parts(&self) -> &Parts {
         &self.shared.parts
+    }
+
+    pub(super) fn door(&self) -> Option<&Arc<Door>> {
+        self.shared.door.as_ref()
+    }
+
+    /// The policy in force.
+    pub(super) fn policies(&self) -> Arc<Policies> {
+        self.shared.policies.clone()
+    }
+
+    pub(super) fn denials(&self) -> Arc<Denials> {
+        self.shared.denials.clone()
     }
 
     /// Looks again at chains that are not served: their token may have come.

@@ -1,14 +1,17 @@
 //! A reload: read, judge, put on record, take over. Whatever is refused is refused before anything has changed.
 
 use sha2::{Digest as _, Sha256};
+use sigward_policies::authz::Policy;
 use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
 use sigward_policies::model::caller::Caller;
 
 use super::{Shared, State, chains};
 use crate::admin::live::{ReloadError, ReloadMode, Reloaded};
+use crate::app::serve::put_in_force;
 use crate::app::{parts, tokens};
 use crate::config::diff::{Diff, Entry};
-use crate::config::{self, ChainConfig, Config, ProviderConfig};
+use crate::config::{self, ChainConfig, Config, ProviderConfig, SOFTWARE};
+use crate::store::Store as _;
 
 impl State {
     /// Takes over what the file says now, or only says what that would do.
@@ -18,9 +21,11 @@ impl State {
         who: &Caller,
         mode: ReloadMode,
     ) -> Result<Reloaded, ReloadError> {
-        let (new, text) = read(shared).await?;
+        let Read { new, text, policy } = read(shared).await?;
         let sha256: [u8; 32] = Sha256::digest(&text).into();
-        let diff = Diff::since_start(&self.config, &self.departed, &new);
+        let mut diff = Diff::since_start(&self.config, &self.departed, &new);
+        let versions = (shared.policies.version(), policy.as_ref().map(Policy::version));
+        diff.policy(versions.0, versions.1);
         if mode == ReloadMode::Apply {
             diff.entries()
                 .iter()
@@ -28,16 +33,23 @@ impl State {
         }
         nothing_is_loosened(&diff).map_err(Refused::from)?;
         something_is_left(&self.config, &new).map_err(Refused::from)?;
+        keys_keep_their_tokens(shared, &new)?;
         let mut warnings = self.can_be_served(shared, &new).await?;
         warnings.extend(diff.waiting_for_restart().map(|entry| format!("{entry}")));
         warnings.extend(new.warnings());
+        let said = policy.iter().flat_map(Policy::warnings);
+        warnings.extend(said.map(|warning| format!("policy: {warning}")));
         if mode == ReloadMode::Apply {
             if diff.entries().len() > diff.waiting_for_restart().count() {
-                shared
-                    .parts
-                    .admin
-                    .record_reload(who, sha256, &diff.summary())
-                    .await?;
+                let mut summary = diff.summary();
+                if let (true, Some(version)) = (versions.0 != versions.1, versions.1) {
+                    summary.push_str(&format!(", policy {version:#}"));
+                }
+                shared.parts.admin.record_reload(who, sha256, &summary).await?;
+            }
+            if versions.0 != versions.1 || self.config.policy != new.policy {
+                put_in_force(&shared.policies, policy, &new.policy);
+                self.config.policy.clone_from(&new.policy);
             }
             let unserved = self.take_over(shared, &new).await;
             let known: Vec<_> = unserved
@@ -47,6 +59,9 @@ impl State {
             warnings.extend(known);
             self.pins(shared, &new);
             self.level(shared, &new);
+            if let Some(door) = &shared.door {
+                warnings.extend(door.reload().await);
+            }
             warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         }
         Ok(Reloaded {
@@ -88,7 +103,12 @@ impl State {
                 continue;
             };
             let running = self.config.providers.iter_mut().find(|provider| is(&&**provider));
-            let pin = running.filter(|old| old.pkcs11.pin != new.pkcs11.pin).map(|old| {
+            // A new token waits for a restart, and its PIN with it: the old one is not to be asked for it.
+            let same_token = |old: &&mut ProviderConfig| {
+                (&old.pkcs11.module, &old.pkcs11.token) == (&new.pkcs11.module, &new.pkcs11.token)
+            };
+            let other_pin = |old: &&mut ProviderConfig| old.pkcs11.pin != new.pkcs11.pin;
+            let pin = running.filter(same_token).filter(other_pin).map(|old| {
                 old.pkcs11.pin = new.pkcs11.pin.clone();
                 tokens::pin_source(&new.pkcs11.pin)
             });
@@ -107,10 +127,22 @@ impl State {
     }
 }
 
-async fn read(shared: &Shared) -> Result<(Config, String), ReloadError> {
+/// The files as they are now, each good by itself.
+struct Read {
+    new: Config,
+    text: String,
+    policy: Option<Policy>,
+}
+
+async fn read(shared: &Shared) -> Result<Read, ReloadError> {
     let home = shared.home.clone();
-    match tokio::task::spawn_blocking(move || config::load_with_text(&home)).await {
-        Ok(read) => Ok(read?),
+    let reading = move || {
+        let (new, text) = config::load_with_text(&home)?;
+        let policy = config::load_policy(&new.policy)?;
+        Ok(Read { new, text, policy })
+    };
+    match tokio::task::spawn_blocking(reading).await {
+        Ok(read) => read.map_err(ReloadError::Config),
         Err(_interrupted) => {
             let failure = Failure::new(
                 FailureCode::ShuttingDown,
@@ -144,6 +176,26 @@ fn something_is_left(old: &Config, new: &Config) -> Result<(), Refusal> {
         RefusalCode::ReloadRemovesAll,
         "the file names no chain, and some run: a file that is being written looks like that, so nothing was changed. To sign nothing, stop sigward",
     ))
+}
+
+/// A provider goes only with the next restart, and then its keys sign no more: who takes it out of the file hears of that now.
+fn keys_keep_their_tokens(shared: &Shared, new: &Config) -> Result<(), Refused> {
+    let keys = shared.parts.store.keys()?;
+    for chain in &new.chains {
+        let Some(key) = keys.iter().find(|key| key.name == chain.key) else {
+            continue;
+        };
+        let provider = &key.version.provider;
+        if provider != SOFTWARE && new.providers.iter().all(|known| known.id.as_str() != provider) {
+            let message = format!(
+                "the key {} of chain {} is in {provider}, and the file has no [[provider]] of this id: after the next restart the chain \
+             would not be served; bring it back, or take the chain out first",
+                key.name, chain.id
+            );
+            return Err(Refusal::new(RefusalCode::ProviderNotFound, message).into());
+        }
+    }
+    Ok(())
 }
 
 async fn can_be_served(shared: &Shared, chain: &ChainConfig, all: &[ChainConfig]) -> Result<(), Refused> {

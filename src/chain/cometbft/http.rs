@@ -1,9 +1,10 @@
-//! One GET over a connection of its own: no redirects, no cookies, no compression, a bound on what is read.
+//! One GET or POST over a connection of its own: no redirects, no cookies, no compression, a bound on what is read.
 
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::Request;
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
+use hyper::http::request::Builder;
+use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -15,6 +16,43 @@ use crate::tls;
 
 /// The body of an answer. JSON-RPC errors come with a status of 500 from most versions, and are answers too.
 pub(super) async fn get(url: &Url, path_and_query: &str) -> Result<Vec<u8>, RpcError> {
+    let request = Request::get(format!("{}{path_and_query}", url.path)).header("accept", "application/json");
+    let (status, body) = exchange(url, request, Bytes::new()).await?;
+    let is_json = body.first() == Some(&b'{');
+    if status.as_u16() == 200 || (status.is_server_error() && is_json) {
+        Ok(body)
+    } else {
+        Err(refused(status, &body))
+    }
+}
+
+/// Sends `body` to a URL, for whoever is to be told of something. Any status of success will do; what is answered is not read.
+pub async fn post(url: &str, content_type: &str, body: String) -> Result<(), RpcError> {
+    let url = Url::parse(url)?;
+    let path = if url.path.is_empty() { "/" } else { &url.path };
+    let request = Request::post(path).header("content-type", content_type);
+    let (status, body) = exchange(&url, request, body.into()).await?;
+    if status.is_success() {
+        Ok(())
+    } else {
+        Err(refused(status, &body))
+    }
+}
+
+fn refused(status: StatusCode, body: &[u8]) -> RpcError {
+    let said = printable(&String::from_utf8_lossy(body), 100);
+    RpcError::new(
+        RpcCode::HttpStatus,
+        format!("HTTP status {}: {said}", status.as_u16()),
+    )
+}
+
+async fn exchange(url: &Url, request: Builder, body: Bytes) -> Result<(StatusCode, Vec<u8>), RpcError> {
+    let request = request
+        .header("host", url.host_header())
+        .header("user-agent", concat!("sigward/", env!("CARGO_PKG_VERSION")))
+        .body(Full::new(body))
+        .map_err(|error| RpcError::new(RpcCode::InvalidUrl, error.to_string()))?;
     let stream = TcpStream::connect((&*url.host, url.port))
         .await
         .map_err(unreachable)?;
@@ -23,27 +61,21 @@ pub(super) async fn get(url: &Url, path_and_query: &str) -> Result<Vec<u8>, RpcE
         let stream = tls::connect(&url.host, stream)
             .await
             .map_err(|error| RpcError::new(RpcCode::Tls, error.to_string()))?;
-        ask(url, path_and_query, stream).await
+        ask(request, stream).await
     } else {
-        ask(url, path_and_query, stream).await
+        ask(request, stream).await
     }
 }
 
-async fn ask<S>(url: &Url, path_and_query: &str, stream: S) -> Result<Vec<u8>, RpcError>
+async fn ask<S>(request: Request<Full<Bytes>>, stream: S) -> Result<(StatusCode, Vec<u8>), RpcError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(64 * 1024)
-        .handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
+        .handshake::<_, Full<Bytes>>(TokioIo::new(stream))
         .await
         .map_err(unreachable)?;
-    let request = Request::get(format!("{}{path_and_query}", url.path))
-        .header("host", url.host_header())
-        .header("accept", "application/json")
-        .header("user-agent", concat!("sigward/", env!("CARGO_PKG_VERSION")))
-        .body(Empty::new())
-        .map_err(|error| RpcError::new(RpcCode::InvalidUrl, error.to_string()))?;
     let exchange = async {
         let response = sender.send_request(request).await.map_err(unreachable)?;
         let status = response.status();
@@ -58,15 +90,7 @@ where
                 ),
             })?
             .to_bytes();
-        let is_json = body.first() == Some(&b'{');
-        if status.as_u16() != 200 && !(status.is_server_error() && is_json) {
-            let said = printable(&String::from_utf8_lossy(&body), 100);
-            return Err(RpcError::new(
-                RpcCode::HttpStatus,
-                format!("HTTP status {}: {said}", status.as_u16()),
-            ));
-        }
-        Ok(body.to_vec())
+        Ok((status, body.to_vec()))
     };
     // Driven here and not by a task of its own: when this future is dropped, so is the connection.
     tokio::pin!(exchange);

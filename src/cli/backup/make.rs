@@ -19,6 +19,7 @@ use crate::cli::client::{explain as explain_status, with_services};
 use crate::cli::exit::RefusedByRule;
 use crate::cli::out_file::may_be_made;
 use crate::cli::output::Output;
+use crate::cli::remote;
 use crate::config;
 use crate::crash::crash_point;
 
@@ -61,6 +62,7 @@ enum Key {
 }
 
 pub(in crate::cli) fn backup(args: Backup, home: &Path, output: &Output) -> anyhow::Result<()> {
+    remote::only_here("`keys backup`")?;
     if let Some(file) = &args.inspect {
         return inspect::run(file, output);
     }

@@ -11,6 +11,7 @@ use super::unlock::{Opening, data_key};
 use super::{arena, explain, make};
 use crate::cli::client::{explain as explain_status, with_services};
 use crate::cli::output::Output;
+use crate::cli::remote;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -38,6 +39,7 @@ pub(in crate::cli) fn restore(
     home: &Path,
     output: &Output,
 ) -> anyhow::Result<Vec<sigward_proto::v1::Key>> {
+    remote::only_here("`keys restore`")?;
     let (above, above_on) = heights(&args.above)?;
     let arena = arena(Some(home))?;
     let bundle = backup::read(&args.file).map_err(explain)?;

@@ -19,6 +19,7 @@ mod memory;
 mod node;
 mod others;
 mod screen;
+mod tokens;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -117,9 +118,13 @@ pub(super) fn check_config(home: &Path, config: &Config) -> Checked {
     let daemon = daemon::gather(home, config);
     let files = files::gather(home, Some(config), us, daemon.is_some());
     let mut findings = risks(config);
+    findings.extend(policy(config));
     findings.extend(files::judge(&files));
     let facts = keys_and_states(home, config, &files, &findings);
     findings.extend(keys::judge(&facts, config));
+    if daemon.is_none() {
+        findings.extend(tokens::judge(&app::probe::glance_at(config)));
+    }
     findings.retain(|finding| finding.status != Status::Ok);
     let marks = screen::Marks::of_locale(|name| std::env::var(name).ok());
     let mut lines = String::new();
@@ -162,6 +167,7 @@ fn examine(args: &Args, home: &Path, config: &Config, output: &Output) -> anyhow
         Finding::ok(Check::ConfigValid, chains).about(home.join(config::FILE_NAME).display().to_string()),
     ];
     findings.extend(risks(config));
+    findings.extend(policy(config));
     findings.extend(files::judge(&files));
     findings.extend(memory::judge(&memory::gather(
         config.keys.allow_unlocked_memory,
@@ -178,6 +184,9 @@ fn examine(args: &Args, home: &Path, config: &Config, output: &Output) -> anyhow
     }));
     let facts = keys_and_states(home, config, &files, &findings);
     findings.extend(keys::judge(&facts, config));
+    if running.is_none() {
+        findings.extend(tokens::judge(&app::probe::glance_at(config)));
+    }
     findings.extend(
         look_at_nodes(args, config, running.as_ref())
             .iter()
@@ -247,6 +256,34 @@ fn risks(config: &Config) -> Vec<Finding> {
             )
         })
         .collect()
+}
+
+/// The document that says who may what, where the configuration names one.
+fn policy(config: &Config) -> Vec<Finding> {
+    let Some(file) = &config.policy.file else {
+        return Vec::new();
+    };
+    let about = file.display().to_string();
+    match config::read_policy(file) {
+        Ok(policy) => {
+            let rules = count(policy.rules().len(), "rule");
+            let ok = Finding::ok(
+                Check::ConfigPolicy,
+                format!("{rules}, version {}", policy.version()),
+            );
+            let warning = |warning: &sigward_policies::authz::Warning| {
+                let remedy = "docs/policy.md tells what each warning means";
+                Finding::warning(Check::ConfigPolicy, warning.to_string(), remedy).about(&about)
+            };
+            let warnings = policy.warnings().iter().map(warning);
+            std::iter::once(ok.about(&about)).chain(warnings).collect()
+        }
+        Err(error) => {
+            let text = error.to_string();
+            let (fact, remedy) = text.split_once('\n').unwrap_or((&text, "sigward policy check"));
+            vec![Finding::failure(Check::ConfigPolicy, fact.trim(), remedy.trim())]
+        }
+    }
 }
 
 fn all_nodes(config: &Config) -> usize {

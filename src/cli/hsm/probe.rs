@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use crate::app::Trouble;
 use crate::app::probe::{Asked, Finding, Probe, TOPICS, Verdict, probe};
 use crate::cli::exit::{CheckFailed, RefusedByRule};
 use crate::cli::output::Output;
@@ -54,7 +56,7 @@ pub(super) fn run(
     }
     bar.set_message("logging in");
     bar.tick();
-    let outcome = probe(&asked, usize::from(args.rounds), |done| {
+    let outcome = watched(asked, usize::from(args.rounds), |done| {
         bar.inc(1);
         bar.set_message(done);
     });
@@ -68,6 +70,49 @@ pub(super) fn run(
     })?;
     output.result(&value(&found), text(&found)?);
     Ok(())
+}
+
+/// Longest time between two steps, and for each round of one: a token that is silent for so long hangs.
+const STEP: Duration = Duration::from_secs(30);
+const ROUND: Duration = Duration::from_millis(500);
+
+/// The probe in a thread of its own: one that is inside a call that never returns is left behind.
+fn watched(asked: Asked, rounds: usize, mut done: impl FnMut(&'static str)) -> Result<Probe, Trouble> {
+    enum Said {
+        Step(&'static str),
+        End(Result<Probe, Trouble>),
+    }
+    let (tell, hear) = mpsc::channel();
+    let patience = STEP + ROUND.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX));
+    let work = move || {
+        let steps = tell.clone();
+        let end = probe(&asked, rounds, |step| drop(steps.send(Said::Step(step))));
+        drop(tell.send(Said::End(end)));
+    };
+    let silent = |after: &str| Trouble {
+        what: format!(
+            "token_unavailable: the token has not answered for {} s, {after}: a call to the module does not return",
+            patience.as_secs()
+        ),
+        remedy: Some(
+            "the token hangs: look at it, at its network and at the service or device behind the module"
+                .to_owned(),
+        ),
+    };
+    let mut after = "while it was logged in to".to_owned();
+    if std::thread::Builder::new().spawn(work).is_err() {
+        return Err(silent("because no thread could be started"));
+    }
+    loop {
+        match hear.recv_timeout(patience) {
+            Ok(Said::Step(step)) => {
+                after = format!("after {step}");
+                done(step);
+            }
+            Ok(Said::End(end)) => return end,
+            Err(_) => return Err(silent(&after)),
+        }
+    }
 }
 
 fn asked(args: &Args, home: PathBuf) -> anyhow::Result<Asked> {

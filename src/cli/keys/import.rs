@@ -12,7 +12,7 @@ use super::show::show;
 use crate::cli::client::{explain, with_services};
 use crate::cli::exit::RefusedByRule;
 use crate::cli::output::Output;
-use crate::cli::running;
+use crate::cli::{remote, running};
 
 /// Files of keys and states are small; anything larger is something else.
 const MAX_FILE: u64 = 64 * 1024;
@@ -82,6 +82,7 @@ pub(super) struct ImportBeginning {
 }
 
 pub(super) fn run(args: Import, home: &Path, output: &Output) -> anyhow::Result<()> {
+    remote::only_here("`keys import`")?;
     let bech32 = args.bech32.clone();
     let (key, advice) = match args.file.clone() {
         Some(file) => (

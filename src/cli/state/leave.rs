@@ -17,6 +17,7 @@ use super::{Row, describe};
 use crate::cli::client::{explain, with_services};
 use crate::cli::out_file;
 use crate::cli::output::Output;
+use crate::cli::remote;
 
 pub(super) fn run(
     row: Row,
@@ -26,6 +27,7 @@ pub(super) fn run(
     home: &Path,
     output: &Output,
 ) -> anyhow::Result<()> {
+    remote::only_here("`state move-out`")?;
     let key_out = out_file::create(key_file, 0o600)?;
     let state_out = out_file::create(file, 0o600).inspect_err(|_| {
         let _left = std::fs::remove_file(key_file);

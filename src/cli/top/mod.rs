@@ -13,6 +13,7 @@ use tonic::transport::Channel;
 
 use super::client::{at_once, daemon, sockets};
 use super::output::Output;
+use super::remote;
 use super::status::get;
 use crate::config;
 use render::{Style, Words, frame, window};
@@ -57,6 +58,7 @@ pub(super) fn run(args: &Args, home: &Path, output: &Output) -> anyhow::Result<(
         output.line(frame(&status, None, args.width.into(), style).join("\n"));
         return super::status::must_serve(&status);
     }
+    remote::only_here("`top` without --once")?;
     let colour =
         io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     // Looking needs no readable file, as long as the daemon is found.

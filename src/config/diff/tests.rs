@@ -188,3 +188,40 @@ fn a_token_waits_for_the_next_start_and_its_pin_does_not() {
         "~ provider hsm-a: pin pin_file \"/etc/sigward/p\" -> pin_file \"/etc/sigward/q\""
     );
 }
+
+#[test]
+fn a_policy_is_replaced_and_never_taken_away_while_it_runs() {
+    let (none, some, other) = ("", "[policy]\nfile = 'a.toml'", "[policy]\nfile = 'b.toml'");
+    let dry = "[policy]\nfile = 'a.toml'\ndry_run = true";
+    for (old, new, said) in [
+        (none, some, "~ policy.file: none -> \"/etc/sigward/a.toml\""),
+        (
+            some,
+            other,
+            "~ policy.file: \"/etc/sigward/a.toml\" -> \"/etc/sigward/b.toml\"",
+        ),
+        (
+            some,
+            none,
+            "~ policy.file: \"/etc/sigward/a.toml\" -> none (loosens",
+        ),
+        (some, dry, "~ policy.dry_run: false -> true (loosens"),
+        (dry, some, "~ policy.dry_run: true -> false (tightens)"),
+    ] {
+        let shown = lines(old, new);
+        assert!(shown.starts_with(said) && shown.lines().count() == 1, "{shown}");
+    }
+    // To begin with a document that is only logged takes nothing away.
+    assert!(!lines(none, dry).contains("loosens"));
+    let mut diff = Diff::between(
+        &config(BASE),
+        &config(&BASE.replace("height_jump = 1000", "height_jump = 1")),
+    );
+    diff.policy(None, Some(PolicyVersion([0xab; 32])));
+    assert_eq!(
+        diff.to_string().lines().next(),
+        Some("~ policy: none -> abababababab")
+    );
+    diff.policy(Some(PolicyVersion([1; 32])), Some(PolicyVersion([1; 32])));
+    assert_eq!(diff.entries().len(), 2);
+}

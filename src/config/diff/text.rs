@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Change, Diff, Effect, Entry, Subject};
 use crate::config::error::quote;
 use crate::config::{
-    ChainConfig, LogFormat, NodeAddress, PinFrom, Pkcs11Config, RpcUrl, SealSource, TokenName,
+    ChainConfig, ListenConfig, LogFormat, NodeAddress, PinFrom, Pkcs11Config, RpcUrl, SealSource, TokenName,
 };
 
 impl Effect {
@@ -179,8 +179,33 @@ pub(super) fn path(path: &Path) -> String {
     quote(&path.to_string_lossy())
 }
 
+pub(super) fn optional_path(place: &Option<PathBuf>) -> String {
+    place.as_deref().map_or_else(|| "none".to_owned(), path)
+}
+
 pub(super) fn listen(address: &Option<SocketAddr>) -> String {
     address.map_or_else(|| "off".to_owned(), |address| address.to_string())
+}
+
+/// What of `[listen]` is read at the start; what stands in the files is looked at all the time.
+pub(super) fn door(listen: &Option<ListenConfig>) -> String {
+    let Some(listen) = listen else {
+        return "off".to_owned();
+    };
+    let ListenConfig {
+        address,
+        certificate,
+        private_key,
+        client_ca,
+        crl,
+    } = listen;
+    format!(
+        "{address}, certificate {}, private_key {}, client_ca {}, crl {}",
+        path(certificate),
+        path(private_key),
+        path(client_ca),
+        crl.as_deref().map_or_else(|| "none".to_owned(), path)
+    )
 }
 
 pub(super) fn rpc(url: &Option<RpcUrl>) -> String {

@@ -1,18 +1,26 @@
 //! `sigward.v1.AuditService`.
 
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
+use sigward_policies::decision::{Refusal, RefusalCode};
+use sigward_policies::model::algorithm::{Algorithm, PublicKey};
 use sigward_proto::v1::audit_service_server::AuditService;
-use sigward_proto::v1::{Decision, Record, TailRequest, TailResponse, VerifyRequest, VerifyResponse};
+use sigward_proto::v1::{
+    Decision, KeepRequest, KeepResponse, QueryRequest, QueryResponse, Record, ShowCheckpointRequest,
+    ShowCheckpointResponse, TailRequest, TailResponse, VerifyRequest, VerifyResponse,
+};
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::errors::status;
-use super::serve::Services;
-use crate::audit::Verification;
+use super::key::refuse;
+use super::serve::{Services, caller};
+use crate::admin::Reading;
+use crate::audit::{Search, Verification};
 use crate::store::{AuditRecord, Outcome};
 
 /// Records read from the store at a time: short enough that no vote waits for a reader.
@@ -22,31 +30,85 @@ const FOLLOW: Duration = Duration::from_millis(200);
 /// Records sent when nobody says how many.
 const DEFAULT_LIMIT: u32 = 20;
 
+type Sender = mpsc::Sender<Result<TailResponse, Status>>;
+
 #[tonic::async_trait]
 impl AuditService for Services {
     type TailStream = Pin<Box<dyn Stream<Item = Result<TailResponse, Status>> + Send>>;
+    type QueryStream = Pin<Box<dyn Stream<Item = Result<QueryResponse, Status>> + Send>>;
 
     async fn tail(&self, request: Request<TailRequest>) -> Result<Response<Self::TailStream>, Status> {
+        let who = caller(&request);
         let request = request.into_inner();
         let limit = if request.limit == 0 {
             DEFAULT_LIMIT
         } else {
             request.limit
         };
-        let last = self.admin.audit_head();
+        let detail = if request.follow { "follow" } else { "" };
+        let last = self
+            .admin
+            .begin_reading(&who, Reading::Tail, detail)
+            .await
+            .map_err(status)?;
         let from = request
             .from_sequence
             .unwrap_or_else(|| last.saturating_sub(u64::from(limit)).saturating_add(1));
         let (send, receive) = mpsc::channel(PAGE);
         tokio::spawn(
             self.clone()
-                .read(from.max(1), u64::from(limit), request.follow, send),
+                .read((from.max(1), last), u64::from(limit), request.follow, send),
         );
         Ok(Response::new(Box::pin(ReceiverStream::new(receive))))
     }
 
-    async fn verify(&self, _request: Request<VerifyRequest>) -> Result<Response<VerifyResponse>, Status> {
-        let found = self.admin.audit_verify().await.map_err(status)?;
+    async fn query(&self, request: Request<QueryRequest>) -> Result<Response<Self::QueryStream>, Status> {
+        let who = caller(&request);
+        let request = request.into_inner();
+        let reading = if request.export {
+            Reading::Export
+        } else {
+            Reading::Query
+        };
+        let most = if request.limit == 0 {
+            u64::MAX
+        } else {
+            request.limit
+        };
+        let search = search(request)?;
+        let last = self
+            .admin
+            .begin_reading(&who, reading, "")
+            .await
+            .map_err(status)?;
+        let (send, receive) = mpsc::channel(PAGE);
+        let services = self.clone();
+        tokio::spawn(async move {
+            let (found, records) = mpsc::channel(PAGE);
+            let reading = services.admin.read_records((1, last), search, most, found);
+            let passing = pass(records, &send, |record| QueryResponse { record: Some(record) });
+            let (outcome, ()) = tokio::join!(reading, passing);
+            if let Err(refused) = outcome {
+                let _gone = send.send(Err(status(refused))).await;
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receive))))
+    }
+
+    async fn verify(&self, request: Request<VerifyRequest>) -> Result<Response<VerifyResponse>, Status> {
+        let who = caller(&request);
+        let request = request.into_inner();
+        let anchor = (!request.anchor.is_empty()).then(|| PathBuf::from(&request.anchor));
+        if anchor.as_ref().is_some_and(|path| !path.is_absolute()) {
+            let what = "an anchor is named by its absolute path";
+            return Err(refuse(Refusal::new(RefusalCode::InvalidParameters, what)));
+        }
+        let key = match request.public_key.as_slice() {
+            [] => None,
+            raw => Some(PublicKey::new(Algorithm::Ed25519, raw).map_err(refuse)?),
+        };
+        let found = self.admin.audit_verify(&who, anchor, key).await.map_err(status)?;
+        let last = found.last_checkpoint.as_ref();
         Ok(Response::new(VerifyResponse {
             records: found.records,
             head_hash: if found.head.sequence == 0 {
@@ -56,54 +118,78 @@ impl AuditService for Services {
             },
             first_broken: found.first_broken.as_ref().map(|broken| broken.sequence),
             message: describe(&found),
+            exported: found.exported,
+            checkpoints: found.checkpoints,
+            vouched: last.map_or(0, |last| last.head.sequence),
+            public_key: last.map(|last| last.key.as_bytes().to_vec()).unwrap_or_default(),
+            anchored: found.anchored.map(|(_, sequence)| sequence),
+        }))
+    }
+
+    async fn keep(&self, request: Request<KeepRequest>) -> Result<Response<KeepResponse>, Status> {
+        let kept = self
+            .admin
+            .audit_keep_now(&caller(&request))
+            .await
+            .map_err(status)?;
+        Ok(Response::new(KeepResponse {
+            segments: kept.segments,
+            checkpoint: kept.checkpoint.map(|made| made.line()).unwrap_or_default(),
+        }))
+    }
+
+    async fn show_checkpoint(
+        &self,
+        _request: Request<ShowCheckpointRequest>,
+    ) -> Result<Response<ShowCheckpointResponse>, Status> {
+        let kept = self.admin.audit_kept().await.map_err(status)?;
+        let last = kept.last.as_ref();
+        Ok(Response::new(ShowCheckpointResponse {
+            checkpoint: last.map(|last| last.line()).unwrap_or_default(),
+            number: last.map_or(0, |last| last.number),
+            sequence: kept.standing.vouched,
+            public_key: kept.key.map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
+            records: kept.standing.records,
+            exported: kept.standing.exported,
+            base: kept.standing.base,
         }))
     }
 }
 
 impl Services {
-    /// Sends records from `next` on: `left` of those that exist, then, for a follower, those to come.
-    async fn read(
-        self,
-        mut next: u64,
-        mut left: u64,
-        follow: bool,
-        send: mpsc::Sender<Result<TailResponse, Status>>,
-    ) {
+    /// Sends the records `from` to `last`, `limit` of them, then, for a follower, those to come.
+    async fn read(self, (from, last): (u64, u64), limit: u64, follow: bool, send: Sender) {
+        let (found, records) = mpsc::channel(PAGE);
+        let reading = self
+            .admin
+            .read_records((from, last), Search::default(), limit, found);
+        let passing = pass(records, &send, |record| TailResponse { record: Some(record) });
+        let (outcome, ()) = tokio::join!(reading, passing);
+        if let Err(refused) = outcome {
+            let _gone = send.send(Err(status(refused))).await;
+            return;
+        }
+        let mut next = last.max(from.saturating_sub(1)).saturating_add(1);
+        if !follow {
+            return;
+        }
         loop {
-            let records = if left == 0 {
-                Ok(Vec::new())
-            } else {
-                self.admin.audit(next, PAGE).await
-            };
-            let records = match records {
+            let records = match self.admin.audit(next, PAGE).await {
                 Ok(records) => records,
                 Err(refused) => {
                     let _gone = send.send(Err(status(refused))).await;
                     return;
                 }
             };
-            let exhausted = records.is_empty();
+            let idle = records.is_empty();
             for record in records {
-                if left == 0 {
-                    break;
-                }
                 next = record.sequence.saturating_add(1);
-                left = left.saturating_sub(1);
-                if send
-                    .send(Ok(TailResponse {
-                        record: Some(to_wire(&record)),
-                    }))
-                    .await
-                    .is_err()
-                {
+                let record = Some(to_wire(&record));
+                if send.send(Ok(TailResponse { record })).await.is_err() {
                     return;
                 }
             }
-            if exhausted || left == 0 {
-                if !follow {
-                    return;
-                }
-                left = u64::MAX;
+            if idle {
                 tokio::select! {
                     () = send.closed() => return,
                     () = tokio::time::sleep(FOLLOW) => {}
@@ -113,18 +199,83 @@ impl Services {
     }
 }
 
+/// Sends records on as they are found, until nobody listens.
+async fn pass<T>(
+    mut records: mpsc::Receiver<AuditRecord>,
+    send: &mpsc::Sender<Result<T, Status>>,
+    wrap: impl Fn(Record) -> T,
+) {
+    loop {
+        tokio::select! {
+            () = send.closed() => return,
+            record = records.recv() => match record {
+                Some(record) => if send.send(Ok(wrap(to_wire(&record)))).await.is_err() { return },
+                None => return,
+            },
+        }
+    }
+}
+
+fn search(request: QueryRequest) -> Result<Search, Status> {
+    let outcome = match request.decision() {
+        Decision::Unspecified => None,
+        Decision::Allowed => Some(Outcome::Allowed),
+        Decision::Replayed => Some(Outcome::Replayed),
+        Decision::Denied => Some(Outcome::Denied),
+        Decision::Failed => Some(Outcome::Failed),
+    };
+    let text = |text: String| (!text.is_empty()).then_some(text);
+    let micros = |time: prost_types::Timestamp| {
+        time.seconds
+            .saturating_mul(1_000_000)
+            .saturating_add(i64::from(time.nanos) / 1_000)
+    };
+    let heights = match (request.from_height, request.to_height) {
+        (None, None) => None,
+        (from, to) => Some((from.unwrap_or(0), to.unwrap_or(i64::MAX))),
+    };
+    if heights.is_some_and(|(from, to)| from > to) {
+        let what = "no height is in that range: its end is before its beginning";
+        return Err(refuse(Refusal::new(RefusalCode::InvalidParameters, what)));
+    }
+    Ok(Search {
+        subject: text(request.subject),
+        operation: text(request.operation),
+        key: text(request.key),
+        chain: text(request.chain_id),
+        outcome,
+        from: request.from_time.map(micros),
+        to: request.to_time.map(micros),
+        heights,
+    })
+}
+
 /// What was found, and what it does not prove.
 fn describe(found: &Verification) -> String {
-    match &found.first_broken {
-        Some(broken) => format!(
-            "record {} does not fit the chain: {}",
+    let vouched = found
+        .last_checkpoint
+        .as_ref()
+        .map_or(0, |last| last.head.sequence);
+    if let Some(broken) = &found.first_broken {
+        return format!(
+            "record {} {}; up to record {vouched} the checkpoints vouch for what was read",
             broken.sequence, broken.what
-        ),
-        None => format!(
-            "{} records fit the chain, which ends where the witness says; records cut off together with the witness would not show",
-            found.records
-        ),
+        );
     }
+    let signed = match found.checkpoints {
+        0 => "no checkpoint vouches for them".to_owned(),
+        count => format!("{count} checkpoints vouch for them up to {vouched}"),
+    };
+    let cut = match found.anchored {
+        Some((count, sequence)) => format!(
+            "the anchor holds {count} checkpoints of this chain: nothing up to record {sequence} was cut off, what was cut off behind it would not show"
+        ),
+        None => "records cut off together with witness and checkpoints would not show; an anchor shows it (--anchor)".to_owned(),
+    };
+    format!(
+        "{} records fit the chain, which ends where the witness says; {signed}; {cut}",
+        found.records
+    )
 }
 
 fn to_wire(record: &AuditRecord) -> Record {

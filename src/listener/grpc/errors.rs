@@ -1,7 +1,19 @@
 //! The one place that maps refusals and failures to gRPC statuses. The message begins with the stable code.
 
-use sigward_policies::decision::{FailureCode, RefusalCode, Refused};
+use axum::body::Body;
+use axum::http::Response;
+use sigward_policies::decision::{FailureCode, Refusal, RefusalCode, Refused};
 use tonic::{Code, Status};
+
+/// A refusal of a request that was not read: headers alone (gRPC over HTTP/2, "Trailers-Only").
+pub(in crate::listener) fn refusal(refusal: Refusal) -> Response<Body> {
+    status(refusal.into()).into_http()
+}
+
+/// A request that took too long.
+pub(in crate::listener) fn too_late() -> Response<Body> {
+    Status::deadline_exceeded("deadline_exceeded: the request was not read and answered in time").into_http()
+}
 
 /// The status of a refusal.
 pub(super) fn status(refused: Refused) -> Status {
@@ -16,8 +28,12 @@ pub(super) fn status(refused: Refused) -> Status {
             RefusalCode::KeyExists | RefusalCode::PublicKeyExists | RefusalCode::AlreadyBound => {
                 Code::AlreadyExists
             }
-            RefusalCode::NotPermitted => Code::PermissionDenied,
-            RefusalCode::StateConflict
+            RefusalCode::NotPermitted | RefusalCode::ApprovalNotYours => Code::PermissionDenied,
+            RefusalCode::CertificateRefused => Code::Unauthenticated,
+            RefusalCode::RateLimited => Code::ResourceExhausted,
+            RefusalCode::ApprovalRequired
+            | RefusalCode::ApprovalVoid
+            | RefusalCode::StateConflict
             | RefusalCode::SharingRefused
             | RefusalCode::BeginningRequired
             | RefusalCode::KeyStopped

@@ -1,9 +1,10 @@
 //! `sigward.v1.HsmService`.
 
+use sigward_hsm::pkcs11::LoggedIn;
 use sigward_proto::v1::hsm_service_server::HsmService;
 use sigward_proto::v1::{
-    FoundTokenKey, ListTokensRequest, ListTokensResponse, LogInOnceRequest, LogInOnceResponse, Token,
-    TokenKey,
+    FoundTokenKey, ListTokensRequest, ListTokensResponse, LogInOnceRequest, LogInOnceResponse, LogInOutcome,
+    Token, TokenKey,
 };
 use tonic::{Request, Response, Status};
 
@@ -33,10 +34,16 @@ impl HsmService for Services {
     ) -> Result<Response<LogInOnceResponse>, Status> {
         let who = caller(&request);
         let provider = request.into_inner().provider;
-        let token = self.admin.log_in_once(&who, &provider).await.map_err(status)?;
+        let (token, outcome) = self.admin.log_in_once(&who, &provider).await.map_err(status)?;
         Ok(Response::new(LogInOnceResponse {
             serial: token.serial,
             label: token.label,
+            outcome: match outcome {
+                LoggedIn::Now => LogInOutcome::Accepted,
+                LoggedIn::BeforeWithThisPin => LogInOutcome::InUse,
+                LoggedIn::Before => LogInOutcome::NotTested,
+            }
+            .into(),
         }))
     }
 }

@@ -1,7 +1,10 @@
-//! The admin services on the admin unix socket: bytes to domain types and back; the acts themselves are in `admin`.
+//! The services: bytes to domain types and back; the acts themselves are in `admin`.
 //!
-//! The socket has mode 0600, and the kernel says whose process is at its other end: that, and nothing else, is the identity.
+//! They are served on the admin unix socket (mode 0600; the kernel says whose process is at its other end) and, by
+//! [`tls`](super::tls), to clients with certificates. What a connection proves, and nothing else, is the identity; [`admission`] asks on
+//! every way in whether it may call what it calls.
 
+mod admission;
 mod audit;
 mod backup;
 mod errors;
@@ -9,10 +12,14 @@ mod hold;
 mod hsm;
 mod key;
 mod node;
+mod operations;
 mod reload;
 mod serve;
 mod state;
 mod status;
 
+pub(super) use admission::From;
+pub(super) use errors::{refusal, too_late};
+pub use operations::operation_of;
 pub use serve::{Services, serve_stream, serve_unix};
 pub use status::Watched;

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sigward_policies::model::caller::Caller;
+use axum::Router;
+use axum::middleware::from_fn;
 use sigward_proto::v1::audit_service_server::AuditServiceServer;
 use sigward_proto::v1::backup_service_server::BackupServiceServer;
 use sigward_proto::v1::hold_service_server::HoldServiceServer;
@@ -20,19 +21,23 @@ use tokio::io::DuplexStream;
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
-use tonic::Request;
+use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::UdsConnectInfo;
 
+use super::admission;
+pub(super) use super::admission::caller;
 use super::status::Watched;
 use crate::admin::Admin;
 use crate::admin::live::Live;
-use crate::authn;
+use crate::audit::Denials;
+use crate::authz::Policies;
 
 /// Key and state files are small; nothing else is sent here.
 const MAX_MESSAGE: usize = 256 * 1024;
 /// A backup is larger, and comes with a little more.
 const MAX_BACKUP: usize = sigward_hsm::backup::MAX_BUNDLE + 64 * 1024;
+/// What a client on another machine may send at once.
+const MAX_OF_OTHERS: usize = 1024 * 1024;
 /// No act takes longer.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// How long calls under way may take once the end has begun.
@@ -47,15 +52,21 @@ pub struct Services {
     /// The daemon around it, if there is one.
     pub(super) live: Option<Arc<dyn Live>>,
     pub(super) watched: Option<Watched>,
+    /// Where refusals are put on record, if somewhere.
+    pub(super) denials: Option<Arc<Denials>>,
+    /// Who may call what.
+    pub(super) policies: Arc<Policies>,
 }
 
 impl Services {
     /// The services over `admin`.
-    pub const fn new(admin: Arc<Admin>) -> Self {
+    pub fn new(admin: Arc<Admin>) -> Self {
         Self {
             admin,
             live: None,
             watched: None,
+            denials: None,
+            policies: Arc::default(),
         }
     }
 
@@ -77,16 +88,8 @@ impl Services {
         }
     }
 
-    async fn serve<S, I>(self, incoming: S, stop: CancellationToken) -> Result<(), tonic::transport::Error>
-    where
-        S: tokio_stream::Stream<Item = io::Result<I>>,
-        I: tokio::io::AsyncRead
-            + tokio::io::AsyncWrite
-            + tonic::transport::server::Connected<ConnectInfo: Clone + Send + Sync + 'static>
-            + Unpin
-            + Send
-            + 'static,
-    {
+    /// Every service, behind one admission. `largest` bounds messages; only where backups come in may one be larger.
+    async fn routes(self, largest: usize, largest_backup: usize) -> Router {
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<KeyServiceServer<Self>>().await;
         health.set_serving::<StateServiceServer<Self>>().await;
@@ -101,25 +104,46 @@ impl Services {
             .register_encoded_file_descriptor_set(sigward_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1();
-        let mut server = Server::builder()
+        let all = self.clone();
+        let mut routes = Routes::new(health_service)
+            .add_service(KeyServiceServer::new(self.clone()).max_decoding_message_size(largest))
+            .add_service(StateServiceServer::new(self.clone()).max_decoding_message_size(largest))
+            .add_service(NodeServiceServer::new(self.clone()).max_decoding_message_size(largest))
+            .add_service(ReloadServiceServer::new(self.clone()).max_decoding_message_size(largest))
+            .add_service(HoldServiceServer::new(self.clone()).max_decoding_message_size(largest))
+            .add_service(HsmServiceServer::new(self.clone()).max_decoding_message_size(largest))
+            .add_service(StatusServiceServer::new(self.clone()).max_decoding_message_size(largest))
+            .add_service(BackupServiceServer::new(self.clone()).max_decoding_message_size(largest_backup))
+            .add_service(AuditServiceServer::new(self).max_decoding_message_size(largest));
+        if let Ok(reflection) = reflection {
+            routes = routes.add_service(reflection);
+        }
+        routes.into_axum_router().layer(from_fn(move |request, next| {
+            admission::admit(all.clone(), request, next)
+        }))
+    }
+
+    /// For clients on other machines: no message of theirs is large.
+    pub(in crate::listener) async fn routes_for_others(self) -> Router {
+        self.routes(MAX_OF_OTHERS, MAX_OF_OTHERS).await
+    }
+
+    async fn serve<S, I>(self, incoming: S, stop: CancellationToken) -> Result<(), tonic::transport::Error>
+    where
+        S: tokio_stream::Stream<Item = io::Result<I>>,
+        I: tokio::io::AsyncRead
+            + tokio::io::AsyncWrite
+            + tonic::transport::server::Connected<ConnectInfo: Clone + Send + Sync + 'static>
+            + Unpin
+            + Send
+            + 'static,
+    {
+        Server::builder()
             .timeout(TIMEOUT)
             .max_concurrent_streams(MAX_STREAMS)
             .http2_max_pending_accept_reset_streams(Some(16))
             .http2_max_header_list_size(16 * 1024)
-            .add_service(health_service)
-            .add_service(KeyServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
-            .add_service(StateServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
-            .add_service(NodeServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
-            .add_service(ReloadServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
-            .add_service(HoldServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
-            .add_service(HsmServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
-            .add_service(StatusServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
-            .add_service(BackupServiceServer::new(self.clone()).max_decoding_message_size(MAX_BACKUP))
-            .add_service(AuditServiceServer::new(self).max_decoding_message_size(MAX_MESSAGE));
-        if let Ok(reflection) = reflection {
-            server = server.add_service(reflection);
-        }
-        server
+            .add_routes(self.routes(MAX_MESSAGE, MAX_BACKUP).await.into())
             .serve_with_incoming_shutdown(incoming, async move { stop.cancelled().await })
             .await
     }
@@ -160,17 +184,4 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o600))?;
     std::fs::rename(&fresh, path)?;
     Ok(listener)
-}
-
-/// Who is at the other end of the request's connection.
-pub(super) fn caller<T>(request: &Request<T>) -> Caller {
-    let credentials = request
-        .extensions()
-        .get::<UdsConnectInfo>()
-        .and_then(|info| info.peer_cred);
-    match credentials {
-        Some(credentials) => authn::unix_peer(&credentials),
-        // Only the stream in our own process has no socket credentials.
-        None => authn::this_process(),
-    }
 }

@@ -4,6 +4,8 @@
 //!
 //! *Invariants:* it binds to loopback or not at all; only GET, never a body; connections, headers and times are bounded, so that
 //! what hangs or floods here takes nothing from signing; any other path demands a `Host` of this machine (DNS rebinding).
+//!
+//! The same paths, for clients with certificates, are a part of the door of [`tls`](super::tls).
 
 mod host;
 mod routes;
@@ -11,4 +13,5 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
+pub(super) use routes::router_for_others;
 pub use serve::{ListenError, Listener, serve};

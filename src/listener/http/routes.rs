@@ -25,7 +25,28 @@ struct Shared {
     readiness: Readiness,
 }
 
+/// For this machine, in the clear.
 pub(super) fn router(metrics: Arc<Metrics>, readiness: Readiness) -> Router {
+    bare(metrics, readiness).layer(from_fn(async |request, next| {
+        admit(Hosts::Ours, request, next).await
+    }))
+}
+
+/// For clients that have shown a certificate: no page of a browser comes that far under a foreign name.
+pub(in crate::listener) fn router_for_others(metrics: Arc<Metrics>, readiness: Readiness) -> Router {
+    bare(metrics, readiness).layer(from_fn(async |request, next| {
+        admit(Hosts::Any, request, next).await
+    }))
+}
+
+/// Under which names the paths answer that are not for probes and scrapers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hosts {
+    Ours,
+    Any,
+}
+
+fn bare(metrics: Arc<Metrics>, readiness: Readiness) -> Router {
     Router::new()
         .route("/livez", get(live))
         .route("/readyz", get(ready))
@@ -36,12 +57,11 @@ pub(super) fn router(metrics: Arc<Metrics>, readiness: Readiness) -> Router {
                 "not_found: there are /livez, /readyz and /metrics\n",
             )
         })
-        .layer(from_fn(admit))
         .with_state(Shared { metrics, readiness })
 }
 
 /// What no path accepts: another method, a body, a foreign `Host`.
-async fn admit(request: Request, next: Next) -> Response {
+async fn admit(hosts: Hosts, request: Request, next: Next) -> Response {
     let mut response = if request.method() != Method::GET {
         let allow = [(header::ALLOW, "GET")];
         (
@@ -59,7 +79,10 @@ async fn admit(request: Request, next: Next) -> Response {
             "body_refused: nothing here takes a body\n",
         )
             .into_response()
-    } else if !ANY_HOST.contains(&request.uri().path()) && !from_this_machine(&request) {
+    } else if hosts == Hosts::Ours
+        && !ANY_HOST.contains(&request.uri().path())
+        && !from_this_machine(&request)
+    {
         (
             StatusCode::MISDIRECTED_REQUEST,
             "host_refused: ask for 127.0.0.1 or localhost\n",

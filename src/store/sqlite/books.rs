@@ -1,7 +1,7 @@
 //! The open database with its ledger: read and checked as a whole, written as a whole.
 //!
 //! *Invariant:* whatever is in here passed every check there is without a witness: structure, encodings, checksums, the digest
-//! over all rows, and the end of the audit chain.
+//! over all rows, and both ends of the audit chain.
 
 use std::path::Path;
 
@@ -75,12 +75,8 @@ impl Books {
             let what = "rows, keys or holds are missing, doubled or older than the rest";
             return Err(Unreadable::Damaged(what.to_owned()));
         }
-        let last = table::read_last_record(connection)?;
-        let head = last.map_or_else(|| AuditHead::genesis(&meta.store), |record| record.head());
-        if head != meta.audit {
-            let what = "the audit chain does not end where it should";
-            return Err(Unreadable::Damaged(what.to_owned()));
-        }
+        let base = table::read_audit_base(connection, &meta.store)?;
+        table::check_ends(connection, &meta.store, &base, &meta.audit)?;
         Ok((layout, meta, ledger))
     }
 
@@ -114,6 +110,17 @@ impl Books {
         }
         self.run("COMMIT")?;
         self.meta = meta;
+        Ok(())
+    }
+
+    /// Forgets the records up to `base`, in a transaction of its own. It is no commit: what the store says of keys, rows and the
+    /// end of the chain stays as it is.
+    pub(super) fn forget(&self, base: &AuditHead) -> Result<(), Unreadable> {
+        self.run("BEGIN IMMEDIATE")?;
+        table::forget_records(&self.connection, &self.meta.store, base)?;
+        crash_point!("store_forgetting");
+        self.run("COMMIT")?;
+        crash_point!("store_forgot");
         Ok(())
     }
 

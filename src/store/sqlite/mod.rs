@@ -40,7 +40,7 @@ use sigward_policies::model::key::Key;
 pub use adopt::{Above, Adopted};
 
 use super::space::SpaceLimits;
-use super::{AuditRecord, Batch, Done, Health, Store, StoredRow};
+use super::{AuditHead, AuditRecord, Batch, Done, Health, Store, StoredRow};
 use crate::clock::Clock;
 use crate::telemetry::StoreMetrics;
 use shared::Shared;
@@ -186,6 +186,14 @@ impl Store for SqliteStore {
         self.ask(move |writer| writer.audit(from, limit))
     }
 
+    fn audit_base(&self) -> Result<AuditHead, Refused> {
+        self.ask(Writer::audit_base)
+    }
+
+    fn forget_audit(&self, kept: &AuditHead, most: usize) -> Result<AuditHead, Refused> {
+        self.shared.between(|writer| writer.forget(kept, most))
+    }
+
     fn health(&self) -> Health {
         unpoisoned(&self.health).clone()
     }
@@ -200,4 +208,20 @@ impl Drop for SqliteStore {
 /// The locks here guard values that are replaced in one step, so a panic leaves them whole.
 fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// For tests: a database in other hands.
+#[cfg(test)]
+pub(crate) type Tampered = rusqlite::Connection;
+
+/// For tests: has `act` change a closed database behind our back.
+#[cfg(test)]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "the store is closed; a test"
+)]
+pub(crate) fn tamper<T>(options: &Options, act: impl FnOnce(&Tampered) -> T) -> T {
+    let open = rusqlite::Connection::open(options.database()).unwrap();
+    act(&open)
 }

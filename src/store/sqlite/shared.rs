@@ -129,6 +129,17 @@ impl Shared {
         }
     }
 
+    /// Acts between two commits, without being one.
+    pub(super) fn between<T>(
+        &self,
+        act: impl FnOnce(&mut Writer) -> Result<T, Refused>,
+    ) -> Result<T, Refused> {
+        match unpoisoned(&self.writer).as_mut() {
+            Some(writer) => act(writer),
+            None => Err(stopped()),
+        }
+    }
+
     fn try_writer(&self) -> Option<MutexGuard<'_, Option<Writer>>> {
         match self.writer.try_lock() {
             Ok(writer) => Some(writer),

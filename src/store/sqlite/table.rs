@@ -21,9 +21,11 @@ use super::super::row::{Checksum, decode_guard, decode_key};
 use super::super::witness::Testimony;
 
 /// The layout that this sigward writes.
-pub(super) const SCHEMA_VERSION: i64 = 2;
+pub(super) const SCHEMA_VERSION: i64 = 3;
 /// The first layout: without holds.
 const FIRST_VERSION: i64 = 1;
+/// The layout that brought holds.
+const HOLDS_VERSION: i64 = 2;
 /// `PRAGMA application_id`: "sgwd".
 const APPLICATION_ID: i64 = 0x7367_7764;
 
@@ -65,6 +67,16 @@ const HOLDS: &str = "
 CREATE TABLE hold (
     ordinal INTEGER PRIMARY KEY,
     body BLOB NOT NULL,
+    checksum BLOB NOT NULL
+) STRICT;
+";
+
+/// What the third layout adds: where the records that are still in the table begin.
+const AUDIT_BASE: &str = "
+CREATE TABLE audit_base (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    sequence INTEGER NOT NULL,
+    hash BLOB NOT NULL,
     checksum BLOB NOT NULL
 ) STRICT;
 ";
@@ -133,6 +145,7 @@ impl Meta {
 pub(super) fn create(connection: &Connection, meta: &Meta) -> rusqlite::Result<()> {
     connection.execute_batch(SCHEMA)?;
     connection.execute_batch(HOLDS)?;
+    create_audit_base(connection, &meta.store)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     connection.execute(
         "INSERT INTO schema_version (version) VALUES (?1)",
@@ -171,13 +184,79 @@ pub(super) fn check_version(version: i64) -> Result<(), Unreadable> {
     }
 }
 
+/// A chain whose first record is still here.
+fn create_audit_base(connection: &Connection, store: &StoreId) -> rusqlite::Result<()> {
+    let base = AuditHead::genesis(store);
+    connection.execute_batch(AUDIT_BASE)?;
+    connection.execute(
+        "INSERT INTO audit_base (one, sequence, hash, checksum) VALUES (1, ?1, ?2, ?3)",
+        params![number(base.sequence)?, base.hash, base_checksum(store, &base)],
+    )?;
+    Ok(())
+}
+
+fn base_checksum(store: &StoreId, base: &AuditHead) -> [u8; 32] {
+    let mut to = Encoder::with_capacity(96);
+    to.raw(b"sigward audit base v1");
+    to.raw(&store.0);
+    to.u64(base.sequence);
+    to.raw(&base.hash);
+    Sha256::digest(to.finish()).into()
+}
+
+/// Reads where the records in the table begin: the place of the last one that was forgotten. Earlier layouts forget none.
+pub(super) fn read_audit_base(connection: &Connection, store: &StoreId) -> Result<AuditHead, Unreadable> {
+    if read_schema_version(connection)? < SCHEMA_VERSION {
+        return Ok(AuditHead::genesis(store));
+    }
+    let (base, checksum) = connection.query_row(
+        "SELECT sequence, hash, checksum FROM audit_base WHERE one = 1",
+        [],
+        |row| {
+            let base = AuditHead {
+                sequence: counter(row, 0)?,
+                hash: row.get(1)?,
+            };
+            Ok((base, row.get::<_, [u8; 32]>(2)?))
+        },
+    )?;
+    if base_checksum(store, &base) == checksum {
+        Ok(base)
+    } else {
+        damaged("the checksum of the audit chain's beginning does not hold")
+    }
+}
+
+/// Forgets every record up to `base`, which is the place of the last of them, inside an open transaction.
+pub(super) fn forget_records(
+    connection: &Connection,
+    store: &StoreId,
+    base: &AuditHead,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM audit WHERE sequence <= ?1")?
+        .execute([number(base.sequence)?])?;
+    let written = connection
+        .prepare_cached("UPDATE audit_base SET sequence = ?1, hash = ?2, checksum = ?3 WHERE one = 1")?
+        .execute(params![
+            number(base.sequence)?,
+            base.hash,
+            base_checksum(store, base)
+        ])?;
+    exactly_one(written)
+}
+
 /// Brings older tables to the present layout, inside an open transaction. Changes no row, so that commit, digest and witness stay
 /// as they are.
 pub(super) fn migrate(connection: &Connection) -> Result<(), Unreadable> {
-    if read_schema_version(connection)? == SCHEMA_VERSION {
+    let from = read_schema_version(connection)?;
+    if from == SCHEMA_VERSION {
         return Ok(());
     }
-    connection.execute_batch(HOLDS)?;
+    if from < HOLDS_VERSION {
+        connection.execute_batch(HOLDS)?;
+    }
+    create_audit_base(connection, &read_meta(connection)?.store)?;
     let written = connection.execute("UPDATE schema_version SET version = ?1", [SCHEMA_VERSION])?;
     Ok(exactly_one(written)?)
 }
@@ -408,8 +487,31 @@ pub(super) fn read_records(
     Ok(records)
 }
 
+/// Checks both ends of what the table holds of the chain: it begins behind `base`, and ends at `head`.
+pub(super) fn check_ends(
+    connection: &Connection,
+    store: &StoreId,
+    base: &AuditHead,
+    head: &AuditHead,
+) -> Result<(), Unreadable> {
+    let last = read_last_record(connection)?;
+    // The last record is never forgotten: an empty table is a chain without records.
+    if last.map_or_else(|| AuditHead::genesis(store), |record| record.head()) != *head {
+        return damaged("the audit chain does not end where it should");
+    }
+    let first = read_records(connection, 0, 1)?.into_iter().next();
+    let begins = first.map_or(*base == AuditHead::genesis(store), |record| {
+        record.sequence.checked_sub(1) == Some(base.sequence) && record.previous_hash == base.hash
+    });
+    if begins {
+        Ok(())
+    } else {
+        damaged("the audit chain does not begin where it should")
+    }
+}
+
 /// Reads the last audit record.
-pub(super) fn read_last_record(connection: &Connection) -> Result<Option<AuditRecord>, Unreadable> {
+fn read_last_record(connection: &Connection) -> Result<Option<AuditRecord>, Unreadable> {
     let mut statement =
         connection.prepare("SELECT sequence, record, hash FROM audit ORDER BY sequence DESC LIMIT 1")?;
     let mut rows = statement.query([])?;

@@ -11,6 +11,7 @@
 mod acts;
 mod cost;
 mod failure;
+mod forget;
 mod holding;
 mod layouts;
 mod rollback;

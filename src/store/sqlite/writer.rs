@@ -37,6 +37,10 @@ const BATCH_LEN: u64 = 4096;
 const FOLD_EARLY: u32 = 64;
 /// Most audit records in one answer.
 const MAX_PAGE: usize = 1000;
+/// Most records that are forgotten at once: a few pages, much less work than a commit of a full group.
+const MAX_FORGET: usize = 32;
+/// Forgettings after which the log is folded, where no commit did it: it then holds a few megabytes.
+const FOLD_FORGOTTEN: u32 = 128;
 
 /// Somebody who waits: told once, at the latest when it is dropped.
 pub(super) struct Waiter(Option<Done>);
@@ -93,6 +97,14 @@ impl Settled {
     }
 }
 
+fn unreadable(cause: Unreadable) -> Refused {
+    let code = match cause {
+        Unreadable::Sqlite(_) => FailureCode::StoreUnavailable,
+        Unreadable::Damaged(_) | Unreadable::Newer(_) => FailureCode::StoreDisagrees,
+    };
+    Failure::new(code, cause.to_string()).into()
+}
+
 /// Why a commit did not become durable.
 #[derive(Debug)]
 struct Broken {
@@ -119,6 +131,8 @@ pub(super) struct Writer {
     watch: Watch,
     /// Commits since the log was folded.
     unfolded: u32,
+    /// Forgettings since then.
+    forgotten: u32,
     _lock: Lock,
 }
 
@@ -139,6 +153,7 @@ impl Writer {
             watch: Watch::new(options),
             // What an earlier process left in it is not known.
             unfolded: FOLD_EARLY,
+            forgotten: 0,
             _lock: lock,
         }
     }
@@ -169,13 +184,7 @@ impl Writer {
 
     /// Reads a page of the audit chain. A record that does not hold is a failure of its own kind, so that a check can name it.
     pub(super) fn audit(&self, from: u64, limit: usize) -> Result<Vec<AuditRecord>, Refused> {
-        table::read_records(&self.books.connection, from, limit.min(MAX_PAGE)).map_err(|cause| {
-            let code = match cause {
-                Unreadable::Sqlite(_) => FailureCode::StoreUnavailable,
-                Unreadable::Damaged(_) | Unreadable::Newer(_) => FailureCode::StoreDisagrees,
-            };
-            Failure::new(code, cause.to_string()).into()
-        })
+        table::read_records(&self.books.connection, from, limit.min(MAX_PAGE)).map_err(unreadable)
     }
 
     /// The end: what cannot be folded in now is folded in later; the witness has it meanwhile.
@@ -267,7 +276,59 @@ impl Writer {
     fn fold(&mut self) -> Result<(), Broken> {
         checkpoint(&self.books.connection).map_err(while_("syncing the tables"))?;
         self.unfolded = 0;
+        self.forgotten = 0;
         Ok(())
+    }
+
+    /// Where the records in the tables begin.
+    pub(super) fn audit_base(&self) -> Result<AuditHead, Refused> {
+        table::read_audit_base(&self.books.connection, &self.books.meta.store).map_err(unreadable)
+    }
+
+    /// Forgets up to `most` of the oldest records, none beyond `kept` and never the last one. `kept` is a record that the caller
+    /// has kept elsewhere, by its hash: one that is not the same here is refused, and nothing is forgotten.
+    pub(super) fn forget(&mut self, kept: &AuditHead, most: usize) -> Result<AuditHead, Refused> {
+        self.working()?;
+        let base = self.audit_base()?;
+        let most = u64::try_from(most.min(MAX_FORGET)).unwrap_or(u64::MAX);
+        let through = kept
+            .sequence
+            .min(base.sequence.saturating_add(most))
+            .min(self.books.meta.audit.sequence.saturating_sub(1));
+        if through <= base.sequence {
+            return Ok(base);
+        }
+        if self.place_of(kept.sequence)? != Some(*kept) {
+            let what = format!("record {} is not the one that was kept", kept.sequence);
+            return Err(Failure::new(FailureCode::StoreDisagrees, what).into());
+        }
+        let Some(next) = self.place_of(through)? else {
+            let what = format!("record {through} is missing");
+            return Err(Failure::new(FailureCode::StoreDisagrees, what).into());
+        };
+        self.watch.look(1).allows(&Batch::default())?;
+        let done = self
+            .books
+            .forget(&next)
+            .map_err(while_("forgetting records"))
+            .and_then(|()| {
+                self.forgotten = self.forgotten.saturating_add(1);
+                if self.forgotten >= FOLD_FORGOTTEN {
+                    self.fold()?;
+                }
+                Ok(())
+            });
+        match done {
+            Ok(()) => Ok(next),
+            Err(broken) => Err(self.fail(&broken)),
+        }
+    }
+
+    fn place_of(&self, sequence: u64) -> Result<Option<AuditHead>, Refused> {
+        let found = self.audit(sequence, 1)?.into_iter().next();
+        Ok(found
+            .map(|record| record.head())
+            .filter(|head| head.sequence == sequence))
     }
 
     fn judge(

@@ -21,8 +21,10 @@ use sigward_policies::model::key::VersionState;
 use super::readiness::Readiness;
 use crate::clock::Clock;
 
+mod audit;
 mod chain;
 mod disk;
+mod door;
 mod labels;
 mod latency;
 mod node;
@@ -35,9 +37,11 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use audit::AuditMetrics;
 use chain::ChainFamilies;
 pub use chain::{ChainMetrics, ChainSeen};
 pub use disk::{Disk, StateFiles};
+pub use door::{DoorMetrics, Full, Handshake};
 use labels::{ReloadLabels, ScopeLabels, StateLabels};
 pub use latency::Quantiles;
 use node::NodeFamilies;
@@ -91,6 +95,8 @@ pub struct Metrics {
     node: NodeFamilies,
     provider: ProviderFamilies,
     store: StoreMetrics,
+    audit: AuditMetrics,
+    door: DoorMetrics,
     unauthenticated: Gauge,
     frozen: Family<ScopeLabels, Gauge>,
     keys: Family<StateLabels, Gauge>,
@@ -152,7 +158,9 @@ impl Metrics {
             chain: ChainFamilies::register(&mut registry, store.conflicts.clone()),
             node: NodeFamilies::register(&mut registry),
             provider: ProviderFamilies::register(&mut registry),
+            audit: AuditMetrics::register(&mut registry),
             store,
+            door: DoorMetrics::register(&mut registry),
             registry,
             unauthenticated,
             frozen,
@@ -189,6 +197,16 @@ impl Metrics {
     /// Handles for the store.
     pub fn store(&self) -> StoreMetrics {
         self.store.clone()
+    }
+
+    /// Handles for the keeper of the audit chain.
+    pub fn audit(&self) -> AuditMetrics {
+        self.audit.clone()
+    }
+
+    /// Handles for the door to clients on other machines.
+    pub fn door(&self) -> DoorMetrics {
+        self.door.clone()
     }
 
     /// Says which files to measure; the first word counts.

@@ -12,6 +12,7 @@
 //! a signature says otherwise: a lying node cannot push the truth out of sight.
 
 use sigward_policies::model::operation::Operation;
+use sigward_policies::model::payload::Step;
 
 /// How many heights are remembered.
 pub const LAST_HEIGHTS: usize = 50;
@@ -96,10 +97,12 @@ impl Picture {
             self.pass(height, &mut passed);
         }
         if let Some(marks) = self.place(height, &mut passed) {
-            match operation {
-                Operation::SignProposal => marks.proposal = true,
-                Operation::SignPrevote => marks.prevote = true,
-                Operation::SignPrecommit => marks.precommit = true,
+            match operation.consensus_step() {
+                Some(Step::Propose) => marks.proposal = true,
+                Some(Step::Prevote) => marks.prevote = true,
+                Some(Step::Precommit) => marks.precommit = true,
+                // Not at a height.
+                None => {}
             }
         }
         passed

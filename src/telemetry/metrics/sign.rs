@@ -8,6 +8,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use sigward_policies::decision::{RefusalCode, Refused};
 use sigward_policies::model::operation::Operation;
+use sigward_policies::model::payload::Step;
 
 use super::labels::{RequestLabels, StageLabels};
 use super::latency::Latency;
@@ -78,11 +79,11 @@ impl Stage {
     }
 }
 
+/// The short word for what nodes ask, which dashboards know; the name that rules use for anything else.
 const fn op(operation: Operation) -> &'static str {
-    match operation {
-        Operation::SignProposal => "proposal",
-        Operation::SignPrevote => "prevote",
-        Operation::SignPrecommit => "precommit",
+    match operation.consensus_step() {
+        Some(step) => step.as_str(),
+        None => operation.as_str(),
     }
 }
 
@@ -208,7 +209,9 @@ impl SignMetrics {
         if stage == Stage::Total {
             self.total.observe(time);
         }
-        let handles = self.of(operation);
+        let Some(handles) = self.of(operation) else {
+            return;
+        };
         let histogram = match stage {
             Stage::Authn => &handles.authn,
             Stage::Authz => &handles.authz,
@@ -223,7 +226,9 @@ impl SignMetrics {
 
     /// Counts a request that got its signature.
     pub fn served(&self, operation: Operation, served: Served) {
-        let handles = self.of(operation);
+        let Some(handles) = self.of(operation) else {
+            return;
+        };
         match served {
             Served::Signed => handles.signed.inc(),
             Served::Replayed => handles.replayed.inc(),
@@ -242,11 +247,13 @@ impl SignMetrics {
             .inc();
     }
 
-    const fn of(&self, operation: Operation) -> &OperationHandles {
-        match operation {
-            Operation::SignProposal => &self.proposal,
-            Operation::SignPrevote => &self.prevote,
-            Operation::SignPrecommit => &self.precommit,
+    /// None for what is no consensus signature: its latency is not told here.
+    const fn of(&self, operation: Operation) -> Option<&OperationHandles> {
+        match operation.consensus_step() {
+            Some(Step::Propose) => Some(&self.proposal),
+            Some(Step::Prevote) => Some(&self.prevote),
+            Some(Step::Precommit) => Some(&self.precommit),
+            None => None,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 
-use super::{acts, backup, init, moving, points, seal};
+use super::{acts, audit, backup, init, moving, points, seal};
 
 /// Arms `point` in `command`; the first `skip` times it is passed.
 pub(super) fn armed(mut command: Command, point: &str, skip: usize) -> Command {
@@ -51,6 +51,7 @@ fn every_crash_point_of_the_source_is_crashed_at() {
         moving::POINTS,
         acts::ADOPT_POINTS,
         acts::KEY_POINTS,
+        audit::KEEP_POINTS,
         backup::POINTS,
         seal::MOVE_POINTS,
         seal::REWRAP_POINTS,

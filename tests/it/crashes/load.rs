@@ -16,10 +16,10 @@ use crate::support::signer::Signer;
 const CHAINS: usize = 4;
 const KILLS: usize = 30;
 
-struct Chain {
-    id: String,
-    node: FakeNode,
-    journal: Journal,
+pub(super) struct Chain {
+    pub(super) id: String,
+    pub(super) node: FakeNode,
+    pub(super) journal: Journal,
     height: i64,
 }
 
@@ -80,7 +80,7 @@ fn a_signer_that_is_killed_thirty_times_under_load_signs_nothing_twice() {
     }
 }
 
-fn chain(home: &Home, signer: &Signer, index: usize) -> Chain {
+pub(super) fn chain(home: &Home, signer: &Signer, index: usize) -> Chain {
     let id = format!("load-{index}");
     let node = FakeNode::listen(&home.socket(&format!("n{index}.sock")), &id);
     signer.create_key(&id);
@@ -95,7 +95,7 @@ fn chain(home: &Home, signer: &Signer, index: usize) -> Chain {
 
 /// Asks for prevote after prevote until the signer is gone. What was lost on the way is asked for again in the next life: as it
 /// was, or as another message.
-fn live(chain: &mut Chain, signing: &AtomicBool, gone: &AtomicBool) {
+pub(super) fn live(chain: &mut Chain, signing: &AtomicBool, gone: &AtomicBool) {
     if !chain
         .node
         .accept_unless(Duration::from_secs(20), || gone.load(Ordering::Relaxed))

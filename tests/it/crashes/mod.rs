@@ -2,6 +2,7 @@
 //! asked for again, and every act that was cut off is finished by repeating it.
 
 mod acts;
+mod audit;
 mod backup;
 mod dying;
 mod init;
@@ -10,4 +11,5 @@ mod moving;
 mod points;
 mod seal;
 
+pub(crate) use audit::keep_little;
 pub(crate) use dying::dies;

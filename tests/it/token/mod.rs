@@ -3,6 +3,7 @@
 mod crowd;
 #[cfg(feature = "failpoints")]
 pub(crate) mod cut_off;
+mod hanging;
 mod real_node;
 mod softhsm;
 mod staying;

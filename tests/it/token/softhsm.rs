@@ -66,6 +66,34 @@ impl Token {
         token
     }
 
+    /// Makes another token beside it, and gives both to the signer behind one module that misbehaves as it is told: `hsm-a`, and
+    /// `other` by its label.
+    pub(super) fn with_another_behind_a_shim(home: &Home, signer: &mut Signer, other: &str) -> (Self, Shim) {
+        let token = Self::given_to(home, signer);
+        let init = [
+            "--init-token",
+            "--free",
+            "--label",
+            other,
+            "--pin",
+            PIN,
+            "--so-pin",
+            "so-pin-0815",
+        ];
+        let made = token.tool("softhsm2-util", &init);
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let shim = Shim::build(home, signer);
+        signer.configure(|config| {
+            let providers = config["provider"].as_array_mut().unwrap();
+            providers[0]["pkcs11"]["module"] = shim.module.to_str().unwrap().into();
+            let mut second = providers[0].clone();
+            second["id"] = other.into();
+            second["pkcs11"]["token_label"] = other.into();
+            providers.push(second);
+        });
+        (token, shim)
+    }
+
     /// The signer's processes see this token, and its configuration names it.
     pub(super) fn give(&self, signer: &mut Signer) {
         signer.environment("SOFTHSM2_CONF", &self.conf);
@@ -124,6 +152,44 @@ impl Token {
             .env("SOFTHSM2_CONF", &self.conf)
             .output()
             .unwrap_or_else(|error| panic!("{program} is needed (scripts/setup.sh tokens): {error}"))
+    }
+}
+
+/// A module between the signer and SoftHSM2 that misbehaves as its control file says (hsm/tests/shim/shim.c).
+pub(super) struct Shim {
+    module: PathBuf,
+    control: PathBuf,
+}
+
+impl Shim {
+    fn build(home: &Home, signer: &mut Signer) -> Self {
+        let shim = Self {
+            module: home.path("shim.so"),
+            control: home.path("shim-control"),
+        };
+        let built = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-o"])
+            .arg(&shim.module)
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("hsm/tests/shim/shim.c"))
+            .arg("-ldl")
+            .output()
+            .expect("a C compiler is needed");
+        assert!(
+            built.status.success(),
+            "{}",
+            String::from_utf8_lossy(&built.stderr)
+        );
+        signer.environment("SIGWARD_SHIM_MODULE", &module());
+        signer.environment("SIGWARD_SHIM_CONTROL", &shim.control);
+        shim.tell("");
+        shim
+    }
+
+    /// What it does from now on.
+    pub(super) fn tell(&self, words: &str) {
+        let new = self.control.with_extension("new");
+        std::fs::write(&new, words).unwrap();
+        std::fs::rename(&new, &self.control).unwrap();
     }
 }
 

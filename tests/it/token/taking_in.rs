@@ -1,6 +1,7 @@
 //! A key pair that another program made in the token is taken in, with what it has signed.
 
 use super::softhsm::{ID, Token};
+use super::staying::Two;
 use crate::support::audit::assert_no_double_sign;
 use crate::support::home::Home;
 use crate::support::scene::{CHAIN, KEY, Scene};
@@ -142,6 +143,26 @@ fn a_backup_of_all_keys_says_which_of_them_a_token_keeps() {
     let report: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
     assert_eq!(report["left_out"], serde_json::json!(["in-token"]));
     assert_eq!(report["backup"]["keys"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_provider_whose_key_signs_for_a_chain_does_not_go_by_a_reload() {
+    let mut two = Two::new();
+    two.start();
+    two.scene.sign(1..=2);
+    two.scene
+        .signer
+        .configure(|config| drop(config.remove("provider")));
+    for arguments in [&["reload", "--dry-run"][..], &["reload"]] {
+        let refused = two.scene.signer.attempt(arguments);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(
+            !refused.status.success() && said.contains("provider_not_found") && said.contains(KEY),
+            "{said}"
+        );
+    }
+    two.scene.sign(3..=4);
+    two.finish();
 }
 
 #[test]

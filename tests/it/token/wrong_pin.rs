@@ -34,7 +34,7 @@ fn a_wrong_pin_is_tried_once_across_restarts_and_the_right_one_needs_none() {
     write_pin(&two.scene.signer, PIN);
     two.wait_for_check(|report| says(report, "few tries are left"));
     let said = two.scene.signer.json(&["hsm", "login", "--once", ID, "--json"]);
-    assert_eq!(said["logged_in"], true, "{said}");
+    assert_eq!(said["pin"], "accepted", "{said}");
     two.wait_for_check(good);
     assert!(
         two.scene

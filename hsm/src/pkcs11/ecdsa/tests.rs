@@ -90,7 +90,7 @@ fn eddsa_of_a_token_verifies_strictly_and_elsewhere() {
 #[test]
 fn softhsm_takes_an_edwards_curve_in_both_spellings_and_they_are_the_same_curve() {
     at_a_token(|session| {
-        for ec_params in &Params::Ed25519.spellings()[..2] {
+        for ec_params in Params::Ed25519.spellings().iter().take(2) {
             let public = [Attribute::Token(false), Attribute::EcParams(ec_params.to_vec())];
             let private = [
                 Attribute::Token(false),

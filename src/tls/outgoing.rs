@@ -1,4 +1,4 @@
-//! TLS, layer 1: connections of ours to servers of others. May import rustls.
+//! Connections of ours to servers of others: an RPC of a chain. May import rustls.
 //!
 //! *Invariants:* TLS 1.3 only; the server proves its name by the machine's own certificate authorities (`SSL_CERT_FILE` and
 //! `SSL_CERT_DIR` name others); nothing switches that off.

@@ -1,7 +1,7 @@
-//! "Did you mean": the known word nearest to an unknown one.
+//! "Did you mean": the known word nearest to an unknown one, for everything that people write in files.
 
 /// What to do about `word`, which is none of `known`.
-pub(super) fn advice(word: &str, known: &[&str]) -> String {
+pub fn advice(word: &str, known: &[&str]) -> String {
     match nearest(word, known) {
         Some(near) => format!("did you mean `{near}`?"),
         None if known.is_empty() => "remove it".to_owned(),
@@ -10,7 +10,7 @@ pub(super) fn advice(word: &str, known: &[&str]) -> String {
 }
 
 /// The known word nearest to `word`, if it is near at all: a third of its letters may differ.
-pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     // A hostile word could be long; no known one is.
     if word.chars().count() > 64 {
         return None;
@@ -53,7 +53,7 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 /// Reads serde's sentence on an unknown field: the field, and the known ones.
-pub(super) fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
+pub fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
     let rest = message.strip_prefix("unknown field `")?;
     let (word, rest) = match rest.split_once("`, expected ") {
         Some(split) => split,
@@ -64,7 +64,7 @@ pub(super) fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
 }
 
 /// Reads serde's sentence on a missing field.
-pub(super) fn missing_field(message: &str) -> Option<&str> {
+pub fn missing_field(message: &str) -> Option<&str> {
     message.strip_prefix("missing field `")?.strip_suffix('`')
 }
 

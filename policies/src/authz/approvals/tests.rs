@@ -1,0 +1,123 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use proptest::prelude::*;
+
+use super::*;
+
+const NOW: UnixSeconds = UnixSeconds(1_000);
+const DIGEST: RequestDigest = RequestDigest([1; 32]);
+const OTHER: RequestDigest = RequestDigest([2; 32]);
+const POLICY: PolicyVersion = PolicyVersion([3; 32]);
+
+fn person(uid: u32) -> Caller {
+    Caller::LocalUser { uid }
+}
+
+fn request(needed: u8) -> ApprovalRequest {
+    ApprovalRequest::new(
+        person(0),
+        Operation::KeyExport,
+        DIGEST,
+        POLICY,
+        needed,
+        UnixSeconds(2_000),
+    )
+}
+
+fn code<T>(outcome: Result<T, Refusal>) -> RefusalCode {
+    outcome.err().unwrap().code
+}
+
+#[test]
+fn others_approve_and_it_is_used_once_for_exactly_that() {
+    let mut asked = request(2);
+    assert_eq!(
+        asked.vote(&person(1), Vote::Approve, DIGEST, NOW),
+        Ok(Standing::Waits { missing: 1 })
+    );
+    let (back, refusal) = *asked.use_up(DIGEST, POLICY, NOW).unwrap_err();
+    assert_eq!(refusal.code, RefusalCode::ApprovalRequired);
+    asked = back;
+    assert_eq!(
+        asked.vote(&person(2), Vote::Approve, DIGEST, NOW),
+        Ok(Standing::Approved)
+    );
+    for (digest, policy, now) in [
+        (OTHER, POLICY, NOW),
+        (DIGEST, PolicyVersion([9; 32]), NOW),
+        (DIGEST, POLICY, UnixSeconds(2_000)),
+    ] {
+        let (back, refusal) = *asked.use_up(digest, policy, now).unwrap_err();
+        assert_eq!(refusal.code, RefusalCode::ApprovalVoid);
+        asked = back;
+    }
+    let approved = asked.use_up(DIGEST, POLICY, NOW).unwrap();
+    assert_eq!(approved.request().votes().len(), 2);
+}
+
+#[test]
+fn nobody_approves_their_own_or_twice_and_no_program_does() {
+    let mut asked = request(1);
+    for who in [person(0), Caller::Service] {
+        assert_eq!(
+            code(asked.vote(&who, Vote::Approve, DIGEST, NOW)),
+            RefusalCode::ApprovalNotYours
+        );
+    }
+    assert_eq!(
+        code(asked.vote(&person(1), Vote::Approve, OTHER, NOW)),
+        RefusalCode::ApprovalVoid
+    );
+    let mut asked = request(2);
+    asked.vote(&person(1), Vote::Approve, DIGEST, NOW).unwrap();
+    assert_eq!(
+        code(asked.vote(&person(1), Vote::Approve, DIGEST, NOW)),
+        RefusalCode::ApprovalNotYours
+    );
+    assert_eq!(asked.standing(NOW), Standing::Waits { missing: 1 });
+}
+
+#[test]
+fn one_no_ends_it_even_of_those_who_had_said_yes_or_asked() {
+    for who in [person(0), person(1), person(7)] {
+        let mut asked = request(1);
+        asked.vote(&person(1), Vote::Approve, DIGEST, NOW).unwrap();
+        assert_eq!(
+            asked.vote(&who, Vote::Reject, DIGEST, NOW),
+            Ok(Standing::Rejected)
+        );
+        assert_eq!(
+            code(asked.vote(&person(8), Vote::Approve, DIGEST, NOW)),
+            RefusalCode::ApprovalVoid
+        );
+        assert!(asked.use_up(DIGEST, POLICY, NOW).is_err());
+    }
+}
+
+proptest! {
+    /// Whatever is said in whatever order: it stands exactly when enough different others said yes in time, and nobody said no.
+    #[test]
+    fn it_stands_exactly_when_enough_others_agreed(
+        needed in 1_u8..4,
+        said in proptest::collection::vec((0_u32..5, any::<bool>(), any::<bool>(), 0_i64..2_500), 0..12),
+        used_at in 0_i64..2_500,
+    ) {
+        let mut asked = request(needed);
+        let (mut yes, mut no) = (std::collections::BTreeSet::new(), false);
+        let mut said = said;
+        said.sort_by_key(|(.., at)| *at);
+        for (uid, approve, right, at) in said {
+            let (vote, digest) = (if approve { Vote::Approve } else { Vote::Reject }, if right { DIGEST } else { OTHER });
+            let _ = asked.vote(&person(uid), vote, digest, UnixSeconds(at));
+            if right && at < 2_000 && !no {
+                if !approve {
+                    no = true;
+                } else if uid != 0 {
+                    yes.insert(uid);
+                }
+            }
+        }
+        let stands = !no && yes.len() >= usize::from(needed) && used_at < 2_000;
+        prop_assert_eq!(asked.use_up(DIGEST, POLICY, UnixSeconds(used_at)).is_ok(), stands);
+    }
+}

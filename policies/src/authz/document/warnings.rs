@@ -1,0 +1,112 @@
+//! What a document may say and probably does not mean.
+
+use std::fmt;
+
+use super::error::Place;
+use super::raw::{RawDocument, Text};
+use super::read::Source;
+use crate::authz::rule::{Effect, Rule};
+use crate::authz::subject::SubjectPattern;
+use crate::model::operation::Operation;
+
+/// One thing that an operator should hear. Nothing is refused for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Warning {
+    /// Where.
+    pub line: usize,
+    /// What.
+    pub message: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.message)
+    }
+}
+
+/// In the order of the document.
+pub(super) fn of(raw: &RawDocument, rules: &[Rule], source: &Source<'_>) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let mut warn = |line, message| warnings.push(Warning { line, message });
+    let line = |name: &Text| Place::of(source.text, name.span().start).line;
+    let mut names = Names::default();
+    for rule in &raw.rule {
+        names
+            .subjects
+            .extend(rule.subjects.as_ref().iter().map(|name| name.as_ref().as_str()));
+        let roles = rule.roles.iter().flat_map(|roles| roles.as_ref());
+        names.roles.extend(roles.map(|name| name.as_ref().as_str()));
+    }
+    for name in raw
+        .subjects
+        .keys()
+        .filter(|name| !names.subjects.contains(name.as_ref().as_str()))
+    {
+        warn(line(name), format!("subject {} is in no rule", name.as_ref()));
+    }
+    for name in raw
+        .roles
+        .keys()
+        .filter(|name| !names.roles.contains(name.as_ref().as_str()))
+    {
+        warn(line(name), format!("role {} is in no rule", name.as_ref()));
+    }
+    if rules.is_empty() {
+        warn(
+            1,
+            "there is no rule: nobody may do anything but what the configuration gives".to_owned(),
+        );
+    }
+    for (index, rule) in rules.iter().enumerate() {
+        if let Some(before) = rules.iter().take(index).find(|before| covers(before, rule)) {
+            let (id, first) = (&rule.id, &before.id);
+            warn(
+                rule.line,
+                format!("rule {id} never decides: rule {first} is before it, and about all of it"),
+            );
+        }
+        if let Effect::Allow { approvals: 0, .. } = rule.effect {
+            let alone: Vec<_> = rule
+                .operations
+                .iter()
+                .filter(|o| o.wants_second_person())
+                .collect();
+            if !alone.is_empty() {
+                let alone: Vec<_> = alone.into_iter().map(Operation::as_str).collect();
+                let message = format!(
+                    "rule {} lets one person alone {}: `approvals = 1` asks another",
+                    rule.id,
+                    alone.join(", ")
+                );
+                warn(rule.line, message);
+            }
+        }
+        if matches!(rule.effect, Effect::Allow { .. }) && rule.subjects.contains(&SubjectPattern::Anyone) {
+            warn(
+                rule.line,
+                format!("rule {} is for anyone who proves to be somebody", rule.id),
+            );
+        }
+    }
+    warnings.sort_by_key(|warning| warning.line);
+    warnings
+}
+
+#[derive(Default)]
+struct Names<'a> {
+    subjects: std::collections::HashSet<&'a str>,
+    roles: std::collections::HashSet<&'a str>,
+}
+
+/// Whether `first` is about whatever `later` is about, as far as can be told at once.
+fn covers(first: &Rule, later: &Rule) -> bool {
+    let knows =
+        |subject| first.subjects.contains(&SubjectPattern::Anyone) || first.subjects.contains(subject);
+    let unconditional = first.window == Default::default();
+    first.operations.includes(later.operations)
+        && unconditional
+        && (first.keys.is_empty() || first.keys == later.keys)
+        && (first.chains.is_empty() || first.chains == later.chains)
+        && (first.from.is_empty() || first.from == later.from)
+        && later.subjects.iter().all(knows)
+}

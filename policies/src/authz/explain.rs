@@ -1,0 +1,127 @@
+//! The way to a verdict, rule by rule, for people.
+
+use std::fmt;
+
+use super::policy::{Policy, Verdict, verdict};
+use super::rule::{Miss, Question, Rule};
+
+/// One rule that was looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a> {
+    /// Where it stands in the document, from 1.
+    pub number: usize,
+    /// The rule.
+    pub rule: &'a Rule,
+    /// Why it is not about the question; none for the one that decides.
+    pub miss: Option<Miss>,
+}
+
+/// Every rule that was looked at, and what came of it.
+#[derive(Clone, Debug)]
+pub struct Explanation<'a> {
+    question: Question<'a>,
+    /// In order; rules behind the one that decides are not looked at.
+    pub looks: Vec<Look<'a>>,
+    /// What `judge` says.
+    pub verdict: Verdict,
+}
+
+impl Policy {
+    /// The same word as [`judge`](Self::judge), and how it comes about.
+    pub fn explain<'a>(&'a self, question: &Question<'a>) -> Explanation<'a> {
+        let mut looks = Vec::new();
+        let mut decides = None;
+        for (index, rule) in self.rules.iter().enumerate() {
+            let miss = rule.misses(question);
+            looks.push(Look {
+                number: index + 1,
+                rule,
+                miss,
+            });
+            if miss.is_none() {
+                decides = Some(rule);
+                break;
+            }
+        }
+        Explanation {
+            question: *question,
+            looks,
+            verdict: verdict(decides),
+        }
+    }
+}
+
+impl Explanation<'_> {
+    /// Why the rule of `look` is, or is not, about the question: one sentence.
+    pub fn reason(&self, look: &Look<'_>) -> String {
+        let (asked, rule) = (&self.question, look.rule);
+        let Some(miss) = look.miss else {
+            return "all of it matches".to_owned();
+        };
+        match miss {
+            Miss::Operation => format!("{} is not among its operations", asked.operation),
+            Miss::Subject => format!(
+                "{} is not one of its subjects ({})",
+                asked.subject,
+                list(&rule.subjects)
+            ),
+            Miss::Key => match asked.key {
+                Some(key) => format!("{} is not one of its keys ({})", key.name, list(&rule.keys)),
+                None => format!(
+                    "it is about keys ({}), and the question is about none",
+                    list(&rule.keys)
+                ),
+            },
+            Miss::Chain => {
+                let chains: Vec<_> = rule.chains.iter().map(|glob| glob.as_str()).collect();
+                match asked.chain {
+                    Some(chain) => format!("{chain} is not one of its chains ({})", list(&chains)),
+                    None => format!(
+                        "it is about chains ({}), and the question is about none",
+                        list(&chains)
+                    ),
+                }
+            }
+            Miss::From => match asked.from {
+                Some(address) => format!("{address} is not in its networks ({})", list(&rule.from)),
+                None => format!(
+                    "it is about networks ({}), and the question came over none",
+                    list(&rule.from)
+                ),
+            },
+            Miss::Time => "it is not in force at this time (UTC)".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Explanation<'_> {
+    /// A line for each rule; the last line is the verdict.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for look in &self.looks {
+            let Look { number, rule, .. } = look;
+            let reason = self.reason(look);
+            writeln!(
+                f,
+                "{number}. {} ({}): {reason}",
+                rule.id(),
+                rule.effect().as_str()
+            )?;
+        }
+        self.verdict.fmt(f)
+    }
+}
+
+/// The first few of a list.
+fn list<T: fmt::Display>(items: &[T]) -> String {
+    const SHOWN: usize = 4;
+    let mut text = items
+        .iter()
+        .take(SHOWN)
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    if items.len() > SHOWN {
+        text.push_str(&format!(" and {} more", items.len() - SHOWN));
+    }
+    text
+}

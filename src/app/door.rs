@@ -1,0 +1,190 @@
+//! The door for clients on other machines as the daemon looks after it: its files are looked at all the time, readiness and metrics
+//! tell of them, and what is bad in them changes nothing but that.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::task::JoinSet;
+
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::ListenConfig;
+use crate::listener::grpc::Services;
+use crate::listener::tls;
+use crate::shutdown::Shutdown;
+use crate::telemetry::metrics::{DoorMetrics, Metrics};
+use crate::telemetry::readiness::{Check, Readiness, Weight};
+use crate::tls::{Keeper, Looked, Material, ServerFiles, TlsError};
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long before their end certificates and CRLs are worth a word: a CRL of 30 days is made anew each month.
+const SOON_DAYS: i64 = 7;
+const DAY: i64 = 24 * 60 * 60;
+
+/// The door, as it is looked after.
+pub(super) struct Door {
+    keeper: Arc<Keeper>,
+    metrics: DoorMetrics,
+    /// Fails while the files are not what is in force, or what is in force has ended.
+    files: Check,
+    /// Fails while something ends soon.
+    expiry: Check,
+    /// What was said last of the files, so that an alarm is raised once.
+    said: Mutex<Option<String>>,
+}
+
+/// Where the files of the configuration are.
+pub(super) fn files(listen: &ListenConfig) -> ServerFiles {
+    ServerFiles {
+        certificate: listen.certificate.clone(),
+        private_key: listen.private_key.clone(),
+        client_ca: listen.client_ca.clone(),
+        crl: listen.crl.clone(),
+    }
+}
+
+/// Whether the files are such that `serve` would start with them.
+pub fn check(listen: &ListenConfig) -> Result<(), TlsError> {
+    Keeper::check(&files(listen))
+}
+
+impl Door {
+    /// Reads the files; bad ones end the start.
+    pub(super) fn open(
+        listen: &ListenConfig,
+        metrics: &Metrics,
+        readiness: &Readiness,
+    ) -> anyhow::Result<Arc<Self>> {
+        let keeper = Keeper::open(files(listen)).context("cannot open the door of [listen]")?;
+        let door = Self {
+            metrics: metrics.door(),
+            files: readiness.check(
+                "tls",
+                Weight::Required,
+                "put good files where [listen] names them: they are taken over within seconds. `sigward pki` makes them",
+            ),
+            expiry: readiness.check(
+                "tls expiry",
+                Weight::Told,
+                "make new ones before that: `sigward pki renew FILE.crt`, `sigward pki crl`",
+            ),
+            said: Mutex::default(),
+            keeper: Arc::new(keeper),
+        };
+        door.good(&door.keeper.material());
+        Ok(Arc::new(door))
+    }
+
+    /// Binds, and has clients served until the end.
+    pub(super) async fn serve(
+        self: &Arc<Self>,
+        listen: &ListenConfig,
+        services: Services,
+        known: (Arc<Metrics>, Readiness),
+        shutdown: &Shutdown,
+        tasks: &mut JoinSet<()>,
+    ) -> anyhow::Result<()> {
+        let listener = tls::Listener::bind(listen.address).await?;
+        tracing::info!(address = %listener.address(), "clients with certificates");
+        tasks.spawn(tls::serve(
+            listener,
+            services,
+            self.keeper.clone(),
+            known,
+            shutdown.clone(),
+        ));
+        tasks.spawn(self.clone().watch(shutdown.clone()));
+        Ok(())
+    }
+
+    /// Looks at the files until the daemon ends.
+    async fn watch(self: Arc<Self>, shutdown: Shutdown) {
+        while !shutdown.has_begun() {
+            tokio::select! {
+                () = shutdown.begun() => {}
+                () = tokio::time::sleep(LOOK) => drop(self.look(Asked::ByTheClock).await),
+            }
+        }
+    }
+
+    /// An operator asked for a reload; says what is wrong.
+    pub(super) async fn reload(self: &Arc<Self>) -> Option<String> {
+        self.look(Asked::ByAnOperator).await
+    }
+
+    async fn look(self: &Arc<Self>, asked: Asked) -> Option<String> {
+        let door = self.clone();
+        let looking = tokio::task::spawn_blocking(move || {
+            let looked = door.keeper.look();
+            door.tell(looked, asked)
+        });
+        looking.await.unwrap_or_default()
+    }
+
+    fn tell(&self, looked: Looked, asked: Asked) -> Option<String> {
+        match (looked, asked) {
+            (Looked::Same, _) => {
+                self.good(&self.keeper.material());
+                None
+            }
+            (Looked::Taken(material), _) => {
+                tracing::info!(edition = material.edition(), "certificates were taken over");
+                self.good(&material);
+                None
+            }
+            // Two files change one after the other: what does not fit now may in a moment.
+            (Looked::Unsettled(_), Asked::ByTheClock) => None,
+            (Looked::Unsettled(error) | Looked::Bad(error), _) => Some(self.bad(&error)),
+        }
+    }
+
+    fn good(&self, material: &Material) {
+        let now = SystemClock.unix_seconds().0;
+        let (mut ended, mut soon) = (Vec::new(), Vec::new());
+        for expiry in material.expiries() {
+            self.metrics.expires(expiry.what, expiry.at);
+            let left = expiry.at.saturating_sub(now);
+            if left < 0 {
+                ended.push(format!("{} has ended", expiry.what));
+            } else if left < SOON_DAYS * DAY {
+                soon.push(format!("{} ends in {} days", expiry.what, left / DAY));
+            }
+        }
+        match soon.is_empty() {
+            true => self.expiry.good(),
+            false => self.expiry.fail(soon.join("; ")),
+        }
+        let ended = (!ended.is_empty()).then(|| ended.join("; "));
+        self.metrics.files_good(ended.is_none());
+        self.say(ended);
+    }
+
+    fn bad(&self, error: &TlsError) -> String {
+        let told = format!("{error}\nwhat was in force before stays in force");
+        self.metrics.files_good(false);
+        self.say(Some(told.clone()));
+        told
+    }
+
+    fn say(&self, trouble: Option<String>) {
+        match &trouble {
+            None => self.files.good(),
+            Some(told) => self.files.fail(told.replace('\n', "; ")),
+        }
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if *said == trouble {
+            return;
+        }
+        if let Some(told) = &trouble {
+            tracing::error!(alarm = true, "certificates: {told}");
+        }
+        *said = trouble;
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    ByTheClock,
+    ByAnOperator,
+}

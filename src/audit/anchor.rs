@@ -1,0 +1,298 @@
+//! Anchors: places outside of the state that are told of every checkpoint: a file (better: on another machine's disk, append-only), the
+//! system's log, a webhook. What they hold shows what the state alone cannot: that its end was cut off.
+//!
+//! The checkpoints in the state are the queue: durable, in order, and as long as it takes. A file gets all it lacks; the others get at
+//! most the last [`MOST`], as each checkpoint covers all that came before it.
+//!
+//! *Invariant:* an anchor that is away costs no signature and no memory; it is behind, and says so.
+
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sigward_policies::model::id::StoreId;
+
+use super::checkpoint::Checkpoint;
+use super::ledger::CheckpointFile;
+use crate::chain;
+use crate::store::AuditHead;
+
+/// Most checkpoints that are sent at once to an anchor that was away.
+pub(super) const MOST: usize = 64;
+/// How long a webhook may take.
+const IN_TIME: Duration = Duration::from_secs(10);
+/// RFC 5424, 6.2.1: facility 13 (log audit), severity 5 (notice).
+const PRIORITY: u8 = 13 * 8 + 5;
+
+/// A place that is told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Anchor {
+    /// A file, to which lines are appended.
+    File(PathBuf),
+    /// The datagram socket of the system's log.
+    Syslog(PathBuf),
+    /// A URL, to which each line is POSTed.
+    Webhook(String),
+}
+
+impl Anchor {
+    /// What it is called in metrics and messages.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::File(_) => "file",
+            Self::Syslog(_) => "syslog",
+            Self::Webhook(_) => "webhook",
+        }
+    }
+
+    /// Tells it of every checkpoint of `store` in `local` that it has not been told of; `told` is the last it has, where somebody
+    /// remembers. Says which is the last one now.
+    pub async fn bring(
+        &self,
+        local: &CheckpointFile,
+        store: StoreId,
+        told: Option<Checkpoint>,
+    ) -> Result<Option<Checkpoint>, String> {
+        match self {
+            Self::File(path) => {
+                let (path, local) = (path.clone(), local.clone());
+                let copied =
+                    tokio::task::spawn_blocking(move || copy(&local, &CheckpointFile::at(path), store));
+                let copied = copied.await.map_err(|error| error.to_string())?;
+                copied.map_err(|error| error.to_string())
+            }
+            Self::Syslog(_) | Self::Webhook(_) => {
+                let after = told.as_ref().map_or(0, |told| told.number);
+                let mut waiting = local.tail(MOST).map_err(|error| error.to_string())?;
+                waiting.retain(|made| made.store == store && made.number > after);
+                if told.is_none() {
+                    // Nobody remembers what it has: the newest is enough.
+                    waiting = waiting.split_off(waiting.len().saturating_sub(1));
+                }
+                let mut last = told;
+                for made in waiting {
+                    match self {
+                        Self::Syslog(socket) => {
+                            to_syslog(socket, &made).map_err(|error| error.to_string())?
+                        }
+                        Self::Webhook(url) => to_webhook(url, &made).await?,
+                        Self::File(_) => {}
+                    }
+                    last = Some(made);
+                }
+                Ok(last)
+            }
+        }
+    }
+}
+
+/// Appends what the anchor lacks.
+fn copy(local: &CheckpointFile, anchor: &CheckpointFile, store: StoreId) -> io::Result<Option<Checkpoint>> {
+    let mut last = anchor.last_of(&store)?;
+    let after = last.as_ref().map_or(0, |last| last.number);
+    let recent = local.tail(MOST)?;
+    let covered = recent
+        .first()
+        .is_none_or(|first| first.number <= after.saturating_add(1));
+    let mut failed = None;
+    let mut append = |made: Checkpoint| match anchor.append(&made) {
+        Ok(()) => {
+            last = Some(made);
+            true
+        }
+        Err(error) => {
+            failed = Some(error);
+            false
+        }
+    };
+    let lacks = |made: &Checkpoint| made.store == store && made.number > after;
+    if covered {
+        let _all = recent.into_iter().filter(lacks).all(append);
+    } else {
+        local.each(|read| match read {
+            Ok(made) if lacks(&made) => append(made),
+            _ => true,
+        })?;
+    }
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(last),
+    }
+}
+
+/// One message of RFC 5424 in a datagram, as RFC 5426 has it, to the socket of this machine.
+fn to_syslog(socket: &Path, made: &Checkpoint) -> io::Result<()> {
+    let time = jiff::Timestamp::from_microsecond(made.time_micros)
+        .map_or_else(|_| "-".to_owned(), |time| format!("{time:.6}"));
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let plain = |c: char| c.is_ascii_graphic();
+    let host: String = host.trim().chars().filter(|c| plain(*c)).take(255).collect();
+    let host = if host.is_empty() { "-" } else { &host };
+    let message = format!(
+        "<{PRIORITY}>1 {time} {host} sigward {} checkpoint - {}",
+        std::process::id(),
+        made.line()
+    );
+    let from = UnixDatagram::unbound()?;
+    from.set_nonblocking(true)?;
+    from.send_to(message.as_bytes(), socket)?;
+    Ok(())
+}
+
+async fn to_webhook(url: &str, made: &Checkpoint) -> Result<(), String> {
+    let body = format!("{}\n", made.line());
+    match tokio::time::timeout(IN_TIME, chain::post(url, "text/plain", body)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {IN_TIME:?}")),
+    }
+}
+
+/// Why a store must not be used: something outside knows better than it how far it had come.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Behind {
+    /// It ends earlier.
+    #[error(
+        "audit_behind_anchor: the audit chain ends at record {here}, and checkpoint {number} in {} was signed at record {there}: an older copy of the state",
+        anchor.display()
+    )]
+    Older {
+        /// Where the chain ends.
+        here: u64,
+        /// The checkpoint.
+        number: u64,
+        /// What it says.
+        there: u64,
+        /// Where it is.
+        anchor: PathBuf,
+    },
+    /// It says something else.
+    #[error(
+        "audit_differs_from_anchor: record {sequence} is not the one that checkpoint {number} in {} was signed over",
+        anchor.display()
+    )]
+    Other {
+        /// Which record.
+        sequence: u64,
+        /// The checkpoint.
+        number: u64,
+        /// Where it is.
+        anchor: PathBuf,
+    },
+}
+
+/// Compares the end of a chain with the last checkpoint in a file. `place` looks up a record that is still in the database.
+pub fn compare(
+    anchor: &CheckpointFile,
+    store: &StoreId,
+    records: u64,
+    place: impl FnOnce(u64) -> Option<AuditHead>,
+) -> io::Result<Result<(), Behind>> {
+    let Some(last) = anchor.last_of(store)? else {
+        return Ok(Ok(()));
+    };
+    let (number, anchor) = (last.number, anchor.path().to_owned());
+    if last.head.sequence > records {
+        return Ok(Err(Behind::Older {
+            here: records,
+            number,
+            there: last.head.sequence,
+            anchor,
+        }));
+    }
+    match place(last.head.sequence) {
+        Some(here) if here != last.head => Ok(Err(Behind::Other {
+            sequence: last.head.sequence,
+            number,
+            anchor,
+        })),
+        _ => Ok(Ok(())),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::audit::testing::{STORE, Signer, chain as records};
+
+    fn local(count: usize) -> (tempfile::TempDir, CheckpointFile, Vec<Checkpoint>) {
+        let tmp = tempfile::tempdir().unwrap();
+        let file = CheckpointFile::at(tmp.path().join("checkpoints"));
+        let signer = Signer::new();
+        let mut made: Vec<Checkpoint> = Vec::new();
+        for record in records(STORE, count as u64) {
+            let next = signer.sign(made.last(), record.head(), 5);
+            file.append(&next).unwrap();
+            made.push(next);
+        }
+        (tmp, file, made)
+    }
+
+    #[tokio::test]
+    async fn a_file_gets_all_it_lacks_however_long_it_was_away() {
+        let (tmp, file, made) = local(MOST + 20);
+        let anchor = Anchor::File(tmp.path().join("anchor"));
+        for _ in 0..2 {
+            let last = anchor.bring(&file, STORE, None).await.unwrap();
+            assert_eq!(last.as_ref(), made.last());
+        }
+        let there = std::fs::read(tmp.path().join("anchor")).unwrap();
+        assert_eq!(there, std::fs::read(file.path()).unwrap());
+        let gone = Anchor::File(tmp.path().join("no/such/folder/anchor"));
+        gone.bring(&file, STORE, None).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn syslog_gets_one_message_of_rfc_5424_for_each() {
+        let (tmp, file, made) = local(3);
+        let path = tmp.path().join("log");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let anchor = Anchor::Syslog(path.clone());
+        let last = anchor.bring(&file, STORE, Some(made[0].clone())).await.unwrap();
+        assert_eq!(last.as_ref(), made.last());
+        for expected in &made[1..] {
+            let mut buffer = [0; 2048];
+            let count = socket.recv(&mut buffer).unwrap();
+            let text = std::str::from_utf8(&buffer[..count]).unwrap();
+            assert!(text.starts_with("<109>1 1970-01-01T00:00:00.000005Z "), "{text}");
+            let (_, line) = text.split_once(" checkpoint - ").unwrap();
+            assert_eq!(&Checkpoint::parse(line).unwrap(), expected);
+        }
+        drop(socket);
+        anchor.bring(&file, STORE, None).await.unwrap_err();
+    }
+
+    #[test]
+    fn a_chain_that_is_older_than_an_anchor_or_another_is_told() {
+        let (_tmp, file, _) = local(9);
+        let all = records(STORE, 9);
+        let place = |sequence: u64| {
+            all.get(usize::try_from(sequence).unwrap() - 1)
+                .map(crate::store::AuditRecord::head)
+        };
+        assert_eq!(compare(&file, &STORE, 9, place).unwrap(), Ok(()));
+        assert_eq!(compare(&file, &STORE, 12, place).unwrap(), Ok(()));
+        assert_eq!(compare(&file, &STORE, 9, |_| None).unwrap(), Ok(()));
+        assert_eq!(compare(&file, &StoreId([3; 16]), 0, |_| None).unwrap(), Ok(()));
+        assert!(matches!(
+            compare(&file, &STORE, 8, place).unwrap(),
+            Err(Behind::Older {
+                here: 8,
+                there: 9,
+                ..
+            })
+        ));
+        let other = |sequence| {
+            Some(AuditHead {
+                sequence,
+                hash: [0; 32],
+            })
+        };
+        assert!(matches!(
+            compare(&file, &STORE, 9, other).unwrap(),
+            Err(Behind::Other { sequence: 9, .. })
+        ));
+    }
+}

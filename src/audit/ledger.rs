@@ -1,0 +1,225 @@
+//! A file of checkpoints, one a line: the one in the state folder, and anchors elsewhere.
+//!
+//! *Invariants:* lines are appended whole and synced; a last line without its end is what a crash left of one and is cut off before the
+//! next is written; reading takes the memory of one line at a time, whatever the file holds.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use sigward_policies::model::id::StoreId;
+
+use super::checkpoint::{Checkpoint, CheckpointError, MAX_LINE};
+use crate::crash::crash_point;
+
+/// Name of the file beside the segments.
+pub const FILE: &str = "checkpoints";
+
+/// Where the last one is looked for before the whole file is read.
+const LAST_LINES: usize = 16;
+
+/// A file of checkpoints.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CheckpointFile(PathBuf);
+
+/// A line that is none of a checkpoint.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("line {line}: {cause}")]
+pub struct BadLine {
+    /// Which, from 1.
+    pub line: u64,
+    /// Why.
+    pub cause: CheckpointError,
+}
+
+impl CheckpointFile {
+    /// The file at `path`, whether it is there or not.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Gives every whole line to `each`, in order: a checkpoint with a signature that verifies, or what is wrong. `each` says
+    /// whether to go on.
+    pub fn each(&self, mut each: impl FnMut(Result<Checkpoint, BadLine>) -> bool) -> io::Result<()> {
+        let mut file = match File::open(&self.0) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(()),
+            file => BufReader::new(file?),
+        };
+        let most = u64::try_from(MAX_LINE).unwrap_or(u64::MAX);
+        for line in 1.. {
+            let mut bytes = Vec::new();
+            (&mut file).take(most).read_until(b'\n', &mut bytes)?;
+            if bytes.last() != Some(&b'\n') {
+                if bytes.len() < MAX_LINE {
+                    // The end, or a line that a crash cut off.
+                    return Ok(());
+                }
+                skip_line(&mut file)?;
+            }
+            bytes.pop();
+            let text = std::str::from_utf8(&bytes).map_err(|_| CheckpointError::Malformed);
+            let read = text.and_then(Checkpoint::parse);
+            if !each(read.map_err(|cause| BadLine { line, cause })) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The last checkpoints, at most so many, in order; looked for at the end of the file. Lines of others are passed over.
+    pub fn tail(&self, most: usize) -> io::Result<Vec<Checkpoint>> {
+        let mut file = match File::open(&self.0) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            file => file?,
+        };
+        let length = file.seek(SeekFrom::End(0))?;
+        let span = u64::try_from(most.saturating_mul(MAX_LINE)).unwrap_or(u64::MAX);
+        file.seek(SeekFrom::Start(length.saturating_sub(span)))?;
+        let mut end = Vec::new();
+        file.take(span).read_to_end(&mut end)?;
+        // What stands before the first end of a line may be the rest of one, and does not parse then.
+        let whole = end.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+        let lines = end.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n');
+        let mut found: Vec<Checkpoint> = lines
+            .filter_map(|line| Checkpoint::parse(std::str::from_utf8(line).ok()?).ok())
+            .collect();
+        Ok(found.split_off(found.len().saturating_sub(most)))
+    }
+
+    /// The last checkpoint of `store`; lines of others are passed over.
+    pub fn last_of(&self, store: &StoreId) -> io::Result<Option<Checkpoint>> {
+        let recent = self
+            .tail(LAST_LINES)?
+            .into_iter()
+            .filter(|made| made.store == *store);
+        let mut last: Option<Checkpoint> = recent.max_by_key(|made| made.number);
+        if last.is_some() {
+            return Ok(last);
+        }
+        self.each(|read| {
+            if let Ok(read) = read
+                && read.store == *store
+                && last.as_ref().is_none_or(|last| last.number <= read.number)
+            {
+                last = Some(read);
+            }
+            true
+        })?;
+        Ok(last)
+    }
+
+    /// Appends a checkpoint; durable when it returns.
+    pub fn append(&self, checkpoint: &Checkpoint) -> io::Result<()> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&self.0)?;
+        let length = file.seek(SeekFrom::End(0))?;
+        let whole = whole_lines(&mut file, length)?;
+        if whole < length {
+            file.set_len(whole)?;
+        }
+        file.write_all(format!("{}\n", checkpoint.line()).as_bytes())?;
+        crash_point!("audit_checkpoint_written");
+        file.sync_all()?;
+        if length == 0
+            && let Some(folder) = self.0.parent()
+        {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(())
+    }
+}
+
+/// How many bytes of the file are whole lines.
+fn whole_lines(file: &mut File, length: u64) -> io::Result<u64> {
+    let most = u64::try_from(MAX_LINE).unwrap_or(u64::MAX);
+    let from = length.saturating_sub(most);
+    file.seek(SeekFrom::Start(from))?;
+    let mut tail = Vec::new();
+    file.take(most).read_to_end(&mut tail)?;
+    let after = tail
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map(|at| at.saturating_add(1));
+    match after {
+        Some(after) => Ok(from.saturating_add(u64::try_from(after).unwrap_or(0))),
+        None if from == 0 => Ok(0),
+        // No line of ours is that long: somebody else's file.
+        None => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "is no file of checkpoints",
+        )),
+    }
+}
+
+fn skip_line(file: &mut BufReader<File>) -> io::Result<()> {
+    loop {
+        let (used, found) = {
+            let buffer = file.fill_buf()?;
+            match buffer.iter().position(|byte| *byte == b'\n') {
+                Some(at) => (at.saturating_add(1), true),
+                None => (buffer.len(), buffer.is_empty()),
+            }
+        };
+        file.consume(used);
+        if found {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::audit::testing::{STORE, Signer};
+    use crate::store::AuditHead;
+
+    fn lines(file: &CheckpointFile) -> Vec<Result<u64, u64>> {
+        let mut seen = Vec::new();
+        file.each(|read| {
+            seen.push(read.map(|good| good.number).map_err(|bad| bad.line));
+            true
+        })
+        .unwrap();
+        seen
+    }
+
+    #[test]
+    fn a_line_that_a_crash_cut_off_gives_way_to_the_next_and_strangers_are_passed_over() {
+        let tmp = tempfile::tempdir().unwrap();
+        let file = CheckpointFile::at(tmp.path().join(FILE));
+        assert_eq!(file.last_of(&STORE).unwrap(), None);
+        let signer = Signer::new();
+        let head = AuditHead::genesis(&STORE);
+        let first = signer.sign(None, head, 1);
+        let second = signer.sign(Some(&first), head, 2);
+        file.append(&first).unwrap();
+        for cut in [0, 5, 300] {
+            let line = second.line();
+            let before = std::fs::read_to_string(file.path()).unwrap();
+            std::fs::write(file.path(), format!("{before}{}", &line[..cut])).unwrap();
+            assert_eq!(lines(&file), [Ok(1)]);
+        }
+        file.append(&second).unwrap();
+        assert_eq!(lines(&file), [Ok(1), Ok(2)]);
+        assert_eq!(file.last_of(&STORE).unwrap(), Some(second));
+        assert_eq!(file.last_of(&StoreId([8; 16])).unwrap(), None);
+
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        let long = "x".repeat(5000);
+        std::fs::write(file.path(), format!("hello\n{long}\n{text}")).unwrap();
+        assert_eq!(lines(&file), [Err(1), Err(2), Ok(1), Ok(2)]);
+        std::fs::write(file.path(), long).unwrap();
+        file.append(&first).unwrap_err();
+    }
+}

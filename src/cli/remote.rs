@@ -1,0 +1,134 @@
+//! `--server`: the same commands, asked of a sigward on another machine, by its door for clients with certificates.
+//!
+//! *Invariant:* what is given for another machine never happens on this one: a command that cannot go there is refused.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use hyper_util::rt::TokioIo;
+use tonic::transport::{Channel, Endpoint, Uri};
+
+use super::exit::RefusedByRule;
+use crate::tls::{ClientFiles, Dialer};
+
+/// The port of the door, where the URL has none.
+const PORT: u16 = 26660;
+
+/// Where, and who asks. The files may stand in the environment; the server may not: what is meant for another machine says so.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Another machine (see docs/tls.md)")]
+pub(super) struct Args {
+    /// Ask the sigward at this address, instead of the one of --home on this machine
+    #[arg(long, global = true, value_name = "https://HOST:PORT")]
+    server: Option<String>,
+    /// Our certificate for it [default: $SIGWARD_CERTIFICATE]
+    #[arg(long, global = true, value_name = "FILE", requires = "server")]
+    certificate: Option<PathBuf>,
+    /// The private key of the certificate [default: $SIGWARD_PRIVATE_KEY]
+    #[arg(long, global = true, value_name = "FILE", requires = "server")]
+    private_key: Option<PathBuf>,
+    /// The authority of the server's certificate [default: $SIGWARD_CA]
+    #[arg(long, global = true, value_name = "FILE", requires = "server")]
+    ca: Option<PathBuf>,
+}
+
+/// A sigward elsewhere.
+#[derive(Debug)]
+pub(super) struct Server {
+    host: String,
+    port: u16,
+    dialer: Dialer,
+}
+
+/// Said once, before any command runs.
+static SERVER: OnceLock<Server> = OnceLock::new();
+
+/// The sigward elsewhere that is meant, if one is.
+pub(super) fn server() -> Option<&'static Server> {
+    SERVER.get()
+}
+
+/// Refuses what only happens on this machine.
+pub(super) fn only_here(what: &str) -> anyhow::Result<()> {
+    match server() {
+        None => Ok(()),
+        Some(_) => Err(refused(what)),
+    }
+}
+
+fn refused(what: &str) -> anyhow::Error {
+    RefusedByRule(format!(
+        "only_here: {what} works on the machine of the signer alone\nlog in there, and leave out --server"
+    ))
+    .into()
+}
+
+impl Args {
+    /// Remembers which sigward is meant. `goes` is whether the command can be asked of another machine at all.
+    pub(super) fn remember(&self, goes: bool) -> anyhow::Result<()> {
+        let Some(url) = &self.server else {
+            return Ok(());
+        };
+        if !goes {
+            return Err(refused("this command"));
+        }
+        let file = |given: &Option<PathBuf>, option: &str, variable: &str| {
+            given
+                .clone()
+                .or_else(|| std::env::var_os(variable).map(PathBuf::from))
+                .with_context(|| format!("--server needs --{option} FILE, or ${variable}\n`sigward pki client NAME` makes certificates"))
+        };
+        let files = ClientFiles {
+            certificate: file(&self.certificate, "certificate", "SIGWARD_CERTIFICATE")?,
+            private_key: file(&self.private_key, "private-key", "SIGWARD_PRIVATE_KEY")?,
+            ca: file(&self.ca, "ca", "SIGWARD_CA")?,
+        };
+        let uri: Uri = url.parse().ok().filter(is_plain).with_context(|| {
+            format!("{url:?} is no address of a sigward\nwrite https://HOST:PORT, as in https://signer.example.org:26660")
+        })?;
+        let server = Server {
+            host: uri.host().unwrap_or_default().to_owned(),
+            port: uri.port_u16().unwrap_or(PORT),
+            dialer: Dialer::new(&files)?,
+        };
+        let _said_once = SERVER.set(server);
+        Ok(())
+    }
+}
+
+fn is_plain(uri: &Uri) -> bool {
+    let bare = uri.path_and_query().is_none_or(|path| path.as_str() == "/");
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    uri.scheme_str() == Some("https") && bare && !authority.contains('@') && uri.host().is_some()
+}
+
+impl Server {
+    /// A channel to it; connected, and its name proved.
+    pub(super) async fn channel(
+        &self,
+        patience: Duration,
+        timeout: Option<Duration>,
+    ) -> anyhow::Result<Channel> {
+        let (host, port, dialer) = (self.host.clone(), self.port, self.dialer.clone());
+        let connector = tower::service_fn(move |_: Uri| {
+            let (host, dialer) = (host.clone(), dialer.clone());
+            async move { dialer.connect(&host, port).await.map(TokioIo::new) }
+        });
+        // The connector speaks TLS; to the channel it is a stream like any other.
+        let mut endpoint = Endpoint::from_shared(format!("http://{}:{}", self.host, self.port))?
+            .connect_timeout(patience)
+            .http2_keep_alive_interval(Duration::from_secs(3))
+            .keep_alive_timeout(Duration::from_secs(7));
+        if let Some(timeout) = timeout {
+            endpoint = endpoint.timeout(timeout);
+        }
+        endpoint.connect_with_connector(connector).await.with_context(|| {
+            format!(
+                "server_unreachable: no sigward at https://{}:{}\nsee that it runs with [listen], that its certificate has this name, and that --ca is its authority",
+                self.host, self.port
+            )
+        })
+    }
+}

@@ -1,0 +1,201 @@
+//! One connection: handshake, then HTTP by what ALPN chose, until its client goes, its certificate falls, or it is too old.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use rustls::{CertificateError, Error};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::door::{Door, Visitor};
+use super::seats::Seat;
+use crate::shutdown::Shutdown;
+use crate::telemetry::metrics::Handshake;
+use crate::tls::NoIdentity;
+
+/// How long a handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long, and for how many reads, somebody is listened to who was refused.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_READS: usize = 16;
+/// How long a connection may live. Whoever keeps it is told to come again (GOAWAY), and shows its certificate again.
+const AGE: Duration = Duration::from_secs(600);
+/// How long requests under way may take when a connection ends.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Bytes of a request's head in HTTP/1.1; hyper takes no less. In HTTP/2 all frames of a head together count against the second one,
+/// CONTINUATION frames too (CVE-2024-27316).
+const MAX_HEAD: usize = 8 << 10;
+const MAX_HEADER_LIST: u32 = 16 << 10;
+/// Headers of a request in HTTP/1.1, and how long they may take to come.
+const MAX_HEADERS: usize = 48;
+const HEAD_TIME: Duration = Duration::from_secs(5);
+/// Streams at once on a connection (RFC 9113, section 5.1.2).
+const MAX_STREAMS: u32 = 64;
+/// Streams that were reset before they were answered, and that were reset because they were wrong (CVE-2023-44487): more of them end
+/// the connection.
+const MAX_RESETS: usize = 16;
+const MAX_WRONG: usize = 32;
+/// What a client may send before it is read.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 256 << 10;
+/// A client that is gone without a word is found out by this.
+const PING: Duration = Duration::from_secs(30);
+const PONG: Duration = Duration::from_secs(10);
+
+/// Serves one connection.
+pub(super) async fn serve(stream: TcpStream, mut seat: Seat, door: Door, shutdown: Shutdown) {
+    let handshake = tokio::select! {
+        () = shutdown.begun() => return,
+        handshake = timeout(HANDSHAKE, shake_hands(stream, &door)) => handshake,
+    };
+    let (stream, visitor) = match handshake {
+        Ok(Ok(known)) => known,
+        Ok(Err(error)) => {
+            let result = classify(&error);
+            door.metrics.handshake(result);
+            tracing::debug!(result = result.as_str(), %error, "tls: no handshake");
+            return;
+        }
+        Err(_late) => return door.metrics.handshake(Handshake::Late),
+    };
+    seat.is_known();
+    door.metrics.handshake(Handshake::Good);
+    let connected = Connected::new(&door);
+    talk(stream, visitor, &door, &shutdown).await;
+    drop((connected, seat));
+}
+
+async fn shake_hands(stream: TcpStream, door: &Door) -> io::Result<(TlsStream<TcpStream>, Visitor)> {
+    stream.set_nodelay(true)?;
+    let from = stream.peer_addr()?.ip();
+    let acceptor = TlsAcceptor::from(door.keeper.material().config());
+    let stream = match acceptor.accept(stream).into_fallible().await {
+        Ok(stream) => stream,
+        Err((error, stream)) => {
+            linger(stream).await;
+            return Err(error);
+        }
+    };
+    let peer = door.keeper.peer(stream.get_ref().1).map_err(io::Error::other)?;
+    Ok((stream, Visitor::new(peer, from)))
+}
+
+/// The alert that says why is on its way. What the client has sent meanwhile is read and thrown away: unread, it would make of our end
+/// a reset, which takes the alert with it (RFC 9112, section 9.6).
+async fn linger(mut stream: TcpStream) {
+    let _told = stream.shutdown().await;
+    let mut rest = [0_u8; 1024];
+    let read = async {
+        for _ in 0..LINGER_READS {
+            if !matches!(stream.read(&mut rest).await, Ok(1..)) {
+                return;
+            }
+        }
+    };
+    let _gone_or_slow = timeout(LINGER, read).await;
+}
+
+async fn talk(stream: TlsStream<TcpStream>, visitor: Visitor, door: &Door, shutdown: &Shutdown) {
+    let two = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let mut builder = match two {
+        true => Builder::new(TokioExecutor::new()).http2_only(),
+        false => Builder::new(TokioExecutor::new()).http1_only(),
+    };
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEADER_LIST)
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_local_error_reset_streams(MAX_WRONG)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(16 << 10)
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PONG);
+    let visitor = Arc::new(visitor);
+    let service = {
+        let (door, visitor) = (door.clone(), visitor.clone());
+        tower::service_fn(move |request| {
+            let (door, visitor) = (door.clone(), visitor.clone());
+            async move { Ok::<_, std::convert::Infallible>(door.answer(&visitor, request).await) }
+        })
+    };
+    let mut connection =
+        pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        () = shutdown.begun() => None,
+        () = visitor.has_fallen() => None,
+        () = sleep(AGE) => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            match timeout(DRAIN, connection).await {
+                Ok(ended) => ended,
+                Err(_) => return,
+            }
+        }
+    };
+    // A client that hangs up or talks nonsense is not our trouble.
+    if let Err(error) = ended {
+        tracing::debug!(%error, who = %visitor.name(), "tls: a connection ended early");
+    }
+}
+
+/// Counted for as long as it lives.
+struct Connected<'a>(&'a Door);
+
+impl<'a> Connected<'a> {
+    fn new(door: &'a Door) -> Self {
+        door.metrics.connected(1);
+        Self(door)
+    }
+}
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        self.0.metrics.connected(-1);
+    }
+}
+
+/// What ended a handshake, in a word.
+fn classify(error: &io::Error) -> Handshake {
+    let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
+        return Handshake::Failed;
+    };
+    use CertificateError as Bad;
+    match error {
+        Error::NoCertificatesPresented => Handshake::NoCertificate,
+        Error::InvalidCertificate(bad) => match bad {
+            Bad::Revoked | Bad::UnknownRevocationStatus => Handshake::Revoked,
+            // A bad signature: an authority that has the name of one that is known, and another key.
+            Bad::UnknownIssuer | Bad::BadSignature => Handshake::UnknownAuthority,
+            Bad::Expired
+            | Bad::ExpiredContext { .. }
+            | Bad::NotValidYet
+            | Bad::NotValidYetContext { .. }
+            | Bad::ExpiredRevocationList
+            | Bad::ExpiredRevocationListContext { .. } => Handshake::OutOfDate,
+            Bad::Other(other) if other.0.is::<NoIdentity>() => Handshake::NoIdentity,
+            _ => Handshake::Failed,
+        },
+        _ => Handshake::Failed,
+    }
+}

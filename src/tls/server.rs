@@ -1,0 +1,203 @@
+//! What our listener proves and demands, from bytes of files to a configuration of rustls: all of it, or an error.
+//!
+//! *Invariants:* client certificates are demanded; where CRLs are given, every certificate below the authority needs one that says that
+//! it stands, and one of the past says nothing (RFC 5280, section 6.3.3: undetermined is refused here).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{Error, RootCertStore, ServerConfig};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use super::error::{TlsError, TlsWhat};
+use super::verifier::Named;
+use super::{files, provider, x509};
+
+/// Protocols over TLS, the better one first (RFC 7301).
+const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// Where the listener's files are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServerFiles {
+    /// The server's certificate, and intermediate ones after it.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub private_key: PathBuf,
+    /// The authorities whose client certificates are accepted.
+    pub client_ca: PathBuf,
+    /// Their CRLs; without, a certificate stands until it expires.
+    pub crl: Option<PathBuf>,
+}
+
+/// What the files held at one moment.
+pub(super) struct Bytes {
+    certificate: Vec<u8>,
+    private_key: Zeroizing<Vec<u8>>,
+    client_ca: Vec<u8>,
+    crl: Option<Vec<u8>>,
+}
+
+/// Until when something holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Expiry {
+    /// `server`, `client_ca` or `crl`.
+    pub what: &'static str,
+    /// Seconds since 1970; of several, the first to end.
+    pub at: i64,
+}
+
+/// Files that were read and belong together.
+#[derive(Debug)]
+pub struct Material {
+    /// For the next handshake.
+    pub(super) config: Arc<ServerConfig>,
+    /// For the next request.
+    pub(super) verifier: Arc<dyn ClientCertVerifier>,
+    /// Which edition this is, from 1.
+    pub(super) edition: u64,
+    expiries: Vec<Expiry>,
+}
+
+impl Material {
+    /// Until when each part holds.
+    pub fn expiries(&self) -> &[Expiry] {
+        &self.expiries
+    }
+
+    /// For the next handshake.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        self.config.clone()
+    }
+
+    /// Which edition this is, from 1.
+    pub const fn edition(&self) -> u64 {
+        self.edition
+    }
+}
+
+impl ServerFiles {
+    pub(super) fn read(&self) -> Result<Bytes, TlsError> {
+        Ok(Bytes {
+            certificate: files::read(&self.certificate)?,
+            private_key: files::read_secret(&self.private_key)?,
+            client_ca: files::read(&self.client_ca)?,
+            crl: self.crl.as_deref().map(files::read).transpose()?,
+        })
+    }
+
+    /// Everything that is in the files, or why they are of no use at `now`.
+    pub(super) fn material(&self, bytes: &Bytes, edition: u64, now: i64) -> Result<Material, TlsError> {
+        let chain = files::certificates(&self.certificate, &bytes.certificate)?;
+        let key = files::private_key(&self.private_key, &bytes.private_key)?;
+        let authorities = files::certificates(&self.client_ca, &bytes.client_ca)?;
+        let crls = match (&self.crl, &bytes.crl) {
+            (Some(path), Some(pem)) => Some((path, files::crls(path, pem)?)),
+            _ => None,
+        };
+        let expiries = self.expiries(
+            &chain,
+            &authorities,
+            crls.as_ref().map(|(_, crls)| crls.as_slice()),
+            now,
+        )?;
+
+        let mut roots = RootCertStore::empty();
+        for authority in authorities {
+            roots
+                .add(authority)
+                .map_err(|why| TlsError::new(TlsWhat::Invalid, &self.client_ca, why))?;
+        }
+        let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+        let judged = match crls {
+            Some((path, crls)) => {
+                verifier = verifier.with_crls(crls).enforce_revocation_expiration();
+                path
+            }
+            None => &self.client_ca,
+        };
+        let verifier = verifier
+            .build()
+            .map_err(|why| TlsError::new(TlsWhat::Invalid, judged, why))?;
+        let verifier: Arc<dyn ClientCertVerifier> = Arc::new(Named(verifier));
+        let invalid = |why: Error| match why {
+            Error::InconsistentKeys(_) => TlsError::new(
+                TlsWhat::Mismatch,
+                &self.private_key,
+                format!("it is not the key of {}", self.certificate.display()),
+            ),
+            why => TlsError::new(TlsWhat::Invalid, &self.certificate, why),
+        };
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(invalid)?
+            .with_client_cert_verifier(verifier.clone())
+            .with_single_cert(chain, key)
+            .map_err(invalid)?;
+        config.alpn_protocols = ALPN.iter().map(|name| name.to_vec()).collect();
+        // Whoever comes again shows the certificate again: it may have been revoked.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        config.max_early_data_size = 0;
+        Ok(Material {
+            config: Arc::new(config),
+            verifier,
+            edition,
+            expiries,
+        })
+    }
+
+    fn expiries(
+        &self,
+        chain: &[CertificateDer<'_>],
+        authorities: &[CertificateDer<'_>],
+        crls: Option<&[CertificateRevocationListDer<'_>]>,
+        now: i64,
+    ) -> Result<Vec<Expiry>, TlsError> {
+        let of = |path: &PathBuf, all: &[CertificateDer<'_>]| {
+            let facts: Result<Vec<_>, _> = all.iter().map(|der| x509::facts(der)).collect();
+            facts.map_err(|why| TlsError::new(TlsWhat::Invalid, path, why))
+        };
+        let out_of_date = |path: &PathBuf, why: String| Err(TlsError::new(TlsWhat::OutOfDate, path, why));
+        let server = of(&self.certificate, chain)?;
+        for facts in &server {
+            if now > facts.not_after || now < facts.not_before {
+                let why = format!("the certificate of {} is not valid now", facts.subject);
+                return out_of_date(&self.certificate, why);
+            }
+        }
+        let first = |all: &[x509::Facts]| all.iter().map(|facts| facts.not_after).min();
+        let mut expiries = Vec::new();
+        let mut note = |what, at: Option<i64>| expiries.extend(at.map(|at| Expiry { what, at }));
+        note("server", first(&server));
+        note("client_ca", first(&of(&self.client_ca, authorities)?));
+        if let (Some(path), Some(crls)) = (&self.crl, crls) {
+            let facts: Result<Vec<_>, _> = crls.iter().map(|der| x509::crl_facts(der)).collect();
+            let facts = facts.map_err(|why| TlsError::new(TlsWhat::Invalid, path, why))?;
+            let next = facts.iter().filter_map(|crl| crl.next_update).min();
+            if next.is_some_and(|next| now > next) {
+                let why =
+                    "another CRL was promised before now: nobody can be told from the revoked".to_owned();
+                return out_of_date(path, why);
+            }
+            note("crl", next);
+        }
+        Ok(expiries)
+    }
+}
+
+impl Bytes {
+    /// Whether two readings are the same.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        let crl = self.crl.as_deref().unwrap_or_default();
+        for part in [&self.certificate, &*self.private_key, &self.client_ca, crl] {
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+        digest.finalize().into()
+    }
+}

@@ -1,0 +1,154 @@
+//! Whoever floods the door: the daemon stays up, its memory and its files stay bounded, and the admin socket answers meanwhile.
+
+use std::net::TcpStream;
+
+use rustix::process::{Resource, getrlimit};
+
+use super::frames::{
+    CONTINUATION, END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame, get,
+};
+use super::stage::{PATIENCE, Stage, said};
+use crate::support::poll;
+
+/// What a flood may cost at most.
+const MEMORY: f64 = 150e6;
+
+#[test]
+fn ten_thousand_connections_take_no_seat_from_another_address() {
+    let stage = Stage::serving();
+    // This process needs files too.
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(20_000);
+    let many = usize::try_from(files.saturating_sub(500).min(10_000)).unwrap();
+    let before = stage.metric("sigward_open_fds", &[]);
+    let mut flood = Vec::with_capacity(many);
+    for _ in 0..many {
+        flood.push(TcpStream::connect(("127.0.0.1", stage.port)).unwrap());
+    }
+    eprintln!("{many} connections stand");
+    assert!(stage.metric("sigward_open_fds", &[]) < before + 1100.0);
+    let admin = stage.client("admin");
+    let output = stage.curl(Some(&admin), &["--interface", "127.0.0.2", &stage.url("/livez")]);
+    assert_eq!(said(&output), "ok\n");
+    stage.assert_unharmed();
+    assert!(stage.metric("sigward_tls_turned_away_total", &[("reason", "source")]) > 1000.0);
+    drop(flood);
+    let back = poll(PATIENCE, || {
+        let output = stage.curl(Some(&admin), &[&stage.url("/livez")]);
+        output.status.success().then_some(())
+    });
+    assert!(back.is_some(), "{}", stage.signer.log_tail());
+    assert!(stage.handshakes("late") + stage.handshakes("failed") > 0.0);
+}
+
+#[test]
+fn heads_that_do_not_end_and_messages_that_are_too_large_are_refused_unread() {
+    let stage = Stage::serving();
+    let admin = stage.client("admin");
+    let mut slow = stage.raw("http/1.1");
+    slow.send(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+        .unwrap();
+    let large = format!("x-large: {}", "x".repeat(100_000));
+    for version in ["--http1.1", "--http2"] {
+        let output = stage.curl(
+            Some(&admin),
+            &[
+                version,
+                "-o",
+                "/dev/null",
+                "-w",
+                "%{http_code}",
+                "-H",
+                &large,
+                &stage.url("/livez"),
+            ],
+        );
+        assert!(!said(&output).starts_with("200"), "{version}: {}", said(&output));
+    }
+    // A gigabyte is announced (gRPC: a flag, four bytes of length), and a little sent.
+    let message = stage.home.path("message");
+    let mut bytes = vec![0_u8, 0x40, 0, 0, 0];
+    bytes.extend([0_u8; 10_000]);
+    std::fs::write(&message, bytes).unwrap();
+    let data = format!("@{}", message.display());
+    for (method, status) in [
+        ("StatusService/Get", "grpc-status: 11"),
+        ("KeyService/Import", "grpc-status: 7"),
+    ] {
+        let output = stage.curl(
+            Some(&admin),
+            &[
+                "-i",
+                "-H",
+                "content-type: application/grpc",
+                "-H",
+                "te: trailers",
+                "--data-binary",
+                &data,
+                &stage.url(&format!("/sigward.v1.{method}")),
+            ],
+        );
+        assert!(said(&output).contains(status), "{method}: {}", said(&output));
+    }
+    // It was told 408 or nothing, and it was ended.
+    let end = slow.read_to_end();
+    assert!(!String::from_utf8_lossy(&end).contains("200 OK"));
+    bounded(&stage);
+}
+
+#[test]
+fn a_rapid_reset_ends_its_connection() {
+    let stage = Stage::serving();
+    let mut flood = stage.raw("h2");
+    let mut bytes = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
+    let head = get();
+    for stream in (1..40_001).step_by(2) {
+        bytes.extend(frame(HEADERS, END_HEADERS | END_STREAM, stream, &head));
+        bytes.extend(frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()));
+    }
+    // It may be ended before all is written.
+    let _broken = flood.send(&bytes);
+    let answer = flood.read_to_end();
+    assert!(goes_away(&answer), "no GOAWAY among {} bytes", answer.len());
+    bounded(&stage);
+}
+
+#[test]
+fn a_flood_of_continuations_ends_its_connection() {
+    let stage = Stage::serving();
+    let mut flood = stage.raw("h2");
+    let begin = [
+        PREFACE,
+        &frame(SETTINGS, 0, 0, &[]),
+        &frame(HEADERS, END_STREAM, 1, &get()),
+    ]
+    .concat();
+    flood.send(&begin).unwrap();
+    // A field of its own in each; 200 MB of them, if anybody read so far.
+    let mut field = vec![0_u8, 1, b'x', 127, 0x80, 0x7c];
+    field.extend(vec![b'a'; 127 + (0x7c << 7)]);
+    let more = frame(CONTINUATION, 0, 1, &field);
+    let sent = (0..12_000).take_while(|_| flood.send(&more).is_ok()).count();
+    assert!(sent < 12_000, "all of it was read");
+    let answer = flood.read_to_end();
+    assert!(goes_away(&answer), "no GOAWAY among {} bytes", answer.len());
+    bounded(&stage);
+}
+
+/// Whether a GOAWAY frame (RFC 9113, section 6.8) is among what was answered.
+fn goes_away(mut answer: &[u8]) -> bool {
+    while let [a, b, c, kind, _flags, _, _, _, _, rest @ ..] = answer {
+        if *kind == 7 {
+            return true;
+        }
+        let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        answer = rest.get(length..).unwrap_or_default();
+    }
+    false
+}
+
+fn bounded(stage: &Stage) {
+    stage.assert_unharmed();
+    assert_eq!(stage.get("/livez"), "ok\n");
+    let memory = stage.metric("sigward_resident_memory_bytes", &[]);
+    assert!(memory < MEMORY, "{memory} bytes");
+}

@@ -1,0 +1,10 @@
+//! The door for clients on other machines, met by real clients: curl, grpcurl, openssl and `sigward --server`; by clients without a
+//! certificate and with a bad one; by certificates that change under load; and by floods.
+
+mod clients;
+mod floods;
+mod frames;
+mod pki;
+mod reload;
+mod remote;
+mod stage;
