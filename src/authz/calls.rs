@@ -128,7 +128,7 @@ mod tests {
         [[rule]]
         id = "not-the-treasury"
         effect = "deny"
-        subjects = ["dns:*"]
+        subjects = ["dns:**"]
         operations = ["state.allow"]
         keys = ["treasury"]
         [[rule]]
@@ -145,19 +145,19 @@ mod tests {
         [[rule]]
         id = "some-keys"
         effect = "allow"
-        subjects = ["dns:*"]
+        subjects = ["dns:**"]
         operations = ["key.show"]
         keys = ["validator-*"]
         [[rule]]
         id = "together"
         effect = "allow"
-        subjects = ["dns:*"]
+        subjects = ["dns:**"]
         operations = ["unfreeze"]
         approvals = 2
         [[rule]]
         id = "seldom"
         effect = "allow"
-        subjects = ["dns:*"]
+        subjects = ["dns:**"]
         operations = ["key.list"]
         rate = { count = 1, per_seconds = 60 }
     "#;

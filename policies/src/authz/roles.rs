@@ -75,6 +75,7 @@ pub const BUILT_IN: &[Role] = &[
             O::SealShow,
             O::SealMove,
             O::SealRewrap,
+            O::SealPrune,
             O::StateShow,
             O::StateInit,
             O::StateImport,

@@ -78,6 +78,8 @@ operations! {
     SealMove = "seal.move",
     /// Seal them anew under the same.
     SealRewrap = "seal.rewrap",
+    /// Destroy wrapping keys of a token that no file of the home names.
+    SealPrune = "seal.prune",
 
     /// See watermarks.
     StateShow = "state.show",
