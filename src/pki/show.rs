@@ -25,7 +25,7 @@ pub struct Shown {
 }
 
 /// What a thing is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Kind {
     /// The authority.
     Authority,
@@ -49,7 +49,7 @@ impl Kind {
     }
 }
 
-/// The authority, its CRL, then what it issued, the first to end first. Needs no private key.
+/// The authority, its CRL, then what it issued, servers before clients, the first to end first. Needs no private key.
 pub fn show(folder: &Path) -> Result<Vec<Shown>, PkiError> {
     let certificate = folder.join("ca.crt");
     if !certificate.exists() {
@@ -67,7 +67,7 @@ pub fn show(folder: &Path) -> Result<Vec<Shown>, PkiError> {
             shown(kind, &facts, entry.map(|entry| entry.at))
         })
         .collect();
-    issued.sort_by_key(|shown| shown.not_after);
+    issued.sort_by(|a, b| (a.kind, a.not_after, &a.name).cmp(&(b.kind, b.not_after, &b.name)));
     let list = Shown {
         kind: Kind::Crl,
         name: format!("{} revoked", crl.revoked.len()),

@@ -266,8 +266,13 @@ mod tests {
 
     #[test]
     fn a_key_that_may_have_left_is_taken_in_only_by_whoever_says_so() {
-        let folder = tempfile::tempdir().unwrap();
-        let provider = Pkcs11Provider::open(&softhsm::token(folder.path()), &arena(8)).unwrap();
+        // A module of its own: a restart by another test would take the session object away.
+        let (shim, folder) = (softhsm::Shim::take(), tempfile::tempdir().unwrap());
+        let config = crate::pkcs11::TokenConfig {
+            module: shim.module.clone(),
+            ..softhsm::token(folder.path())
+        };
+        let provider = Pkcs11Provider::open(&config, &arena(8)).unwrap();
         made_elsewhere(&provider, 1, true, true);
         made_elsewhere(&provider, 2, true, false);
         made_elsewhere(&provider, 3, false, false);

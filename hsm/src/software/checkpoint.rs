@@ -135,7 +135,13 @@ mod tests {
         let arena = Arena::new(ArenaSize::for_keys(16), Unlocked::Allow).unwrap();
         let tmp = tempfile::tempdir().unwrap();
         let kek = |byte: u8| {
-            let raw = SecretBytes::init_with(&arena, |into| *into = [byte; 32]).unwrap();
+            let raw = SecretBytes::init_with(&arena, |into| {
+                // Equal bytes are no key.
+                for (place, at) in into.iter_mut().zip(byte..) {
+                    *place = at;
+                }
+            })
+            .unwrap();
             Arc::new(Kek::raw(&arena, raw).unwrap())
         };
         let keys = tmp.path().join("keys");

@@ -58,6 +58,12 @@ impl Finding {
         Self::of(check, Status::Failure, fact).remedy(remedy)
     }
 
+    /// The same, no worse than that.
+    pub(super) fn at_most(mut self, status: Status) -> Self {
+        self.status = self.status.min(status);
+        self
+    }
+
     pub(super) fn about(mut self, about: impl Into<String>) -> Self {
         self.about = about.into();
         self

@@ -123,7 +123,13 @@ pub(super) fn check_config(home: &Path, config: &Config) -> Checked {
     let facts = keys_and_states(home, config, &files, &findings);
     findings.extend(keys::judge(&facts, config));
     if daemon.is_none() {
-        findings.extend(tokens::judge(&app::probe::glance_at(config)));
+        // `serve` starts without its tokens, and finds them later.
+        let warned = |finding: Finding| finding.at_most(Status::Warning);
+        findings.extend(
+            tokens::judge(&app::probe::glance_at(config))
+                .into_iter()
+                .map(warned),
+        );
     }
     findings.retain(|finding| finding.status != Status::Ok);
     let marks = screen::Marks::of_locale(|name| std::env::var(name).ok());

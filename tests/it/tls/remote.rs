@@ -91,6 +91,7 @@ fn an_operator_asks_another_machine_and_gets_its_answers() {
 #[test]
 fn an_operator_elsewhere_may_what_a_rule_allows_and_no_more() {
     let stage = Stage::serving();
+    stage.signer.run(&["pki", "client", "other"]);
     let (url, admin, other) = (stage.url(""), stage.client("admin"), stage.client("other"));
     std::fs::write(
         stage.signer.home().join("policy.toml"),
