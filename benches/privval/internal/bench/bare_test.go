@@ -8,10 +8,10 @@ func tokenAtTheBound() *Report {
 	r := &Report{
 		Floor: floorPieces{Ping: 20, Sign: 10, Sum: 70},
 		Results: []result{
-			{Signer: "sigward", Chains: 1, Prevote: latency{P50: 300}, VotesPerSecond: 4000},
-			{Signer: "sigward", Chains: 16, VotesPerSecond: 12000},
-			{Signer: "sigward-token", Chains: 1, Prevote: latency{P50: 1000 + 290 + 30}, VotesPerSecond: 2085},
-			{Signer: "sigward-token", Chains: 16, VotesPerSecond: 4040},
+			{Signer: "sigward", Chains: 1, Prevote: latency{P50: 300}, VotesPerSecond: 4000 / perVote},
+			{Signer: "sigward", Chains: 16, VotesPerSecond: 12000 / perVote},
+			{Signer: "sigward-token", Chains: 1, Prevote: latency{P50: 1000 + 290 + 30}, VotesPerSecond: 2085 / perVote},
+			{Signer: "sigward-token", Chains: 16, VotesPerSecond: 4040 / perVote},
 		},
 	}
 	for range 3 {
@@ -31,7 +31,7 @@ func TestATokenIsJudgedByItsBareRateAndSoftware(t *testing.T) {
 		}
 	}
 	r.Results[2].Prevote.P50++
-	r.Results[2].VotesPerSecond, r.Results[3].VotesPerSecond = 700, 2600
+	r.Results[2].VotesPerSecond, r.Results[3].VotesPerSecond = 700 / perVote, 2600 / perVote
 	for _, p := range r.promises() {
 		if got := p.judge(r); got.Verdict != missed {
 			t.Errorf("%+v", got)

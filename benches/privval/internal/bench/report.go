@@ -171,7 +171,7 @@ func (r *Report) printLatencies(table *tabwriter.Writer) {
 }
 
 func (r *Report) printRates(table *tabwriter.Writer) {
-	fmt.Fprintln(table, "chains\tsignatures/s\tp50 µs\tp99 µs\tpings/s\tresident MiB\tprocesses\teach\t")
+	fmt.Fprintln(table, "chains\tvotes/s\tp50 µs\tp99 µs\tpings/s\tresident MiB\tprocesses\teach\t")
 	for _, one := range r.Results {
 		if one.Failure != "" {
 			fmt.Fprintf(table, "%s %d\tfailed\t\t\t\t\t\t\t\n", one.Signer, one.Chains)

@@ -62,6 +62,9 @@ func (s sigward) Start(ctx context.Context, dir string, chains []Chain) (Running
 		return running, err
 	}
 	config := filepath.Join(home, "sigward.toml")
+	if err := anyHealthPort(config); err != nil {
+		return running, err
+	}
 	if s.provider != "" {
 		table, err := os.ReadFile(s.providerConfig)
 		if err != nil {
@@ -82,6 +85,19 @@ func (s sigward) Start(ctx context.Context, dir string, chains []Chain) (Running
 		return running, err
 	}
 	return running, running.Spawn("sigward", s.program, "serve", "--home", home)
+}
+
+// anyHealthPort lets two of them run at once: by default each listens on the same port.
+func anyHealthPort(config string) error {
+	text, err := os.ReadFile(config)
+	if err != nil {
+		return err
+	}
+	const usual, any = `listen = "127.0.0.1:26650"`, `listen = "127.0.0.1:0"`
+	if !bytes.Contains(text, []byte(usual)) {
+		return fmt.Errorf("%s does not say %s", config, usual)
+	}
+	return os.WriteFile(config, bytes.Replace(text, []byte(usual), []byte(any), 1), 0o600)
 }
 
 func (s sigward) createKey(ctx context.Context, home, name string) ([]byte, error) {
