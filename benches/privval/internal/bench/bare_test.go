@@ -31,7 +31,7 @@ func TestATokenIsJudgedByItsBareRateAndSoftware(t *testing.T) {
 		}
 	}
 	r.Results[2].Prevote.P50++
-	r.Results[2].VotesPerSecond, r.Results[3].VotesPerSecond = 700 / perVote, 2600 / perVote
+	r.Results[2].VotesPerSecond, r.Results[3].VotesPerSecond = 700/perVote, 2600/perVote
 	for _, p := range r.promises() {
 		if got := p.judge(r); got.Verdict != missed {
 			t.Errorf("%+v", got)
