@@ -57,7 +57,7 @@ pub(in crate::cli) struct Args {
     /// End with exit code 4 unless this is the answer
     #[arg(long, value_name = "ANSWER")]
     expect: Option<Answer>,
-    /// The document [default: `file` in [policy] of sigward.toml]
+    /// The document [default: the `file` that `[policy]` of sigward.toml names]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 }

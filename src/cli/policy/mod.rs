@@ -23,7 +23,7 @@ pub(super) enum Command {
     /// Exit code 4: it is no policy, and `serve` would not start with it.
     #[command(verbatim_doc_comment)]
     Check {
-        /// The document [default: `file` in [policy] of sigward.toml]
+        /// The document [default: the `file` that `[policy]` of sigward.toml names]
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
     },

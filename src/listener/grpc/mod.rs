@@ -1,7 +1,7 @@
 //! The services: bytes to domain types and back; the acts themselves are in `admin`.
 //!
 //! They are served on the admin unix socket (mode 0600; the kernel says whose process is at its other end) and, by
-//! [`tls`](super::tls), to clients with certificates. What a connection proves, and nothing else, is the identity; [`admission`] asks on
+//! [`tls`](super::tls), to clients with certificates. What a connection proves, and nothing else, is the identity; `admission` asks on
 //! every way in whether it may call what it calls.
 
 mod admission;

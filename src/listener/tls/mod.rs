@@ -1,6 +1,6 @@
 //! The door for clients on other machines: gRPC, and health and metrics, over TLS on one port (HTTP/2 and HTTP/1.1 by ALPN).
 //!
-//! [`serve`] accepts and bounds, [`seats`] counts who is in, [`connection`] shakes hands and keeps one connection, [`door`] looks at every
+//! `serve` accepts and bounds, `seats` counts who is in, `connection` shakes hands and keeps one connection, `door` looks at every
 //! request before it is read.
 //!
 //! *Invariants:* nothing is read as HTTP before a client certificate was verified; the certificate is asked for again at every request;

@@ -5,11 +5,13 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use super::rpc::FakeChain;
 use super::{imported, nothing_is_there, refused, tmkms_files, write_private};
 use crate::support::home::Home;
 use crate::support::keys::KeyFile;
+use crate::support::poll;
 use crate::support::signer::Signer;
 
 /// A process that does nothing until it is dropped.
@@ -23,14 +25,27 @@ impl Idle {
             .args(["-c", "read never", "cometbft", "start", "--home"])
             .arg(folder)
             .stdin(Stdio::piped());
-        Self(command.spawn().unwrap())
+        Self::begun(&mut command)
+    }
+
+    /// A parent goes on a moment before its child has its command line (execve(2) after vfork(2)): who looks then sees none.
+    fn begun(command: &mut Command) -> Self {
+        let idle = Self(command.spawn().unwrap());
+        let line = format!("/proc/{}/cmdline", idle.0.id());
+        let has_line = || {
+            std::fs::read(&line)
+                .is_ok_and(|line| !line.is_empty())
+                .then_some(())
+        };
+        poll(Duration::from_secs(30), has_line).expect("the process has a command line");
+        idle
     }
 
     /// With that file open.
     fn holding(file: &Path) -> Self {
         let mut command = Command::new("sleep");
         command.arg("600").stdin(File::open(file).unwrap());
-        Self(command.spawn().unwrap())
+        Self::begun(&mut command)
     }
 }
 
