@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::error::ConfigError;
 use super::raw::{Number, RawAudit, Text};
 use super::rpc::RpcUrl;
-use super::validate::Source;
+use super::validate::{Source, number};
 
 /// `[audit]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -102,67 +102,4 @@ fn is_loopback(url: &str) -> bool {
         host.parse::<std::net::IpAddr>()
             .is_ok_and(|address| address.to_canonical().is_loopback())
     })
-}
-
-fn number(
-    value: Option<&Number>,
-    key: &str,
-    default: i64,
-    most: u64,
-    source: &Source<'_>,
-) -> Result<u64, ConfigError> {
-    let given = value.map_or(default, |value| *value.as_ref());
-    match (u64::try_from(given), value) {
-        (Ok(good), _) if (1..=most).contains(&good) => Ok(good),
-        (_, Some(value)) => Err(source.bad(
-            value,
-            key,
-            format!("{given} is out of range"),
-            format!("use a number from 1 to {most}; the default is {default}"),
-        )),
-        (_, None) => Ok(1),
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use crate::config::parse;
-
-    #[test]
-    fn anchors_are_off_and_a_webhook_leaves_the_machine_with_tls_only() {
-        let base = std::path::Path::new("/home/x");
-        let bare = parse("", base).unwrap().audit;
-        assert_eq!(bare.folder, base.join("audit"));
-        assert_eq!(
-            (bare.anchor_file, bare.anchor_syslog, bare.anchor_webhook),
-            (None, None, None)
-        );
-        let with = |url: &str| parse(&format!("[audit]\nanchor_webhook = \"{url}\""), base);
-        for good in [
-            "https://log.example.com/anchors",
-            "http://127.0.0.1:80/x",
-            "http://[::1]:8080",
-            "http://127.0.0.1",
-        ] {
-            assert!(with(good).is_ok(), "{good}");
-        }
-        for bad in [
-            "http://log.example.com",
-            "http://localhost.example.com:1",
-            "http://10.0.0.1:1/",
-            "ftp://127.0.0.1",
-            "",
-        ] {
-            assert!(with(bad).is_err(), "{bad}");
-        }
-        for bad in [
-            "segment_records = 0",
-            "retention_s = -1",
-            "segment_size = 1",
-            "checkpoint_age_s = 99999999999",
-        ] {
-            assert!(parse(&format!("[audit]\n{bad}"), base).is_err(), "{bad}");
-        }
-    }
 }

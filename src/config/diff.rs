@@ -6,15 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sigward_policies::authz::PolicyVersion;
 use sigward_policies::double_sign::Limits;
 use sigward_policies::model::id::{ChainId, NodeName};
 
 use super::{
-    AuditConfig, ChainConfig, Config, KeysConfig, LogConfig, LogFormat, NodeConfig, PolicyConfig,
-    ProviderConfig, ProviderId, SealSource, StoreConfig,
+    ChainConfig, Config, KeysConfig, LogConfig, LogFormat, NodeConfig, ProviderId, SealSource, StoreConfig,
 };
 
+mod tables;
 mod text;
 
 #[cfg(test)]
@@ -197,72 +196,6 @@ impl Diff {
         }
     }
 
-    fn audit(&mut self, old: &AuditConfig, new: &AuditConfig) {
-        use Effect::NeedsRestart;
-        let AuditConfig {
-            folder,
-            segment_records,
-            segment_age,
-            retention,
-            checkpoint_records,
-            checkpoint_age,
-            anchor_file,
-            anchor_syslog,
-            anchor_webhook,
-        } = old;
-        let of = Subject::Setting;
-        self.set(&of, "audit.folder", (folder, &new.folder), NeedsRestart, |path| {
-            text::path(path)
-        });
-        for (name, old, new) in [
-            ("audit.segment_records", *segment_records, new.segment_records),
-            (
-                "audit.segment_age_s",
-                segment_age.as_secs(),
-                new.segment_age.as_secs(),
-            ),
-            ("audit.retention_s", retention.as_secs(), new.retention.as_secs()),
-            (
-                "audit.checkpoint_records",
-                *checkpoint_records,
-                new.checkpoint_records,
-            ),
-            (
-                "audit.checkpoint_age_s",
-                checkpoint_age.as_secs(),
-                new.checkpoint_age.as_secs(),
-            ),
-        ] {
-            self.set(&of, name, (&old, &new), NeedsRestart, u64::to_string);
-        }
-        let path =
-            |path: &Option<std::path::PathBuf>| path.as_deref().map_or_else(|| "none".to_owned(), text::path);
-        self.set(
-            &of,
-            "audit.anchor_file",
-            (anchor_file, &new.anchor_file),
-            NeedsRestart,
-            path,
-        );
-        self.set(
-            &of,
-            "audit.anchor_syslog",
-            (anchor_syslog, &new.anchor_syslog),
-            NeedsRestart,
-            path,
-        );
-        self.set(
-            &of,
-            "audit.anchor_webhook",
-            (anchor_webhook, &new.anchor_webhook),
-            NeedsRestart,
-            |url| {
-                url.as_ref()
-                    .map_or_else(|| "none".to_owned(), ToString::to_string)
-            },
-        );
-    }
-
     fn settings(&mut self, old: &Config, new: &Config) {
         use Effect::NeedsRestart;
         let Config {
@@ -362,76 +295,6 @@ impl Diff {
             Effect::Live,
             String::clone,
         );
-    }
-
-    /// Another document is taken, and what it says is told by its version. None at all, or one that is only logged, would let through
-    /// what is denied now: that takes a restart, as loosening the guard does.
-    fn policy_place(&mut self, old: &PolicyConfig, new: &PolicyConfig) {
-        let PolicyConfig { file, dry_run } = old;
-        let of = Subject::Setting;
-        let effect = if file.is_some() && new.file.is_none() {
-            Effect::Loosens
-        } else {
-            Effect::Live
-        };
-        self.set(&of, "policy.file", (file, &new.file), effect, text::optional_path);
-        let effect = if *dry_run {
-            Effect::Tightens
-        } else {
-            Effect::Loosens
-        };
-        // The first document of all takes nothing away.
-        let effect = if file.is_none() { Effect::Live } else { effect };
-        self.set(
-            &of,
-            "policy.dry_run",
-            (dry_run, &new.dry_run),
-            effect,
-            bool::to_string,
-        );
-    }
-
-    /// The document of the policy itself differs; versions as log lines show them.
-    pub fn policy(&mut self, old: Option<PolicyVersion>, new: Option<PolicyVersion>) {
-        let show = |version: &Option<PolicyVersion>| {
-            version.map_or_else(|| "none".to_owned(), |version| version.to_string())
-        };
-        self.set(&Subject::Setting, POLICY, (&old, &new), Effect::Live, show);
-        // Settings come first.
-        self.entries
-            .sort_by_key(|entry| entry.subject != Subject::Setting);
-    }
-
-    /// Modules are loaded and sessions counted at the start, so a token that comes, goes or is another one waits for the next. Only
-    /// where its PIN is may change meanwhile: it is read whenever the token is logged in to.
-    fn providers(&mut self, old: &[ProviderConfig], new: &[ProviderConfig]) {
-        let find = |all: &[ProviderConfig], id: &ProviderId| all.iter().find(|one| one.id == *id).cloned();
-        let ids: BTreeSet<_> = old
-            .iter()
-            .chain(new)
-            .map(|provider| provider.id.clone())
-            .collect();
-        for id in ids {
-            let (was, is) = (find(old, &id), find(new, &id));
-            let of = Subject::Provider(id);
-            let token = |provider: &Option<ProviderConfig>| {
-                provider
-                    .as_ref()
-                    .map_or_else(|| "none".to_owned(), |provider| text::token(&provider.pkcs11))
-            };
-            let same = token(&was) == token(&is);
-            self.set(
-                &of,
-                "token",
-                (&token(&was), &token(&is)),
-                Effect::NeedsRestart,
-                String::clone,
-            );
-            if let (true, Some(was), Some(is)) = (same, was, is) {
-                let pins = (&was.pkcs11.pin, &is.pkcs11.pin);
-                self.set(&of, "pin", pins, Effect::Live, ToString::to_string);
-            }
-        }
     }
 
     fn chain(&mut self, old: &ChainConfig, new: &ChainConfig) {

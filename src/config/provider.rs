@@ -12,8 +12,8 @@ use sigward_policies::model::id::KeyName;
 use toml::Spanned;
 
 use super::error::{ConfigError, quote};
-use super::raw::{Number, RawPkcs11, RawProvider, Text};
-use super::validate::Source;
+use super::raw::{RawPkcs11, RawProvider, Text};
+use super::validate::{Source, number};
 
 /// The provider that is always there: sealed files, used in memory.
 pub const SOFTWARE: &str = "software";
@@ -236,23 +236,3 @@ fn pin(raw: &Spanned<RawPkcs11>, at: &str, source: &Source<'_>) -> Result<PinFro
 
 const ONE_PIN: &str =
     "name exactly one of pin_file, pin_credential and pin_fd; the PIN itself never stands here";
-
-fn number(
-    value: Option<&Number>,
-    key: &str,
-    default: i64,
-    most: u64,
-    source: &Source<'_>,
-) -> Result<u64, ConfigError> {
-    let given = value.map_or(default, |value| *value.as_ref());
-    match (u64::try_from(given), value) {
-        (Ok(good), _) if (1..=most).contains(&good) => Ok(good),
-        (_, Some(value)) => Err(source.bad(
-            value,
-            key,
-            format!("{given} is out of range"),
-            format!("use a number from 1 to {most}; the default is {default}"),
-        )),
-        (_, None) => Ok(1),
-    }
-}

@@ -305,3 +305,24 @@ fn paths_are_distinct(config: &Config) -> Result<(), ConfigError> {
     }
     Ok(())
 }
+
+/// A number from 1 to `most`, or the default.
+pub(super) fn number(
+    value: Option<&Number>,
+    key: &str,
+    default: i64,
+    most: u64,
+    source: &Source<'_>,
+) -> Result<u64, ConfigError> {
+    let given = value.map_or(default, |value| *value.as_ref());
+    match (u64::try_from(given), value) {
+        (Ok(good), _) if (1..=most).contains(&good) => Ok(good),
+        (_, Some(value)) => Err(source.bad(
+            value,
+            key,
+            format!("{given} is out of range"),
+            format!("use a number from 1 to {most}; the default is {default}"),
+        )),
+        (_, None) => Ok(1),
+    }
+}

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use sigward_policies::authz::PolicyVersion;
 use std::path::Path;
 
 use super::*;
