@@ -1,0 +1,130 @@
+//! Every kind of tampering, on chains in memory.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+use super::*;
+use crate::store::{AuditEntry, Batch, Done, Health, Outcome, StoredRow, stopped};
+use sigward_policies::decision::Failure;
+use sigward_policies::model::id::StoreId;
+use sigward_policies::model::key::Key;
+
+/// A store that holds these rows: each a sequence and a record that may not decode.
+struct Chain {
+    rows: Vec<(u64, Vec<u8>)>,
+    promised: u64,
+}
+
+impl Chain {
+    fn new(len: u64) -> Self {
+        let mut head = AuditHead::genesis(&StoreId([1; 16]));
+        let rows = (1..=len).map(|n| {
+            let entry = AuditEntry {
+                time_micros: 5,
+                subject: format!("uid:{n}"),
+                operation: "key.create".to_owned(),
+                key: None,
+                chain: None,
+                position: None,
+                outcome: Outcome::Allowed,
+                reason: String::new(),
+                request_digest: Some([3; 32]),
+                signature_digest: None,
+                count: 1,
+            };
+            let (record, bytes) = AuditRecord::link(&head, entry);
+            head = record.head();
+            (n, bytes)
+        });
+        Self {
+            rows: rows.collect(),
+            promised: len,
+        }
+    }
+
+    fn first_broken(&self) -> Option<u64> {
+        verify(self, &Evidence::default())
+            .unwrap()
+            .first_broken
+            .map(|broken| broken.sequence)
+    }
+}
+
+impl Store for Chain {
+    fn id(&self) -> StoreId {
+        StoreId([1; 16])
+    }
+    fn commit(&self, _: Batch, done: Done) {
+        done(Err(stopped()));
+    }
+    fn keys(&self) -> Result<Vec<Key>, Refused> {
+        Ok(Vec::new())
+    }
+    fn holds(&self) -> Result<sigward_policies::holding::Holds, Refused> {
+        Ok(Default::default())
+    }
+    fn rows(&self) -> Result<Vec<StoredRow>, Refused> {
+        Ok(Vec::new())
+    }
+    fn audit(&self, from: u64, limit: usize) -> Result<Vec<AuditRecord>, Refused> {
+        let page = self
+            .rows
+            .iter()
+            .filter(|(sequence, _)| *sequence >= from)
+            .take(limit);
+        page.map(|(sequence, bytes)| {
+            let wrong = || Failure::new(FailureCode::StoreDisagrees, format!("record {sequence}"));
+            let record = AuditRecord::decode(bytes).map_err(|_| wrong())?;
+            if record.sequence == *sequence {
+                Ok(record)
+            } else {
+                Err(wrong().into())
+            }
+        })
+        .collect()
+    }
+    fn health(&self) -> Health {
+        Health {
+            failed: None,
+            commit: 1,
+            audit_records: self.promised,
+        }
+    }
+}
+
+#[test]
+fn a_whole_chain_holds() {
+    assert_eq!(verify(&Chain::new(0), &Evidence::default()).unwrap().records, 0);
+    let found = verify(&Chain::new(2500), &Evidence::default()).unwrap();
+    assert_eq!((found.records, found.first_broken), (2500, None));
+}
+
+#[test]
+fn every_flip_is_named_where_it_is() {
+    let bits = Chain::new(5).rows[2].1.len() * 8;
+    for bit in 0..bits {
+        let mut chain = Chain::new(5);
+        chain.rows[2].1[bit / 8] ^= 1 << (bit % 8);
+        let broken = chain.first_broken();
+        assert!(broken == Some(3) || broken == Some(2), "bit {bit}: {broken:?}");
+    }
+}
+
+#[test]
+fn deleting_inserting_swapping_and_cutting_are_named() {
+    let mut deleted = Chain::new(1500);
+    deleted.rows.remove(1200);
+    assert_eq!(deleted.first_broken(), Some(1201));
+
+    let mut swapped = Chain::new(9);
+    let (a, b) = (swapped.rows[3].1.clone(), swapped.rows[4].1.clone());
+    (swapped.rows[3].1, swapped.rows[4].1) = (b, a);
+    assert_eq!(swapped.first_broken(), Some(4));
+
+    let mut inserted = Chain::new(9);
+    let copy = inserted.rows[3].clone();
+    inserted.rows.insert(4, copy);
+    assert_eq!(inserted.first_broken(), Some(5));
+
+    let mut cut = Chain::new(9);
+    cut.rows.truncate(6);
+    assert_eq!(cut.first_broken(), Some(7));
+}
