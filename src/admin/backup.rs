@@ -17,7 +17,8 @@ use sigward_policies::model::key::{BackupMark, Key, VersionState};
 
 use super::Admin;
 use super::act::Act;
-use super::keys::{ListedKey, provider_refused};
+use super::keys::ListedKey;
+use super::refusals::provider_refused;
 use crate::config::SOFTWARE;
 use crate::crash::crash_point;
 use crate::store::{self, Batch, Change, Sharing, StoredRow};

@@ -10,7 +10,7 @@ use sigward_policies::model::id::{ChainId, KeyName};
 use sigward_policies::model::key::Origin;
 
 use super::act::Act;
-use super::keys::provider_refused;
+use super::refusals::provider_refused;
 use super::{Admin, NamedRow, state_file};
 use crate::crash::crash_point;
 use crate::guard;

@@ -15,6 +15,7 @@ mod moving;
 pub mod node;
 mod pin_place;
 mod providers;
+mod refusals;
 mod restore;
 mod seal;
 mod state;

@@ -13,7 +13,7 @@ use sigward_policies::model::key::KeyVersion;
 use sigward_policies::model::payload::Consensus;
 
 use super::Admin;
-use super::keys::{provider_refused, refusal_code};
+use super::refusals::{provider_refused, refusal_code};
 use super::token::{Token, TokenTrouble};
 use crate::config::SOFTWARE;
 

@@ -15,8 +15,9 @@ use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, KeyName};
 
 use super::act::Act;
-use super::keys::{ImportBeginning, ListedKey, describe, key_of, not_a_key, provider_refused, taken};
+use super::keys::{ImportBeginning, ListedKey, describe, key_of, not_a_key, taken};
 use super::providers::{self, Place};
+use super::refusals::provider_refused;
 use super::token::{Token, TokenTrouble};
 use super::{Admin, state_file};
 use crate::crash::crash_point;
