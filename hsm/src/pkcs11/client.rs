@@ -122,13 +122,15 @@ impl Client {
         access: Access,
         tries: Tries,
     ) -> Result<(Live, Present, LoggedIn), TokenError> {
-        let serial = {
-            let entered = self.module.enter()?;
-            self.find(entered.context())?.info.serial_number().to_owned()
-        };
-        self.logins
-            .prepare(&serial)
-            .inspect_err(|error| self.shut_out_by(error))?;
+        if !self.logins.is_prepared() {
+            let serial = {
+                let entered = self.module.enter()?;
+                self.find(entered.context())?.info.serial_number().to_owned()
+            };
+            self.logins
+                .prepare(&serial)
+                .inspect_err(|error| self.shut_out_by(error))?;
+        }
         let entered = self.module.enter()?;
         let context = entered.context();
         let token = self.find(context)?;

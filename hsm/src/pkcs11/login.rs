@@ -15,7 +15,10 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -63,6 +66,7 @@ pub(super) struct Logins {
     source: Mutex<PinSource>,
     refused: RefusedPins,
     folder: PathBuf,
+    prepared: AtomicBool,
 }
 
 /// What this process knows of a token's PIN.
@@ -85,7 +89,13 @@ impl Logins {
             source: Mutex::new(source),
             refused: RefusedPins::new(&folder),
             folder,
+            prepared: AtomicBool::new(false),
         }
+    }
+
+    /// Whether [`Logins::prepare`] has nothing to do any more.
+    pub(super) fn is_prepared(&self) -> bool {
+        self.prepared.load(Ordering::Relaxed)
     }
 
     /// Where the PIN is from now on.
@@ -103,6 +113,7 @@ impl Logins {
             let trial = self.refused.trial(serial, &pin)?;
             known.last = Some((pin, trial));
         }
+        self.prepared.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -169,9 +180,12 @@ impl Logins {
     /// Whether the PIN would be tried now, by what the token says of itself and what is remembered; nothing is tried.
     pub(super) fn would_try(&self, info: &TokenInfo) -> Result<(), TokenError> {
         takes_a_pin(info)?;
-        let serial = info.serial_number();
-        let trial = self.refused.trial(serial, self.read()?.as_ref())?;
-        self.refused.check(serial, &trial)?;
+        let (serial, pin) = (info.serial_number(), self.read()?);
+        // Comparing takes its time; without a record there is nothing to compare with.
+        if self.refused.knows(serial) {
+            let trial = self.refused.trial(serial, &pin)?;
+            self.refused.check(serial, &trial)?;
+        }
         has_spare_tries(info)
     }
 

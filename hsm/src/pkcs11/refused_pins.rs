@@ -62,6 +62,11 @@ impl RefusedPins {
         Ok(Trial { salt, digest })
     }
 
+    /// Whether there is a record of this token, readable or not.
+    pub(super) fn knows(&self, serial: &str) -> bool {
+        self.path_of(serial).exists()
+    }
+
     /// Whether a digest from before can be compared with the record as it is now: another process may have written it.
     pub(super) fn compares(&self, serial: &str, trial: &Trial) -> bool {
         match self.read(serial) {
