@@ -1,17 +1,14 @@
 //! The process dies while records move from the database into segments, and while checkpoints are signed: the chain verifies, and
 //! every signature that was released is in it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
 use toml::Table;
 
 use super::dying::{armed, assert_aborted};
-use super::load::{Chain, chain, live};
+use super::load::{Chain, all_sign_on, chain, kill_while_they_sign};
 use crate::support::audit::assert_no_double_sign;
-use crate::support::fake_node::{Answer, Ask};
 use crate::support::home::Home;
 use crate::support::poll;
 use crate::support::random::Random;
@@ -97,42 +94,9 @@ fn a_signer_that_is_killed_while_it_signs_and_keeps_its_records_misses_no_signat
     for _ in 0..KILLS {
         signer.start_at_once();
         let moment = random.moment(Duration::from_millis(900));
-        let pid = Pid::from_raw(i32::try_from(signer.pid()).unwrap()).unwrap();
-        let signing = AtomicBool::new(false);
-        let gone = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            for chain in &mut chains {
-                scope.spawn(|| live(chain, &signing, &gone));
-            }
-            while !signing.load(Ordering::Relaxed) {
-                let dead = signer.ended();
-                assert!(
-                    dead.is_none(),
-                    "ended by itself with {dead:?}\n{}",
-                    signer.log_tail()
-                );
-                sleep(Duration::from_millis(1));
-            }
-            sleep(moment);
-            let _ = kill_process(pid, Signal::KILL);
-            gone.store(true, Ordering::Relaxed);
-        });
-        signer.stop();
+        kill_while_they_sign(&mut signer, &mut chains, moment);
     }
-    signer.start_at_once();
-    for chain in &mut chains {
-        assert!(
-            chain.node.accept_unless(Duration::from_secs(20), || false),
-            "{}",
-            signer.log_tail()
-        );
-        chain.journal.ask_again(&mut chain.node);
-        let next = Ask::prevote(chain.journal.highest() + 1, 1);
-        assert!(matches!(
-            chain.journal.ask(&mut chain.node, next),
-            Answer::Signed(_)
-        ));
-    }
+    all_sign_on(&mut signer, &mut chains);
     signer.terminate();
     let records = assert_no_double_sign(&signer);
     for chain in &chains {

@@ -34,28 +34,52 @@ fn a_signer_that_is_killed_thirty_times_under_load_signs_nothing_twice() {
     for _ in 0..KILLS {
         signer.start_at_once();
         let moment = random.moment(Duration::from_millis(60));
-        let pid = Pid::from_raw(i32::try_from(signer.pid()).unwrap()).unwrap();
-        // Counted from the first signature of this life; before that, starting is all that could be hit.
-        let signing = AtomicBool::new(false);
-        let gone = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            for chain in &mut chains {
-                scope.spawn(|| live(chain, &signing, &gone));
-            }
-            while !signing.load(Ordering::Relaxed) {
-                let dead = signer.ended();
-                assert!(dead.is_none(), "ended by itself with {dead:?}");
-                sleep(Duration::from_millis(1));
-            }
-            sleep(moment);
-            let _ = kill_process(pid, Signal::KILL);
-            gone.store(true, Ordering::Relaxed);
-        });
-        signer.stop();
+        kill_while_they_sign(&mut signer, &mut chains, moment);
     }
 
+    all_sign_on(&mut signer, &mut chains);
+    signer.terminate();
+    let records = assert_no_double_sign(&signer);
+    for chain in &chains {
+        chain.journal.assert_recorded(&chain.id, &records);
+        println!(
+            "{}: {} signatures over {KILLS} kills",
+            chain.id,
+            chain.journal.signed()
+        );
+    }
+}
+
+/// Lets all chains ask, and kills the signer `moment` after its first signature of this life; before that, starting is all that could
+/// be hit.
+pub(super) fn kill_while_they_sign(signer: &mut Signer, chains: &mut [Chain], moment: Duration) {
+    let pid = Pid::from_raw(i32::try_from(signer.pid()).unwrap()).unwrap();
+    let signing = AtomicBool::new(false);
+    let gone = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for chain in chains {
+            scope.spawn(|| live(chain, &signing, &gone));
+        }
+        while !signing.load(Ordering::Relaxed) {
+            let dead = signer.ended();
+            assert!(
+                dead.is_none(),
+                "ended by itself with {dead:?}\n{}",
+                signer.log_tail()
+            );
+            sleep(Duration::from_millis(1));
+        }
+        sleep(moment);
+        let _ = kill_process(pid, Signal::KILL);
+        gone.store(true, Ordering::Relaxed);
+    });
+    signer.stop();
+}
+
+/// Started once more, it answers every chain: what it was asked last, and what is next.
+pub(super) fn all_sign_on(signer: &mut Signer, chains: &mut [Chain]) {
     signer.start_at_once();
-    for chain in &mut chains {
+    for chain in chains {
         assert!(
             chain.node.accept_unless(Duration::from_secs(20), || false),
             "{}",
@@ -67,16 +91,6 @@ fn a_signer_that_is_killed_thirty_times_under_load_signs_nothing_twice() {
             chain.journal.ask(&mut chain.node, next),
             Answer::Signed(_)
         ));
-    }
-    signer.terminate();
-    let records = assert_no_double_sign(&signer);
-    for chain in &chains {
-        chain.journal.assert_recorded(&chain.id, &records);
-        println!(
-            "{}: {} signatures over {KILLS} kills",
-            chain.id,
-            chain.journal.signed()
-        );
     }
 }
 
