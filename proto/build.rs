@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::{env, error::Error, fs};
 
 use prost::Message as _;
+use prost_types::FileDescriptorSet;
 
 /// Messages that carry private keys or sign state: their `Debug` is written by hand in `lib.rs`.
 const SECRET: &[&str] = &[
@@ -28,6 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let ours = protox::compile(protos_in("sigward/v1")?, ["."])?;
     fs::write(out.join("sigward.v1.bin"), ours.encode_to_vec())?;
+    fs::write(out.join("procedures.rs"), procedures(&ours))?;
     tonic_prost_build::configure()
         .skip_debug(SECRET.iter().copied())
         .compile_fds(ours)?;
@@ -48,4 +50,33 @@ fn protos_in(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     }
     files.sort();
     Ok(files)
+}
+
+/// Every procedure of our services as an enum: whoever says something of each of them does not compile when one is added.
+fn procedures(set: &FileDescriptorSet) -> String {
+    let mut all = Vec::new();
+    for (package, service) in set
+        .file
+        .iter()
+        .flat_map(|file| file.service.iter().map(|service| (file.package(), service)))
+    {
+        let short = service.name().trim_end_matches("Service");
+        for method in &service.method {
+            let path = format!("/{package}.{}/{}", service.name(), method.name());
+            all.push((format!("{short}{}", method.name()), path));
+        }
+    }
+    let each = |line: &dyn Fn(&str, &str) -> String| -> String {
+        all.iter().map(|(name, path)| line(name, path)).collect()
+    };
+    format!(
+        "/// A procedure of `sigward.v1`.\n#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]\npub enum Procedure {{\n{}}}\n\n\
+         impl Procedure {{\n    /// Every procedure, service by service.\n    pub const ALL: &'static [Self] = &[\n{}    ];\n\n    \
+         /// `/package.Service/Method`.\n    pub const fn path(self) -> &'static str {{\n        match self {{\n{}        }}\n    }}\n\n    \
+         /// The procedure of a path; none is called otherwise.\n    pub fn of_path(path: &str) -> Option<Self> {{\n        match path {{\n{}            _ => None,\n        }}\n    }}\n}}\n",
+        each(&|name, path| format!("    /// `{path}`.\n    {name},\n")),
+        each(&|name, _| format!("        Self::{name},\n")),
+        each(&|name, path| format!("            Self::{name} => \"{path}\",\n")),
+        each(&|name, path| format!("            \"{path}\" => Some(Self::{name}),\n")),
+    )
 }

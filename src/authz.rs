@@ -1,8 +1,10 @@
 //! Which rules are in force. A request takes a snapshot when it is received; a reload replaces the whole edition at once.
 
+mod admitted;
 mod calls;
 mod policies;
 
+pub use admitted::{About, Admitted, Denial, Judged, MayAct, Sight};
 pub use calls::Call;
 pub use policies::{InForce, Mode, Policies};
 

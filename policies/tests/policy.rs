@@ -304,6 +304,13 @@ proptest! {
         let verdict = policy.judge(&question);
         prop_assert_eq!(short(&verdict), reference(&rules, &question), "{}", text);
 
+        // The first look, which knows neither key nor chain, never says no where the answer is yes.
+        let call = Question { key: None, chain: None, ..question };
+        prop_assert!(!verdict.is_allowed() || policy.might_allow(&call), "{}", text);
+        if rules.iter().all(|rule| rule.keys.is_empty() && rule.chains.is_empty()) {
+            prop_assert_eq!(verdict.is_allowed(), policy.might_allow(&call), "{}", text);
+        }
+
         let explanation = policy.explain(&question);
         prop_assert_eq!(&explanation.verdict, &verdict);
         let shown = explanation.to_string();

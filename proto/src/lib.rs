@@ -18,6 +18,8 @@ pub mod v1 {
     tonic::include_proto!("sigward.v1");
 }
 
+include!(concat!(env!("OUT_DIR"), "/procedures.rs"));
+
 /// The encoded `google.protobuf.FileDescriptorSet` of `sigward.v1`, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sigward.v1.bin"));
 

@@ -46,6 +46,11 @@ impl Rate {
         self.per_seconds
     }
 
+    /// Whether each key is counted for itself.
+    pub const fn is_each_key(self) -> bool {
+        self.each_key
+    }
+
     /// Nanoseconds for one of them; rounded up, so that rounding allows nothing.
     fn interval(self) -> u64 {
         let count = u64::from(self.count.max(1));

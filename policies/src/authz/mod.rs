@@ -7,6 +7,7 @@
 mod approvals;
 mod document;
 mod explain;
+mod foresight;
 mod glob;
 mod keys;
 mod limits;
@@ -22,6 +23,7 @@ mod window;
 pub use approvals::{ApprovalRequest, Approved, RequestDigest, Standing, Vote};
 pub use document::{DocumentError, MAX_DOCUMENT, MAX_PATTERNS, MAX_RULES, Place, Warning};
 pub use explain::{Explanation, Look};
+pub use foresight::Foresight;
 pub use keys::KeyFacts;
 pub use limits::{Limits, MAX_OF_A_SUBJECT, MAX_SUBJECTS, Rate, Tick, TooOften};
 pub use operations::{Operations, Reserved};

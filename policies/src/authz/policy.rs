@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::document::{self, DocumentError, Warning};
 use super::limits::Rate;
-use super::rule::{Effect, Miss, Question, Rule, RuleId};
+use super::rule::{Effect, Question, Rule, RuleId};
 
 /// Which document: the SHA-256 of its bytes. Whoever reads the document computes it; this package knows no cryptography.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -108,20 +108,6 @@ impl Policy {
     pub fn judge(&self, question: &Question<'_>) -> Verdict {
         let decides = self.rules.iter().find(|rule| rule.misses(question).is_none());
         verdict(decides)
-    }
-}
-
-impl Policy {
-    /// The word on a call of which nothing is known yet but who makes it: a rule about some keys or chains allows nothing here, and one
-    /// that denies them denies the call. Errs on the side of no; where it says yes, so does [`Policy::judge`] for every key and chain
-    /// that no earlier rule allows.
-    pub fn judge_call(&self, question: &Question<'_>) -> Verdict {
-        let decides = |rule: &&Rule| match rule.misses(question) {
-            None => true,
-            Some(Miss::Key | Miss::Chain) => matches!(rule.effect, Effect::Deny),
-            Some(_) => false,
-        };
-        verdict(self.rules.iter().find(decides))
     }
 }
 

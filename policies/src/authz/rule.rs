@@ -115,32 +115,44 @@ impl Rule {
 
     /// The first reason for which it is not about `question`; none when it is.
     pub(super) fn misses(&self, question: &Question<'_>) -> Option<Miss> {
+        self.misses_who(question)
+            .or_else(|| self.misses_what(question))
+            .or_else(|| self.misses_where(question))
+    }
+
+    /// The same, whatever key and chain the question turns out to be about.
+    pub(super) fn misses_call(&self, question: &Question<'_>) -> Option<Miss> {
+        self.misses_who(question).or_else(|| self.misses_where(question))
+    }
+
+    /// Whether it is about some keys or chains only.
+    pub(super) const fn is_scoped(&self) -> bool {
+        !self.keys.is_empty() || !self.chains.is_empty()
+    }
+
+    fn misses_who(&self, question: &Question<'_>) -> Option<Miss> {
         if !self.operations.contains(question.operation) {
             return Some(Miss::Operation);
         }
-        if !self
-            .subjects
-            .iter()
-            .any(|pattern| pattern.matches(question.subject))
-        {
-            return Some(Miss::Subject);
-        }
+        let is = |pattern: &SubjectPattern| pattern.matches(question.subject);
+        (!self.subjects.iter().any(is)).then_some(Miss::Subject)
+    }
+
+    fn misses_what(&self, question: &Question<'_>) -> Option<Miss> {
         let about = |key: &KeyFacts| self.keys.iter().any(|pattern| pattern.matches(key));
         if !self.keys.is_empty() && !question.key.is_some_and(about) {
             return Some(Miss::Key);
         }
         let on = |chain: &ChainId| self.chains.iter().any(|glob| glob.matches(chain.as_str()));
-        if !self.chains.is_empty() && !question.chain.is_some_and(on) {
-            return Some(Miss::Chain);
-        }
+        (!self.chains.is_empty() && !question.chain.is_some_and(on)).then_some(Miss::Chain)
+    }
+
+    fn misses_where(&self, question: &Question<'_>) -> Option<Miss> {
         let within = |address: IpAddr| self.from.iter().any(|network| network.contains(address));
         if !self.from.is_empty() && !question.from.is_some_and(within) {
             return Some(Miss::From);
         }
-        if !self.window.contains(question.now) {
-            return Some(Miss::Time);
-        }
-        None
+        (!self.window.contains(question.now)).then_some(Miss::Time)
     }
 }
 

@@ -1,15 +1,19 @@
 //! Before a request is read: who asks, and whether they may call this at all. On every way in.
 
 use std::net::IpAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Instant;
 
 use axum::extract::Request;
-use axum::http::Extensions;
+use axum::http::{Extensions, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use sigward_policies::authz::Tick;
+use sigward_policies::decision::{Refusal, RefusalCode};
+use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::caller::Caller;
+use sigward_policies::model::id::ChainId;
+use sigward_proto::Procedure;
 use tonic::transport::server::UdsConnectInfo;
 
 use super::errors;
@@ -17,38 +21,71 @@ use super::operations::operation_of;
 use super::serve::Services;
 use crate::audit::{self, Asked, Denials};
 use crate::authn;
-use crate::authz::{Call, Policies};
+use crate::authz::{Admitted, Call, Policies};
 
-/// Nobody: the user id that is no user's (POSIX chown(2): (uid_t)-1).
-const NOBODY: Caller = Caller::LocalUser { uid: u32::MAX };
-
-/// Lets a request through whose caller may call it, and says who that is to whoever serves it.
+/// Lets a request come nearer whose caller may call it for something, and hands the proof of it to whoever serves it. An answer of a
+/// service that has not turned that proof into more is thrown away: nobody may forget to ask.
 pub(super) async fn admit(services: Services, mut request: Request, next: Next) -> Response {
     let Some(caller) = proved(request.extensions()) else {
         return tonic::Status::unauthenticated("not_permitted: this connection proves nothing").into_http();
     };
     let path = request.uri().path();
-    let mut parts = path.trim_start_matches('/').splitn(2, '/');
+    let (procedure, service) = (Procedure::of_path(path), called(path));
     let call = Call {
         caller: &caller,
         path,
-        operation: operation_of(parts.next().unwrap_or_default(), parts.next().unwrap_or_default()),
+        operation: procedure.map(operation_of),
         from: request.extensions().get::<From>().map(|from| from.0),
-        now: services.admin.clock.unix_seconds(),
+        now: services.gate.books().0.unix_seconds(),
         tick: tick(),
     };
-    if let Err(refusal) = services.policies.may(call) {
-        let asked = Asked::act(&caller, called(request.uri().path()), None, None);
-        let refused = refusal.clone().into();
-        let entry = audit::of_refusal(asked, &refused, services.admin.clock.unix_micros());
-        match &services.denials {
-            Some(denials) => denials.note(services.admin.store.as_ref(), entry),
-            None => tracing::warn!(subject = %caller, code = refusal.code.as_str(), "refused"),
+    let admitted = match services.policies.admit(call) {
+        Ok(admitted) => admitted,
+        Err(refusal) => {
+            services.note(&caller, service, (None, None), &refusal);
+            return errors::refusal(refusal);
         }
-        return errors::refusal(refusal);
+    };
+    let judged = admitted.judged();
+    request.extensions_mut().insert(Ticket::of(admitted));
+    let response = next.run(request).await;
+    match procedure {
+        Some(procedure) if !judged.was_asked() && !is_refusal(&response) => forgotten(procedure),
+        _ => response,
     }
-    request.extensions_mut().insert(caller);
-    next.run(request).await
+}
+
+/// What is told in headers alone is an error ("Trailers-Only"), and what is no 200 is none of a service's answers.
+fn is_refusal(response: &Response) -> bool {
+    response.status() != StatusCode::OK || response.headers().contains_key("grpc-status")
+}
+
+/// An answer that nobody was asked about does not leave.
+fn forgotten(procedure: Procedure) -> Response {
+    tracing::error!(
+        alarm = true,
+        procedure = procedure.path(),
+        "a service answered without asking whether it may: its answer was thrown away; this is an error of sigward, report it"
+    );
+    errors::refusal(Refusal::new(
+        RefusalCode::NotPermitted,
+        "nobody has asked whether this may be answered: an error of sigward, report it",
+    ))
+}
+
+/// The proof on its way to the service. It can be taken once.
+#[derive(Clone, Debug)]
+pub(super) struct Ticket(Arc<Mutex<Option<Admitted>>>);
+
+impl Ticket {
+    fn of(admitted: Admitted) -> Self {
+        Self(Arc::new(Mutex::new(Some(admitted))))
+    }
+
+    /// The proof, if nobody has it yet.
+    pub(super) fn take(&self) -> Option<Admitted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// The address at the other end of a connection from another machine.
@@ -73,11 +110,6 @@ fn proved(extensions: &Extensions) -> Option<Caller> {
     extensions.get::<()>().map(|()| authn::this_process())
 }
 
-/// Who asks, as [`admit`] found out.
-pub(super) fn caller<T>(request: &tonic::Request<T>) -> Caller {
-    request.extensions().get::<Caller>().cloned().unwrap_or(NOBODY)
-}
-
 /// The service that was called, in the audit chain's words. Only services that exist: a caller makes no words of its own there.
 fn called(path: &str) -> &'static str {
     const SERVICES: [(&str, &str); 9] = [
@@ -98,6 +130,27 @@ fn called(path: &str) -> &'static str {
 }
 
 impl Services {
+    /// Puts a refusal on record, under the name of what was asked and of which key and chain.
+    pub(super) fn note(
+        &self,
+        who: &Caller,
+        operation: &'static str,
+        (key, chain): (Option<PublicKey>, Option<ChainId>),
+        refusal: &Refusal,
+    ) {
+        let (clock, store) = self.gate.books();
+        let refused = refusal.clone().into();
+        let entry = audit::of_refusal(
+            Asked::act(who, operation, key, chain),
+            &refused,
+            clock.unix_micros(),
+        );
+        match &self.denials {
+            Some(denials) => denials.note(store, entry),
+            None => tracing::warn!(subject = %who, operation, code = refusal.code.as_str(), "refused"),
+        }
+    }
+
     /// The same, under these policies.
     #[must_use]
     pub fn under(self, policies: Arc<Policies>) -> Self {

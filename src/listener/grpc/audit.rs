@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sigward_policies::decision::{Refusal, RefusalCode};
@@ -17,9 +18,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::errors::status;
+use super::gate::{Target, admitted};
 use super::key::refuse;
-use super::serve::{Services, caller};
-use crate::admin::Reading;
+use super::serve::Services;
+use crate::admin::{Admin, Reading};
 use crate::audit::{Search, Verification};
 use crate::store::{AuditRecord, Outcome};
 
@@ -38,8 +40,8 @@ impl AuditService for Services {
     type QueryStream = Pin<Box<dyn Stream<Item = Result<QueryResponse, Status>> + Send>>;
 
     async fn tail(&self, request: Request<TailRequest>) -> Result<Response<Self::TailStream>, Status> {
-        let who = caller(&request);
-        let request = request.into_inner();
+        let (call, request) = admitted(request)?;
+        let may = self.may(call, Target::Nothing).await?;
         let limit = if request.limit == 0 {
             DEFAULT_LIMIT
         } else {
@@ -47,24 +49,29 @@ impl AuditService for Services {
         };
         let detail = if request.follow { "follow" } else { "" };
         let last = self
-            .admin
-            .begin_reading(&who, Reading::Tail, detail)
+            .gate
+            .open(&may)
+            .begin_reading(may.who(), Reading::Tail, detail)
             .await
             .map_err(status)?;
         let from = request
             .from_sequence
             .unwrap_or_else(|| last.saturating_sub(u64::from(limit)).saturating_add(1));
         let (send, receive) = mpsc::channel(PAGE);
-        tokio::spawn(
-            self.clone()
-                .read((from.max(1), last), u64::from(limit), request.follow, send),
-        );
+        let admin = self.gate.open(&may).clone();
+        tokio::spawn(read(
+            admin,
+            (from.max(1), last),
+            u64::from(limit),
+            request.follow,
+            send,
+        ));
         Ok(Response::new(Box::pin(ReceiverStream::new(receive))))
     }
 
     async fn query(&self, request: Request<QueryRequest>) -> Result<Response<Self::QueryStream>, Status> {
-        let who = caller(&request);
-        let request = request.into_inner();
+        let (call, request) = admitted(request)?;
+        let may = self.may(call, Target::Nothing).await?;
         let reading = if request.export {
             Reading::Export
         } else {
@@ -77,15 +84,16 @@ impl AuditService for Services {
         };
         let search = search(request)?;
         let last = self
-            .admin
-            .begin_reading(&who, reading, "")
+            .gate
+            .open(&may)
+            .begin_reading(may.who(), reading, "")
             .await
             .map_err(status)?;
         let (send, receive) = mpsc::channel(PAGE);
-        let services = self.clone();
+        let admin = self.gate.open(&may).clone();
         tokio::spawn(async move {
             let (found, records) = mpsc::channel(PAGE);
-            let reading = services.admin.read_records((1, last), search, most, found);
+            let reading = admin.read_records((1, last), search, most, found);
             let passing = pass(records, &send, |record| QueryResponse { record: Some(record) });
             let (outcome, ()) = tokio::join!(reading, passing);
             if let Err(refused) = outcome {
@@ -96,8 +104,8 @@ impl AuditService for Services {
     }
 
     async fn verify(&self, request: Request<VerifyRequest>) -> Result<Response<VerifyResponse>, Status> {
-        let who = caller(&request);
-        let request = request.into_inner();
+        let (call, request) = admitted(request)?;
+        let may = self.may(call, Target::Nothing).await?;
         let anchor = (!request.anchor.is_empty()).then(|| PathBuf::from(&request.anchor));
         if anchor.as_ref().is_some_and(|path| !path.is_absolute()) {
             let what = "an anchor is named by its absolute path";
@@ -107,7 +115,12 @@ impl AuditService for Services {
             [] => None,
             raw => Some(PublicKey::new(Algorithm::Ed25519, raw).map_err(refuse)?),
         };
-        let found = self.admin.audit_verify(&who, anchor, key).await.map_err(status)?;
+        let found = self
+            .gate
+            .open(&may)
+            .audit_verify(may.who(), anchor, key)
+            .await
+            .map_err(status)?;
         let last = found.last_checkpoint.as_ref();
         Ok(Response::new(VerifyResponse {
             records: found.records,
@@ -127,9 +140,12 @@ impl AuditService for Services {
     }
 
     async fn keep(&self, request: Request<KeepRequest>) -> Result<Response<KeepResponse>, Status> {
+        let (call, _) = admitted(request)?;
+        let may = self.may(call, Target::Nothing).await?;
         let kept = self
-            .admin
-            .audit_keep_now(&caller(&request))
+            .gate
+            .open(&may)
+            .audit_keep_now(may.who())
             .await
             .map_err(status)?;
         Ok(Response::new(KeepResponse {
@@ -140,9 +156,11 @@ impl AuditService for Services {
 
     async fn show_checkpoint(
         &self,
-        _request: Request<ShowCheckpointRequest>,
+        request: Request<ShowCheckpointRequest>,
     ) -> Result<Response<ShowCheckpointResponse>, Status> {
-        let kept = self.admin.audit_kept().await.map_err(status)?;
+        let (call, _) = admitted(request)?;
+        let may = self.may(call, Target::Nothing).await?;
+        let kept = self.gate.open(&may).audit_kept().await.map_err(status)?;
         let last = kept.last.as_ref();
         Ok(Response::new(ShowCheckpointResponse {
             checkpoint: last.map(|last| last.line()).unwrap_or_default(),
@@ -156,44 +174,40 @@ impl AuditService for Services {
     }
 }
 
-impl Services {
-    /// Sends the records `from` to `last`, `limit` of them, then, for a follower, those to come.
-    async fn read(self, (from, last): (u64, u64), limit: u64, follow: bool, send: Sender) {
-        let (found, records) = mpsc::channel(PAGE);
-        let reading = self
-            .admin
-            .read_records((from, last), Search::default(), limit, found);
-        let passing = pass(records, &send, |record| TailResponse { record: Some(record) });
-        let (outcome, ()) = tokio::join!(reading, passing);
-        if let Err(refused) = outcome {
-            let _gone = send.send(Err(status(refused))).await;
-            return;
-        }
-        let mut next = last.max(from.saturating_sub(1)).saturating_add(1);
-        if !follow {
-            return;
-        }
-        loop {
-            let records = match self.admin.audit(next, PAGE).await {
-                Ok(records) => records,
-                Err(refused) => {
-                    let _gone = send.send(Err(status(refused))).await;
-                    return;
-                }
-            };
-            let idle = records.is_empty();
-            for record in records {
-                next = record.sequence.saturating_add(1);
-                let record = Some(to_wire(&record));
-                if send.send(Ok(TailResponse { record })).await.is_err() {
-                    return;
-                }
+/// Sends the records `from` to `last`, `limit` of them, then, for a follower, those to come.
+async fn read(admin: Arc<Admin>, (from, last): (u64, u64), limit: u64, follow: bool, send: Sender) {
+    let (found, records) = mpsc::channel(PAGE);
+    let reading = admin.read_records((from, last), Search::default(), limit, found);
+    let passing = pass(records, &send, |record| TailResponse { record: Some(record) });
+    let (outcome, ()) = tokio::join!(reading, passing);
+    if let Err(refused) = outcome {
+        let _gone = send.send(Err(status(refused))).await;
+        return;
+    }
+    let mut next = last.max(from.saturating_sub(1)).saturating_add(1);
+    if !follow {
+        return;
+    }
+    loop {
+        let records = match admin.audit(next, PAGE).await {
+            Ok(records) => records,
+            Err(refused) => {
+                let _gone = send.send(Err(status(refused))).await;
+                return;
             }
-            if idle {
-                tokio::select! {
-                    () = send.closed() => return,
-                    () = tokio::time::sleep(FOLLOW) => {}
-                }
+        };
+        let idle = records.is_empty();
+        for record in records {
+            next = record.sequence.saturating_add(1);
+            let record = Some(to_wire(&record));
+            if send.send(Ok(TailResponse { record })).await.is_err() {
+                return;
+            }
+        }
+        if idle {
+            tokio::select! {
+                () = send.closed() => return,
+                () = tokio::time::sleep(FOLLOW) => {}
             }
         }
     }

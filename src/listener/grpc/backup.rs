@@ -14,8 +14,9 @@ use tonic::{Request, Response, Status};
 use zeroize::Zeroizing;
 
 use super::errors::status;
+use super::gate::{Target, admitted};
 use super::key::{refuse, to_wire};
-use super::serve::{Services, caller};
+use super::serve::Services;
 use crate::admin::{Heights, VerifiedBackup};
 
 #[tonic::async_trait]
@@ -24,15 +25,20 @@ impl BackupService for Services {
         &self,
         request: Request<MakeBackupRequest>,
     ) -> Result<Response<MakeBackupResponse>, Status> {
-        let who = caller(&request);
-        let request = request.into_inner();
+        let (call, request) = admitted(request)?;
         let data_key = Zeroizing::new(request.data_key);
         let names = names(&request.names)?;
         let lock = lock(request.lock).map_err(refuse)?;
         let config = Some(request.config).filter(|text| !text.is_empty());
+        let target = match names.as_slice() {
+            [] => Target::Everything,
+            names => Target::Keys(names),
+        };
+        let may = self.may(call, target).await?;
         let made = self
-            .admin
-            .make_backup(&who, &names, &data_key, lock, config)
+            .gate
+            .open(&may)
+            .make_backup(may.who(), &names, &data_key, lock, config)
             .await
             .map_err(status)?;
         Ok(Response::new(MakeBackupResponse {
@@ -47,8 +53,7 @@ impl BackupService for Services {
         &self,
         request: Request<ConfirmBackupRequest>,
     ) -> Result<Response<ConfirmBackupResponse>, Status> {
-        let who = caller(&request);
-        let request = request.into_inner();
+        let (call, request) = admitted(request)?;
         let verified = VerifiedBackup {
             id: BundleId(sized("bundle_id", &request.bundle_id).map_err(refuse)?),
             sha256: sized("sha256", &request.sha256).map_err(refuse)?,
@@ -60,7 +65,13 @@ impl BackupService for Services {
                 .collect::<Result<_, _>>()
                 .map_err(refuse)?,
         };
-        let keys = self.admin.confirm_backup(&who, &verified).await.map_err(status)?;
+        let may = self.may(call, Target::PublicKeys(&verified.keys)).await?;
+        let keys = self
+            .gate
+            .open(&may)
+            .confirm_backup(may.who(), &verified)
+            .await
+            .map_err(status)?;
         Ok(Response::new(ConfirmBackupResponse {
             keys: keys.iter().map(to_wire).collect(),
         }))
@@ -70,8 +81,7 @@ impl BackupService for Services {
         &self,
         request: Request<RestoreKeysRequest>,
     ) -> Result<Response<RestoreKeysResponse>, Status> {
-        let who = caller(&request);
-        let request = request.into_inner();
+        let (call, request) = admitted(request)?;
         let data_key = Zeroizing::new(request.data_key);
         let names = names(&request.names)?;
         let mut heights = Heights {
@@ -82,9 +92,12 @@ impl BackupService for Services {
             let chain = ChainId::new(&on.chain_id).map_err(refuse)?;
             heights.on.insert(chain, Height::new(on.height).map_err(refuse)?);
         }
+        let chains: Vec<_> = heights.on.keys().collect();
+        let may = self.may(call, Target::Restored(&names, &chains)).await?;
         let keys = self
-            .admin
-            .restore_keys(&who, &request.bundle, &data_key, &names, &heights)
+            .gate
+            .open(&may)
+            .restore_keys(may.who(), &request.bundle, &data_key, &names, &heights)
             .await
             .map_err(status)?;
         Ok(Response::new(RestoreKeysResponse {

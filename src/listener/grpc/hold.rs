@@ -12,21 +12,24 @@ use sigward_proto::v1::{
 use tonic::{Request, Response, Status};
 
 use super::errors::status;
+use super::gate::{Target, admitted};
 use super::key::refuse;
-use super::serve::{Services, caller};
+use super::serve::Services;
 use crate::admin::{FreezeScope, NamedHold, StopScope};
+use crate::authz::{Admitted, MayAct, Sight};
 
 #[tonic::async_trait]
 impl HoldService for Services {
     async fn freeze(&self, request: Request<FreezeRequest>) -> Result<Response<FreezeResponse>, Status> {
-        let who = caller(&request);
-        let request = request.into_inner();
+        let (call, request) = admitted(request)?;
         let scope = scope(request.scope).map_err(refuse)?;
-        self.admin
-            .freeze(&who, &scope, &request.reason)
+        let may = self.may(call, of_scope(&scope)).await?;
+        self.gate
+            .open(&may)
+            .freeze(may.who(), &scope, &request.reason)
             .await
             .map_err(status)?;
-        let holds = self.in_force().await?;
+        let holds = self.in_force(&may.sight()).await?;
         Ok(Response::new(FreezeResponse { holds }))
     }
 
@@ -34,14 +37,15 @@ impl HoldService for Services {
         &self,
         request: Request<UnfreezeRequest>,
     ) -> Result<Response<UnfreezeResponse>, Status> {
-        let who = caller(&request);
-        let request = request.into_inner();
+        let (call, request) = admitted(request)?;
         let scope = scope(request.scope).map_err(refuse)?;
-        self.admin
-            .unfreeze(&who, &scope, &request.reason)
+        let may = self.may(call, of_scope(&scope)).await?;
+        self.gate
+            .open(&may)
+            .unfreeze(may.who(), &scope, &request.reason)
             .await
             .map_err(status)?;
-        let holds = self.in_force().await?;
+        let holds = self.in_force(&may.sight()).await?;
         Ok(Response::new(UnfreezeResponse { holds }))
     }
 
@@ -49,15 +53,16 @@ impl HoldService for Services {
         &self,
         request: Request<SetStopLineRequest>,
     ) -> Result<Response<SetStopLineResponse>, Status> {
-        let who = caller(&request);
-        let request = request.into_inner();
+        let (call, request) = admitted(request)?;
         let line = line(&request.chain_id, &request.key).map_err(refuse)?;
         let height = Height::new(request.height).map_err(refuse)?;
-        self.admin
-            .set_stop_line(&who, &line, height, &request.reason)
+        let may = self.may_draw(call, &line).await?;
+        self.gate
+            .open(&may)
+            .set_stop_line(may.who(), &line, height, &request.reason)
             .await
             .map_err(status)?;
-        let holds = self.in_force().await?;
+        let holds = self.in_force(&may.sight()).await?;
         Ok(Response::new(SetStopLineResponse { holds }))
     }
 
@@ -65,30 +70,49 @@ impl HoldService for Services {
         &self,
         request: Request<ClearStopLineRequest>,
     ) -> Result<Response<ClearStopLineResponse>, Status> {
-        let who = caller(&request);
-        let request = request.into_inner();
+        let (call, request) = admitted(request)?;
         let line = line(&request.chain_id, &request.key).map_err(refuse)?;
-        self.admin
-            .clear_stop_line(&who, &line, &request.reason)
+        let may = self.may_draw(call, &line).await?;
+        self.gate
+            .open(&may)
+            .clear_stop_line(may.who(), &line, &request.reason)
             .await
             .map_err(status)?;
-        let holds = self.in_force().await?;
+        let holds = self.in_force(&may.sight()).await?;
         Ok(Response::new(ClearStopLineResponse { holds }))
     }
 
     async fn list_holds(
         &self,
-        _request: Request<ListHoldsRequest>,
+        request: Request<ListHoldsRequest>,
     ) -> Result<Response<ListHoldsResponse>, Status> {
-        let holds = self.in_force().await?;
+        let (call, _) = admitted(request)?;
+        let sight = self.may_look(call)?;
+        let holds = self.in_force(&sight).await?;
         Ok(Response::new(ListHoldsResponse { holds }))
     }
 }
 
 impl Services {
-    async fn in_force(&self) -> Result<Vec<Hold>, Status> {
-        let holds = self.admin.named_holds().await.map_err(status)?;
+    async fn may_draw(&self, call: Admitted, line: &StopScope) -> Result<MayAct, Status> {
+        let target = match &line.key {
+            Some(key) => Target::KeyOn(key, &[&line.chain]),
+            None => Target::Chain(&line.chain),
+        };
+        self.may(call, target).await
+    }
+
+    async fn in_force(&self, sight: &Sight) -> Result<Vec<Hold>, Status> {
+        let holds = self.holds_in(sight).await?;
         Ok(holds.into_iter().map(to_wire).collect())
+    }
+}
+
+const fn of_scope(scope: &FreezeScope) -> Target<'_> {
+    match scope {
+        FreezeScope::All => Target::Everything,
+        FreezeScope::Chain(chain) => Target::Chain(chain),
+        FreezeScope::Key(key) => Target::Keys(std::slice::from_ref(key)),
     }
 }
 

@@ -9,7 +9,8 @@ use sigward_proto::v1::{
 use tonic::{Request, Response, Status};
 
 use super::errors::status;
-use super::serve::{Services, caller};
+use super::gate::{Target, admitted};
+use super::serve::Services;
 use crate::admin::SeenToken;
 
 #[tonic::async_trait]
@@ -18,11 +19,9 @@ impl HsmService for Services {
         &self,
         request: Request<ListTokensRequest>,
     ) -> Result<Response<ListTokensResponse>, Status> {
-        let tokens = self
-            .admin
-            .tokens(request.into_inner().search)
-            .await
-            .map_err(status)?;
+        let (call, request) = admitted(request)?;
+        let sight = self.may_look(call)?;
+        let tokens = self.tokens_in(&sight, request.search).await?;
         Ok(Response::new(ListTokensResponse {
             tokens: tokens.iter().map(to_wire).collect(),
         }))
@@ -32,9 +31,15 @@ impl HsmService for Services {
         &self,
         request: Request<LogInOnceRequest>,
     ) -> Result<Response<LogInOnceResponse>, Status> {
-        let who = caller(&request);
-        let provider = request.into_inner().provider;
-        let (token, outcome) = self.admin.log_in_once(&who, &provider).await.map_err(status)?;
+        let (call, request) = admitted(request)?;
+        let provider = request.provider;
+        let may = self.may(call, Target::Provider(&provider)).await?;
+        let (token, outcome) = self
+            .gate
+            .open(&may)
+            .log_in_once(may.who(), &provider)
+            .await
+            .map_err(status)?;
         Ok(Response::new(LogInOnceResponse {
             serial: token.serial,
             label: token.label,

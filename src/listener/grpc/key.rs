@@ -15,8 +15,10 @@ use sigward_proto::v1::{
 use tonic::{Request, Response, Status};
 
 use super::errors::status;
-use super::serve::{Services, caller};
+use super::gate::{Target, admitted, no_key};
+use super::serve::Services;
 use crate::admin::{ImportBeginning, ListedKey, TokenObject};
+use crate::authz::MayAct;
 use crate::config::SOFTWARE;
 use crate::store::Sharing;
 
@@ -26,13 +28,15 @@ impl KeyService for Services {
         &self,
         request: Request<CreateKeyRequest>,
     ) -> Result<Response<CreateKeyResponse>, Status> {
-        let who = caller(&request);
-        let request = request.into_inner();
+        let (call, request) = admitted(request)?;
         let name = KeyName::new(&request.name).map_err(refuse)?;
         let algorithm = Algorithm::parse(&request.algorithm).map_err(refuse)?;
+        let provider = provider(&request.provider);
+        let may = self.may(call, Target::NewKey(&name, provider, &[])).await?;
         let key = self
-            .admin
-            .create_key(&who, &name, algorithm, provider(&request.provider))
+            .gate
+            .open(&may)
+            .create_key(may.who(), &name, algorithm, provider)
             .await
             .map_err(status)?;
         Ok(Response::new(CreateKeyResponse {
@@ -44,16 +48,17 @@ impl KeyService for Services {
         &self,
         request: Request<ImportKeyRequest>,
     ) -> Result<Response<ImportKeyResponse>, Status> {
-        let who = caller(&request);
-        let request = request.into_inner();
+        let (call, request) = admitted(request)?;
         let name = KeyName::new(&request.name).map_err(refuse)?;
         let chain = ChainId::new(&request.chain_id).map_err(refuse)?;
         let sharing = sharing(request.shared);
         let beginning = beginning(request.beginning).map_err(refuse)?;
         let file = zeroize::Zeroizing::new(request.priv_validator_key_json);
+        let may = self.may(call, Target::NewKey(&name, SOFTWARE, &[&chain])).await?;
         let key = self
-            .admin
-            .import_key(&who, &name, &file, &chain, sharing, beginning)
+            .gate
+            .open(&may)
+            .import_key(may.who(), &name, &file, &chain, sharing, beginning)
             .await
             .map_err(status)?;
         Ok(Response::new(ImportKeyResponse {
@@ -66,8 +71,7 @@ impl KeyService for Services {
         request: Request<ImportFromTokenRequest>,
     ) -> Result<Response<ImportFromTokenResponse>, Status> {
         use import_from_token_request::{Beginning as Asked, Object};
-        let who = caller(&request);
-        let request = request.into_inner();
+        let (call, request) = admitted(request)?;
         let name = KeyName::new(&request.name).map_err(refuse)?;
         let chain = ChainId::new(&request.chain_id).map_err(refuse)?;
         let object = match request.object {
@@ -92,10 +96,14 @@ impl KeyService for Services {
         } else {
             Leaving::Refused
         };
+        let may = self
+            .may(call, Target::NewKey(&name, &request.provider, &[&chain]))
+            .await?;
         let key = self
-            .admin
+            .gate
+            .open(&may)
             .import_from_token(
-                &who,
+                may.who(),
                 &name,
                 &request.provider,
                 object,
@@ -111,30 +119,47 @@ impl KeyService for Services {
         }))
     }
 
-    async fn list(&self, _request: Request<ListKeysRequest>) -> Result<Response<ListKeysResponse>, Status> {
-        let keys = self.admin.list_keys().await.map_err(status)?;
+    async fn list(&self, request: Request<ListKeysRequest>) -> Result<Response<ListKeysResponse>, Status> {
+        let (call, _) = admitted(request)?;
+        let sight = self.may_look(call)?;
+        let keys = self.keys_in(&sight).await?;
         Ok(Response::new(ListKeysResponse {
             keys: keys.iter().map(to_wire).collect(),
         }))
     }
 
     async fn get(&self, request: Request<GetKeyRequest>) -> Result<Response<GetKeyResponse>, Status> {
-        let name = KeyName::new(&request.get_ref().name).map_err(refuse)?;
-        let key = self.admin.listed_key(&name).await.map_err(status)?;
+        let (call, request) = admitted(request)?;
+        let name = KeyName::new(&request.name).map_err(refuse)?;
+        let sight = self.may_look(call)?;
+        let key = self.key_in(&sight, &name).await?;
         Ok(Response::new(GetKeyResponse {
             key: Some(to_wire(&key)),
         }))
     }
 
     async fn adopt(&self, request: Request<AdoptKeyRequest>) -> Result<Response<AdoptKeyResponse>, Status> {
-        let who = caller(&request);
-        let request = request.into_inner();
+        let (call, request) = admitted(request)?;
         let name = KeyName::new(&request.name).map_err(refuse)?;
         let above = Height::new(request.above).map_err(refuse)?;
-        let key = self.admin.adopt_key(&who, &name, above).await.map_err(status)?;
+        let may = self.may(call, Target::KeyOrNew(&name, SOFTWARE)).await?;
+        let adopted = self.gate.open(&may).adopt_key(may.who(), &name, above).await;
+        let key = adopted.map_err(|refused| not_there(&may, &name, refused))?;
         Ok(Response::new(AdoptKeyResponse {
             key: Some(to_wire(&key)),
         }))
+    }
+}
+
+/// A sealed key that is not there is answered as one that the caller may not use.
+fn not_there(may: &MayAct, name: &KeyName, refused: Refused) -> Status {
+    match refused {
+        Refused::Denied(refusal)
+            if !may.sight().is_whole() && refusal.message.starts_with("key_name_not_found") =>
+        {
+            refuse(no_key(name))
+        }
+        other => status(other),
     }
 }
 

@@ -2,18 +2,20 @@
 //!
 //! They are served on the admin unix socket (mode 0600; the kernel says whose process is at its other end) and, by
 //! [`tls`](super::tls), to clients with certificates. What a connection proves, and nothing else, is the identity; `admission` asks on
-//! every way in whether it may call what it calls.
+//! every way in whether it may call this at all, and the `gate` before the acts asks for which keys and chains.
 
 mod admission;
 mod audit;
 mod backup;
 mod errors;
+mod gate;
 mod hold;
 mod hsm;
 mod key;
 mod node;
 mod operations;
 mod reload;
+mod seen;
 mod serve;
 mod state;
 mod status;

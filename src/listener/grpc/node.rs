@@ -12,23 +12,28 @@ use sigward_proto::v1::{
 use tonic::{Request, Response, Status};
 
 use super::errors::status;
+use super::gate::{Target, admitted};
 use super::key::refuse;
-use super::serve::{Services, caller};
+use super::serve::Services;
 use crate::admin::live::Answer;
 use crate::admin::node::{ConfiguredNode, LastNode};
+use crate::authz::MayAct;
 use crate::config::{NodeAddress, Reach};
 use crate::telemetry::activity::Seen;
 
 #[tonic::async_trait]
 impl NodeService for Services {
     async fn list(&self, request: Request<ListNodesRequest>) -> Result<Response<ListNodesResponse>, Status> {
-        let asked = request.into_inner().chain_id;
+        let (call, request) = admitted(request)?;
+        let asked = request.chain_id;
         let chain = if asked.is_empty() {
             None
         } else {
             Some(ChainId::new(&asked).map_err(refuse)?)
         };
-        let nodes = self.nodes(chain.as_ref()).await.map_err(status)?;
+        let sight = self.may_look(call)?;
+        let nodes = self.nodes_in(&sight, chain.as_ref()).await?;
+        let nodes = self.with_links(nodes).await;
         Ok(Response::new(ListNodesResponse {
             nodes,
             serving: self.live.is_some(),
@@ -36,18 +41,19 @@ impl NodeService for Services {
     }
 
     async fn drain(&self, request: Request<DrainNodeRequest>) -> Result<Response<DrainNodeResponse>, Status> {
-        let who = caller(&request);
-        let request = request.into_inner();
+        let (call, request) = admitted(request)?;
         let (chain, name) = place(&request.chain_id, &request.name)?;
+        let may = self.may(call, Target::NodesOf(&chain)).await?;
         let last = if request.force {
             LastNode::Drain
         } else {
             LastNode::Keep
         };
-        let (admin, on, node) = (self.admin.clone(), chain.clone(), name.clone());
+        let (admin, on, node) = (self.gate.open(&may).clone(), chain.clone(), name.clone());
+        let who = may.who().clone();
         let change = Box::pin(async move { admin.drain(&who, &on, &node, last).await });
         self.change(change).await.map_err(status)?;
-        let node = Some(self.node(&chain, &name).await.map_err(status)?);
+        let node = Some(self.node(&may, &chain, &name).await.map_err(status)?);
         Ok(Response::new(DrainNodeResponse { node }))
     }
 
@@ -55,14 +61,15 @@ impl NodeService for Services {
         &self,
         request: Request<UndrainNodeRequest>,
     ) -> Result<Response<UndrainNodeResponse>, Status> {
-        let who = caller(&request);
-        let request = request.into_inner();
+        let (call, request) = admitted(request)?;
         let (chain, name) = place(&request.chain_id, &request.name)?;
-        let (admin, on, node) = (self.admin.clone(), chain.clone(), name.clone());
+        let may = self.may(call, Target::NodesOf(&chain)).await?;
+        let (admin, on, node) = (self.gate.open(&may).clone(), chain.clone(), name.clone());
+        let who = may.who().clone();
         let change = Box::pin(async move { admin.undrain(&who, &on, &node).await });
         self.change(change).await.map_err(status)?;
         // One that the configuration does not name any more is drained no more, and not shown.
-        let node = self.node(&chain, &name).await.ok();
+        let node = self.node(&may, &chain, &name).await.ok();
         Ok(Response::new(UndrainNodeResponse { node }))
     }
 }
@@ -76,8 +83,8 @@ impl Services {
         }
     }
 
-    async fn nodes(&self, chain: Option<&ChainId>) -> Result<Vec<Node>, Refused> {
-        let configured = self.admin.nodes(chain).await?;
+    /// What the daemon knows of the connections to these nodes.
+    async fn with_links(&self, nodes: Vec<ConfiguredNode>) -> Vec<Node> {
         let seen = match self.live.clone() {
             Some(live) => live.seen().await,
             None => Vec::new(),
@@ -87,16 +94,14 @@ impl Services {
             let seen = seen.get(&(node.chain.clone(), node.name.clone()));
             to_wire(&node, seen.copied().unwrap_or_default())
         };
-        Ok(configured.into_iter().map(to_wire).collect())
+        nodes.into_iter().map(to_wire).collect()
     }
 
-    async fn node(&self, chain: &ChainId, name: &NodeName) -> Result<Node, Refused> {
-        let nodes = self.nodes(Some(chain)).await?;
+    async fn node(&self, may: &MayAct, chain: &ChainId, name: &NodeName) -> Result<Node, Refused> {
+        let mut nodes = self.gate.open(may).nodes(Some(chain)).await?;
+        nodes.retain(|node| node.name == *name);
         let gone = || Failure::new(FailureCode::RulesChanged, "the configuration changed meanwhile").into();
-        nodes
-            .into_iter()
-            .find(|node| node.name == name.as_str())
-            .ok_or_else(gone)
+        self.with_links(nodes).await.pop().ok_or_else(gone)
     }
 }
 

@@ -1,141 +1,111 @@
 //! Which operation a procedure asks for: what rules are asked about a request before any of it is read.
 //!
-//! *Invariant:* every procedure of `sigward.v1` stands here exactly once. One that does not is refused, and fails a test of this file.
+//! *Invariant:* every procedure of `sigward.v1` stands here: one that does not, does not compile (`Procedure` is made from the compiled
+//! protos). What is no procedure has no operation, and nobody on another machine may call it.
 
 use sigward_policies::model::operation::Operation;
+use sigward_proto::Procedure;
 
-/// The operation of `/SERVICE/METHOD`, such as `sigward.v1.KeyService` and `Create`. `None` is no yes: nobody may call it.
-pub fn operation_of(service: &str, method: &str) -> Option<Operation> {
+/// The operation of a procedure.
+pub const fn operation_of(procedure: Procedure) -> Operation {
     use Operation as O;
-    Some(match (service.strip_prefix("sigward.v1.")?, method) {
-        ("AuditService", "Tail" | "Query" | "ShowCheckpoint") => O::AuditRead,
-        ("AuditService", "Verify") => O::AuditVerify,
-        ("AuditService", "Keep") => O::AuditKeep,
+    use Procedure as P;
+    match procedure {
+        P::AuditTail | P::AuditQuery | P::AuditShowCheckpoint => O::AuditRead,
+        P::AuditVerify => O::AuditVerify,
+        P::AuditKeep => O::AuditKeep,
 
         // To confirm that a bundle was read back is part of making it.
-        ("BackupService", "Make" | "Confirm") => O::KeyBackup,
-        ("BackupService", "Restore") => O::KeyRestore,
+        P::BackupMake | P::BackupConfirm => O::KeyBackup,
+        P::BackupRestore => O::KeyRestore,
 
-        ("HoldService", "Freeze") => O::Freeze,
-        ("HoldService", "Unfreeze") => O::Unfreeze,
-        ("HoldService", "SetStopLine") => O::StopLineSet,
-        ("HoldService", "ClearStopLine") => O::StopLineClear,
-        ("HoldService", "ListHolds") => O::HoldList,
+        P::HoldFreeze => O::Freeze,
+        P::HoldUnfreeze => O::Unfreeze,
+        P::HoldSetStopLine => O::StopLineSet,
+        P::HoldClearStopLine => O::StopLineClear,
+        P::HoldListHolds => O::HoldList,
 
-        ("HsmService", "List") => O::ProviderList,
-        ("HsmService", "LogInOnce") => O::ProviderLogin,
+        P::HsmList => O::ProviderList,
+        P::HsmLogInOnce => O::ProviderLogin,
 
-        ("KeyService", "Create") => O::KeyCreate,
-        ("KeyService", "Import" | "ImportFromToken") => O::KeyImport,
-        ("KeyService", "List") => O::KeyList,
-        ("KeyService", "Get") => O::KeyShow,
-        ("KeyService", "Adopt") => O::KeyAdopt,
+        P::KeyCreate => O::KeyCreate,
+        P::KeyImport | P::KeyImportFromToken => O::KeyImport,
+        P::KeyList => O::KeyList,
+        P::KeyGet => O::KeyShow,
+        P::KeyAdopt => O::KeyAdopt,
 
-        ("NodeService", "List") => O::NodeList,
-        ("NodeService", "Drain") => O::NodeDrain,
-        ("NodeService", "Undrain") => O::NodeUndrain,
+        P::NodeList => O::NodeList,
+        P::NodeDrain => O::NodeDrain,
+        P::NodeUndrain => O::NodeUndrain,
 
-        ("ReloadService", "Reload") => O::ConfigReload,
+        P::ReloadReload => O::ConfigReload,
 
-        ("StateService", "Show") => O::StateShow,
-        ("StateService", "Init") => O::StateInit,
-        ("StateService", "Import") => O::StateImport,
-        ("StateService", "Export") => O::StateExport,
+        P::StateShow => O::StateShow,
+        P::StateInit => O::StateInit,
+        P::StateImport => O::StateImport,
+        P::StateExport => O::StateExport,
         // The private key leaves with it.
-        ("StateService", "MoveOut") => O::KeyExport,
-        ("StateService", "Allow") => O::StateAllow,
-        ("StateService", "WithdrawAllow") => O::StateDisallow,
-        ("StateService", "Rebind") => O::StateRebind,
+        P::StateMoveOut => O::KeyExport,
+        P::StateAllow => O::StateAllow,
+        P::StateWithdrawAllow => O::StateDisallow,
+        P::StateRebind => O::StateRebind,
 
-        ("StatusService", "Get") => O::StatusRead,
-        _ => return None,
-    })
+        P::StatusGet => O::StatusRead,
+    }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::BTreeSet;
 
     use prost::Message as _;
     use prost_types::FileDescriptorSet;
 
     use super::*;
 
-    fn procedures() -> Vec<(String, String)> {
+    #[test]
+    fn the_procedures_are_those_of_the_descriptors() {
         let set = FileDescriptorSet::decode(sigward_proto::FILE_DESCRIPTOR_SET).unwrap();
-        let services = set.file.iter().flat_map(|file| {
-            let package = file.package().to_owned();
-            file.service.iter().map(move |service| (package.clone(), service))
-        });
-        services
-            .flat_map(|(package, service)| {
-                let name = format!("{package}.{}", service.name());
-                service
-                    .method
-                    .iter()
-                    .map(move |method| (name.clone(), method.name().to_owned()))
-            })
-            .collect()
-    }
-
-    #[test]
-    fn every_procedure_asks_for_one_operation() {
-        let procedures = procedures();
-        assert!(procedures.len() >= 31, "the descriptors are gone");
-        let without: Vec<_> = procedures
-            .iter()
-            .filter(|(service, method)| operation_of(service, method).is_none())
-            .collect();
-        assert!(without.is_empty(), "give each a row above: {without:?}");
-    }
-
-    #[test]
-    fn every_row_is_a_procedure() {
-        // The rows as they are written: one that nobody can call any more is a mistake about what is protected.
-        let text = include_str!("operations.rs")
-            .split("#[cfg(test)]")
-            .next()
-            .unwrap();
-        let mut rows: BTreeMap<(String, String), usize> = BTreeMap::new();
-        for line in text.lines().map(str::trim).filter(|line| line.starts_with("(\"")) {
-            let words: Vec<&str> = line
-                .split("=>")
-                .next()
-                .unwrap()
-                .split('"')
-                .skip(1)
-                .step_by(2)
-                .collect();
-            for method in words.iter().skip(1) {
-                *rows
-                    .entry((
-                        format!("sigward.v1.{}", words.first().unwrap()),
-                        (*method).to_owned(),
-                    ))
-                    .or_default() += 1;
+        let mut described = BTreeSet::new();
+        for file in &set.file {
+            for service in &file.service {
+                for method in &service.method {
+                    described.insert(format!(
+                        "/{}.{}/{}",
+                        file.package(),
+                        service.name(),
+                        method.name()
+                    ));
+                }
             }
         }
-        let known = procedures();
-        assert_eq!(rows.len(), known.len());
+        let known: BTreeSet<_> = Procedure::ALL.iter().map(|p| p.path().to_owned()).collect();
         assert!(
-            known.iter().all(|procedure| rows.get(procedure) == Some(&1)),
-            "{rows:?}"
+            known.len() >= 31 && known.len() == Procedure::ALL.len(),
+            "{known:?}"
         );
+        assert_eq!(known, described);
     }
 
     #[test]
-    fn nothing_else_has_an_operation() {
-        for (service, method) in [
-            ("", ""),
-            ("sigward.v1.KeyService", ""),
-            ("sigward.v1.KeyService", "create"),
-            ("sigward.v2.KeyService", "Create"),
-            ("KeyService", "Create"),
-            ("sigward.v1.KeyService/Create", ""),
-            ("grpc.health.v1.Health", "Check"),
+    fn nothing_else_is_a_procedure() {
+        for procedure in Procedure::ALL {
+            assert_eq!(Procedure::of_path(procedure.path()), Some(*procedure));
+        }
+        for path in [
+            "",
+            "/",
+            "/sigward.v1.KeyService",
+            "/sigward.v1.KeyService/",
+            "/sigward.v1.KeyService/create",
+            "/sigward.v2.KeyService/Create",
+            "/KeyService/Create",
+            "sigward.v1.KeyService/Create",
+            "/sigward.v1.KeyService/Create/",
+            "/grpc.health.v1.Health/Check",
         ] {
-            assert_eq!(operation_of(service, method), None, "{service}/{method}");
+            assert_eq!(Procedure::of_path(path), None, "{path}");
         }
     }
 

@@ -6,16 +6,18 @@ use sigward_proto::v1::{ConfigChange, ConfigChangeEffect, ConfigChangeKind, Relo
 use tonic::{Request, Response, Status};
 
 use super::errors::status;
+use super::gate::{Target, admitted};
 use super::key::refuse;
-use super::serve::{Services, caller};
+use super::serve::Services;
 use crate::admin::live::{ReloadError, ReloadMode, Reloaded};
 use crate::config::diff::{Change, Effect, Entry, Subject};
 
 #[tonic::async_trait]
 impl ReloadService for Services {
     async fn reload(&self, request: Request<ReloadRequest>) -> Result<Response<ReloadResponse>, Status> {
-        let who = caller(&request);
-        let mode = match request.into_inner().dry_run {
+        let (call, request) = admitted(request)?;
+        let may = self.may(call, Target::Nothing).await?;
+        let mode = match request.dry_run {
             true => ReloadMode::DryRun,
             false => ReloadMode::Apply,
         };
@@ -25,7 +27,7 @@ impl ReloadService for Services {
                 "no sigward serves here, so there is nothing to reload: the next start reads the file. `sigward config check` judges it now",
             ))
         })?;
-        match live.reload(who, mode).await {
+        match live.reload(may.who().clone(), mode).await {
             Ok(reloaded) => Ok(Response::new(to_wire(&reloaded))),
             Err(ReloadError::Refused(refused)) => Err(status(refused)),
             Err(ReloadError::Config(error)) => Err(Status::failed_precondition(error.to_string())),

@@ -25,7 +25,7 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 
 use super::admission;
-pub(super) use super::admission::caller;
+use super::gate::Gate;
 use super::status::Watched;
 use crate::admin::Admin;
 use crate::admin::live::Live;
@@ -48,7 +48,8 @@ const MAX_STREAMS: u32 = 64;
 /// The admin services.
 #[derive(Clone, Debug)]
 pub struct Services {
-    pub(super) admin: Arc<Admin>,
+    /// What they do, behind the second question.
+    pub(super) gate: Gate,
     /// The daemon around it, if there is one.
     pub(super) live: Option<Arc<dyn Live>>,
     pub(super) watched: Option<Watched>,
@@ -62,7 +63,7 @@ impl Services {
     /// The services over `admin`.
     pub fn new(admin: Arc<Admin>) -> Self {
         Self {
-            admin,
+            gate: Gate::new(admin),
             live: None,
             watched: None,
             denials: None,

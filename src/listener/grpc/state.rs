@@ -16,36 +16,35 @@ use sigward_proto::v1::{
 use tonic::{Request, Response, Status};
 
 use super::errors::status;
+use super::gate::{Target, admitted};
 use super::key::{refuse, sharing};
-use super::serve::{Services, caller};
+use super::serve::Services;
 use crate::admin::{NamedRow, OtherChains};
 use crate::store::Sharing;
 
 #[tonic::async_trait]
 impl StateService for Services {
     async fn show(&self, request: Request<ShowStateRequest>) -> Result<Response<ShowStateResponse>, Status> {
-        let request = request.into_inner();
+        let (call, request) = admitted(request)?;
         let key = optional(&request.key, KeyName::new)?;
         let chain = optional(&request.chain_id, ChainId::new)?;
-        let rows = self
-            .admin
-            .states(key.as_ref(), chain.as_ref())
-            .await
-            .map_err(status)?;
+        let sight = self.may_look(call)?;
+        let rows = self.states_in(&sight, key.as_ref(), chain.as_ref()).await?;
         Ok(Response::new(ShowStateResponse {
             states: rows.iter().map(to_wire).collect(),
         }))
     }
 
     async fn init(&self, request: Request<InitStateRequest>) -> Result<Response<InitStateResponse>, Status> {
-        let who = caller(&request);
-        let request = request.into_inner();
+        let (call, request) = admitted(request)?;
         let (key, chain) = row(&request.key, &request.chain_id)?;
         let beginning = beginning(request.beginning.as_ref()).map_err(refuse)?;
         let sharing = sharing(request.shared);
+        let may = self.may(call, Target::KeyOn(&key, &[&chain])).await?;
         let row = self
-            .admin
-            .init_state(&who, &key, &chain, sharing, beginning)
+            .gate
+            .open(&may)
+            .init_state(may.who(), &key, &chain, sharing, beginning)
             .await
             .map_err(status)?;
         Ok(Response::new(InitStateResponse {
@@ -57,12 +56,13 @@ impl StateService for Services {
         &self,
         request: Request<ImportStateRequest>,
     ) -> Result<Response<ImportStateResponse>, Status> {
-        let who = caller(&request);
-        let request = request.into_inner();
+        let (call, request) = admitted(request)?;
         let (key, chain) = row(&request.key, &request.chain_id)?;
+        let may = self.may(call, Target::KeyOn(&key, &[&chain])).await?;
         let row = self
-            .admin
-            .import_state(&who, &key, &chain, &request.state_json)
+            .gate
+            .open(&may)
+            .import_state(may.who(), &key, &chain, &request.state_json)
             .await
             .map_err(status)?;
         Ok(Response::new(ImportStateResponse {
@@ -74,12 +74,13 @@ impl StateService for Services {
         &self,
         request: Request<ExportStateRequest>,
     ) -> Result<Response<ExportStateResponse>, Status> {
-        let who = caller(&request);
-        let request = request.into_inner();
+        let (call, request) = admitted(request)?;
         let (key, chain) = row(&request.key, &request.chain_id)?;
+        let may = self.may(call, Target::KeyOn(&key, &[&chain])).await?;
         let (row, state_json) = self
-            .admin
-            .export_state(&who, &key, &chain)
+            .gate
+            .open(&may)
+            .export_state(may.who(), &key, &chain)
             .await
             .map_err(status)?;
         Ok(Response::new(ExportStateResponse {
@@ -89,17 +90,22 @@ impl StateService for Services {
     }
 
     async fn move_out(&self, request: Request<MoveOutRequest>) -> Result<Response<MoveOutResponse>, Status> {
-        let who = caller(&request);
-        let request = request.into_inner();
+        let (call, request) = admitted(request)?;
         let (key, chain) = row(&request.key, &request.chain_id)?;
         let others = if request.all_chains {
             OtherChains::Stop
         } else {
             OtherChains::Refuse
         };
+        let target = match others {
+            OtherChains::Refuse => Target::KeyOn(&key, &[&chain]),
+            OtherChains::Stop => Target::Keys(std::slice::from_ref(&key)),
+        };
+        let may = self.may(call, target).await?;
         let left = self
-            .admin
-            .move_out(&who, &key, &chain, others)
+            .gate
+            .open(&may)
+            .move_out(may.who(), &key, &chain, others)
             .await
             .map_err(status)?;
         Ok(Response::new(MoveOutResponse {
@@ -113,13 +119,14 @@ impl StateService for Services {
         &self,
         request: Request<AllowStateRequest>,
     ) -> Result<Response<AllowStateResponse>, Status> {
-        let who = caller(&request);
-        let request = request.into_inner();
+        let (call, request) = admitted(request)?;
         let (key, chain) = row(&request.key, &request.chain_id)?;
         let until = Height::new(request.until).map_err(refuse)?;
+        let may = self.may(call, Target::KeyOn(&key, &[&chain])).await?;
         let row = self
-            .admin
-            .allow(&who, &key, &chain, until)
+            .gate
+            .open(&may)
+            .allow(may.who(), &key, &chain, until)
             .await
             .map_err(status)?;
         Ok(Response::new(AllowStateResponse {
@@ -131,10 +138,15 @@ impl StateService for Services {
         &self,
         request: Request<WithdrawAllowRequest>,
     ) -> Result<Response<WithdrawAllowResponse>, Status> {
-        let who = caller(&request);
-        let request = request.into_inner();
+        let (call, request) = admitted(request)?;
         let (key, chain) = row(&request.key, &request.chain_id)?;
-        let row = self.admin.disallow(&who, &key, &chain).await.map_err(status)?;
+        let may = self.may(call, Target::KeyOn(&key, &[&chain])).await?;
+        let row = self
+            .gate
+            .open(&may)
+            .disallow(may.who(), &key, &chain)
+            .await
+            .map_err(status)?;
         Ok(Response::new(WithdrawAllowResponse {
             state: Some(to_wire(&row)),
         }))
@@ -144,14 +156,15 @@ impl StateService for Services {
         &self,
         request: Request<RebindStateRequest>,
     ) -> Result<Response<RebindStateResponse>, Status> {
-        let who = caller(&request);
-        let request = request.into_inner();
+        let (call, request) = admitted(request)?;
         let (key, from) = row(&request.key, &request.chain_id)?;
         let to = ChainId::new(&request.new_chain_id).map_err(refuse)?;
         let above = request.above.map(Height::new).transpose().map_err(refuse)?;
+        let may = self.may(call, Target::KeyOn(&key, &[&from, &to])).await?;
         let row = self
-            .admin
-            .rebind(&who, &key, &from, &to, above)
+            .gate
+            .open(&may)
+            .rebind(may.who(), &key, &from, &to, above)
             .await
             .map_err(status)?;
         Ok(Response::new(RebindStateResponse {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sigward_policies::double_sign::{GuardRow, Watermark as Mark};
 use sigward_policies::holding::Conditions;
-use sigward_policies::model::id::{ChainId, Height};
+use sigward_policies::model::id::{ChainId, Height, KeyName};
 use sigward_proto::v1::status_service_server::StatusService;
 use sigward_proto::v1::{
     ChainStatus, CheckStatus, GetStatusRequest, GetStatusResponse, HeightCounts, HeightStatus, Instance,
@@ -16,7 +16,10 @@ use sigward_proto::v1::{
 use tonic::{Request, Response, Status};
 
 use super::errors::status;
+use super::gate::admitted;
 use super::serve::Services;
+use crate::admin::{Admin, Register};
+use crate::authz::{About, Sight};
 use crate::telemetry::metrics::{ChainSeen, Disk, NodeSeen, Quantiles, StateFiles};
 use crate::telemetry::readiness::{CheckReport, Weight};
 use crate::telemetry::{Metrics, Readiness};
@@ -36,24 +39,36 @@ pub struct Watched {
 
 #[tonic::async_trait]
 impl StatusService for Services {
-    async fn get(&self, _request: Request<GetStatusRequest>) -> Result<Response<GetStatusResponse>, Status> {
+    async fn get(&self, request: Request<GetStatusRequest>) -> Result<Response<GetStatusResponse>, Status> {
+        let (call, _) = admitted(request)?;
+        let sight = self.may_look(call)?;
+        let admin = self.gate.look(&sight);
         let watched = self.watched.as_ref();
         let disk = disk(watched).await;
         let daemon = watched.and_then(|watched| watched.daemon.as_ref());
         let report = daemon.map(|(_, readiness)| readiness.report());
         let (sign, commit) = daemon.map(|(metrics, _)| metrics.latency()).unzip();
-        let chains = match daemon {
-            Some((metrics, _)) => self.configured(Some(metrics)),
-            None => self.all().await?,
+        let mut chains = match daemon {
+            Some((metrics, _)) => configured(admin, Some(metrics)),
+            None => all(admin).await?,
         };
+        let mut checks: Vec<_> = report
+            .as_ref()
+            .map(|report| report.checks.iter().cloned().map(check).collect())
+            .unwrap_or_default();
+        if let Some(register) = self.register_for(&sight).await? {
+            chains.retain(|chain| is_seen(&sight, &register, chain));
+            only_of(&chains, &mut checks);
+            if !sight.sees(&About::default()) {
+                checks.iter_mut().for_each(without_names);
+            }
+        }
         Ok(Response::new(GetStatusResponse {
-            instance: Some(self.instance(daemon.map(|(metrics, _)| metrics.as_ref()))),
+            instance: Some(self.instance(admin, daemon.map(|(metrics, _)| metrics.as_ref()))),
             ready: report.as_ref().is_some_and(|report| report.ready),
-            checks: report
-                .map(|report| report.checks.into_iter().map(check).collect())
-                .unwrap_or_default(),
+            checks,
             chains,
-            store: Some(self.store_status(disk)),
+            store: Some(store_status(admin, disk)),
             sign: sign.map(latency),
             commit: commit.map(latency),
         }))
@@ -61,7 +76,7 @@ impl StatusService for Services {
 }
 
 impl Services {
-    fn instance(&self, daemon: Option<&Metrics>) -> Instance {
+    fn instance(&self, admin: &Admin, daemon: Option<&Metrics>) -> Instance {
         Instance {
             serving: daemon.is_some(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -70,92 +85,92 @@ impl Services {
                 .as_ref()
                 .map_or("unknown", |watched| watched.commit)
                 .to_owned(),
-            store_id: self.admin.store.id().to_string(),
+            store_id: admin.store.id().to_string(),
             started_at: daemon.map(|metrics| seconds(metrics.running().1.0)),
-            now: Some(micros(self.admin.clock.unix_micros())),
+            now: Some(micros(admin.clock.unix_micros())),
         }
     }
+}
 
-    fn configured(&self, metrics: Option<&Arc<Metrics>>) -> Vec<ChainStatus> {
-        let holds = self.admin.guard.holds();
-        let one = |chain: &crate::admin::ConfiguredChain| {
-            let key = self.admin.keyring.find(&chain.key).ok();
-            let version = key.as_ref().map(|key| &key.key.version);
-            let slot = version.and_then(|version| self.admin.guard.slot(&version.public_key, &chain.id));
-            let mut status = ChainStatus {
-                chain_id: chain.id.to_string(),
-                key: chain.key.to_string(),
-                address: version
-                    .map(|version| version.address.to_string())
-                    .unwrap_or_default(),
-                configured: true,
-                ..ChainStatus::default()
-            };
-            if let Some(slot) = slot {
-                guarded(&mut status, &slot.row());
-            }
-            held(
+fn configured(admin: &Admin, metrics: Option<&Arc<Metrics>>) -> Vec<ChainStatus> {
+    let holds = admin.guard.holds();
+    let one = |chain: &crate::admin::ConfiguredChain| {
+        let key = admin.keyring.find(&chain.key).ok();
+        let version = key.as_ref().map(|key| &key.key.version);
+        let slot = version.and_then(|version| admin.guard.slot(&version.public_key, &chain.id));
+        let mut status = ChainStatus {
+            chain_id: chain.id.to_string(),
+            key: chain.key.to_string(),
+            address: version
+                .map(|version| version.address.to_string())
+                .unwrap_or_default(),
+            configured: true,
+            ..ChainStatus::default()
+        };
+        if let Some(slot) = slot {
+            guarded(&mut status, &slot.row());
+        }
+        held(
+            &mut status,
+            version.map_or_else(
+                || holds.conditions_of_any(&chain.id),
+                |version| holds.conditions(&version.public_key, &chain.id),
+            ),
+        );
+        if let Some(metrics) = metrics {
+            seen(
                 &mut status,
-                version.map_or_else(
-                    || holds.conditions_of_any(&chain.id),
-                    |version| holds.conditions(&version.public_key, &chain.id),
-                ),
+                &metrics.chain_seen(&chain.id),
+                metrics.nodes_seen(&chain.id),
             );
-            if let Some(metrics) = metrics {
-                seen(
-                    &mut status,
-                    &metrics.chain_seen(&chain.id),
-                    metrics.nodes_seen(&chain.id),
-                );
-            }
-            status
-        };
-        self.admin.chains.now().iter().map(one).collect()
-    }
-
-    /// The configured chains, and whatever else the store holds a watermark of.
-    async fn all(&self) -> Result<Vec<ChainStatus>, Status> {
-        let mut chains = self.configured(None);
-        let holds = self.admin.guard.holds();
-        let known = |chain: &ChainId, key: &str| {
-            self.admin
-                .chains
-                .now()
-                .iter()
-                .any(|other| other.id == *chain && other.key.as_str() == key)
-        };
-        for named in self.admin.states(None, None).await.map_err(status)? {
-            if known(&named.row.chain, named.key.as_str()) {
-                continue;
-            }
-            let mut other = ChainStatus {
-                chain_id: named.row.chain.to_string(),
-                key: named.key.to_string(),
-                ..ChainStatus::default()
-            };
-            guarded(&mut other, &named.row.row);
-            held(
-                &mut other,
-                holds.conditions(&named.row.public_key, &named.row.chain),
-            );
-            chains.push(other);
         }
-        Ok(chains)
-    }
+        status
+    };
+    admin.chains.now().iter().map(one).collect()
+}
 
-    fn store_status(&self, disk: Disk) -> StoreStatus {
-        let health = self.admin.store.health();
-        StoreStatus {
-            healthy: health.failed.is_none(),
-            failed: health.failed.unwrap_or_default(),
-            commits: health.commit,
-            audit_records: health.audit_records,
-            database_bytes: disk.database,
-            wal_bytes: disk.log,
-            witness_bytes: disk.witness,
-            free_bytes: disk.free_bytes,
-            free_inodes: disk.free_inodes,
+/// The configured chains, and whatever else the store holds a watermark of.
+async fn all(admin: &Admin) -> Result<Vec<ChainStatus>, Status> {
+    let mut chains = configured(admin, None);
+    let holds = admin.guard.holds();
+    let known = |chain: &ChainId, key: &str| {
+        admin
+            .chains
+            .now()
+            .iter()
+            .any(|other| other.id == *chain && other.key.as_str() == key)
+    };
+    for named in admin.states(None, None).await.map_err(status)? {
+        if known(&named.row.chain, named.key.as_str()) {
+            continue;
         }
+        let mut other = ChainStatus {
+            chain_id: named.row.chain.to_string(),
+            key: named.key.to_string(),
+            ..ChainStatus::default()
+        };
+        guarded(&mut other, &named.row.row);
+        held(
+            &mut other,
+            holds.conditions(&named.row.public_key, &named.row.chain),
+        );
+        chains.push(other);
+    }
+    Ok(chains)
+}
+
+fn store_status(admin: &Admin, disk: Disk) -> StoreStatus {
+    let health = admin.store.health();
+    StoreStatus {
+        healthy: health.failed.is_none(),
+        failed: health.failed.unwrap_or_default(),
+        commits: health.commit,
+        audit_records: health.audit_records,
+        database_bytes: disk.database,
+        wal_bytes: disk.log,
+        witness_bytes: disk.witness,
+        free_bytes: disk.free_bytes,
+        free_inodes: disk.free_inodes,
     }
 }
 
@@ -170,6 +185,34 @@ async fn disk(watched: Option<&Watched>) -> Disk {
     tokio::task::spawn_blocking(move || files.measure())
         .await
         .unwrap_or_default()
+}
+
+/// Whether a chain with its key may be shown.
+fn is_seen(sight: &Sight, register: &Register, status: &ChainStatus) -> bool {
+    let (Ok(chain), Ok(key)) = (ChainId::new(&status.chain_id), KeyName::new(&status.key)) else {
+        return false;
+    };
+    sight.sees(&About::key_on(register.facts_of(&key), chain))
+}
+
+/// Checks of chains that are not shown are not shown.
+fn only_of(chains: &[ChainStatus], checks: &mut Vec<CheckStatus>) {
+    let shown = |id: &str| chains.iter().any(|chain| chain.chain_id == id);
+    checks.retain(|check| match check.name.split_once('/') {
+        Some(("chain" | "nodes", chain)) => shown(chain),
+        // A chain id may hold a slash; a node's name holds none.
+        Some(("node", rest)) => rest.rsplit_once('/').is_some_and(|(chain, _)| shown(chain)),
+        _ => true,
+    });
+}
+
+/// That something is wrong is told to everybody who may ask; what it is may name keys.
+fn without_names(check: &mut CheckStatus) {
+    if check.name.contains('/') && !check.name.starts_with("provider/") || check.failing.is_empty() {
+        return;
+    }
+    check.failing = "those who see every chain are told why".to_owned();
+    check.remedy.clear();
 }
 
 fn guarded(status: &mut ChainStatus, row: &GuardRow) {

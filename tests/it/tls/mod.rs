@@ -1,9 +1,11 @@
 //! The door for clients on other machines, met by real clients: curl, grpcurl, openssl and `sigward --server`; by clients without a
 //! certificate and with a bad one; by certificates that change under load; and by floods.
 
+mod calls;
 mod clients;
 mod floods;
 mod frames;
+mod matrix;
 mod pki;
 mod reload;
 mod remote;

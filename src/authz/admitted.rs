@@ -1,0 +1,369 @@
+//! The second question. A call that was let come nearer says, once it is read, which keys and chains it is about, and is judged for
+//! each of them by the document that was in force when it came.
+//!
+//! *Invariants:* [`Admitted`] lets nothing happen: only what it becomes does. It becomes [`MayAct`] by naming every key and chain of an
+//! act, each of which must be allowed, or [`Sight`], which shows of everything only what is. A rate is counted here and nowhere else,
+//! once for each rule (and key, where it counts keys) that lets a call through. Whoever admits can see whether it was asked.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sigward_policies::authz::{Foresight, KeyFacts, Policy, Question, Rate, RuleId, Tick, Verdict};
+use sigward_policies::decision::{Refusal, RefusalCode};
+use sigward_policies::model::caller::Caller;
+use sigward_policies::model::id::{ChainId, UnixSeconds};
+use sigward_policies::model::operation::Operation;
+
+use super::calls::{Call, denied_by};
+use super::{InForce, Mode, Policies, not_permitted};
+
+/// What one question is about: a key, a chain, both, or neither.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct About {
+    /// The key.
+    pub key: Option<KeyFacts>,
+    /// The chain.
+    pub chain: Option<ChainId>,
+}
+
+impl About {
+    /// A key, whatever the chain.
+    pub const fn key(key: KeyFacts) -> Self {
+        Self {
+            key: Some(key),
+            chain: None,
+        }
+    }
+
+    /// A key on a chain.
+    pub const fn key_on(key: KeyFacts, chain: ChainId) -> Self {
+        Self {
+            key: Some(key),
+            chain: Some(chain),
+        }
+    }
+
+    /// A chain, whatever the key.
+    pub const fn chain(chain: ChainId) -> Self {
+        Self {
+            key: None,
+            chain: Some(chain),
+        }
+    }
+}
+
+/// A no to the second question, and what it was about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Denial {
+    /// `not_permitted`, `approval_required`, `rate_limited`.
+    pub refusal: Refusal,
+    /// The key and chain, of those that were named, for which it is no.
+    pub about: About,
+}
+
+/// A call that was let come nearer. Alone it is worth nothing.
+#[derive(Debug)]
+#[must_use = "a call that is not judged is refused"]
+pub struct Admitted(Arc<Judge>);
+
+/// Proof that a call may do what it said, with every key and chain that it named.
+#[derive(Debug)]
+#[must_use = "an act wants it"]
+pub struct MayAct(Arc<Judge>);
+
+/// What a caller may see of everything.
+#[derive(Debug)]
+#[must_use = "a list is shown through it"]
+pub struct Sight(Arc<Judge>);
+
+/// Whether a call was judged: for whoever admitted it.
+#[derive(Clone, Debug)]
+pub struct Judged(Arc<Judge>);
+
+#[derive(Debug)]
+struct Judge {
+    policies: Arc<Policies>,
+    in_force: Option<Arc<InForce>>,
+    caller: Caller,
+    operation: Option<Operation>,
+    from: Option<IpAddr>,
+    now: UnixSeconds,
+    tick: Tick,
+    /// Whether it may call this where no rule is about it.
+    without_rules: bool,
+    asked: AtomicBool,
+}
+
+impl Admitted {
+    pub(super) fn new(policies: &Arc<Policies>, call: Call<'_>, without_rules: bool) -> Self {
+        Self(Arc::new(Judge {
+            in_force: policies.snapshot(),
+            policies: Arc::clone(policies),
+            caller: call.caller.clone(),
+            operation: call.operation,
+            from: call.from,
+            now: call.now,
+            tick: call.tick,
+            without_rules,
+            asked: AtomicBool::new(false),
+        }))
+    }
+
+    /// Who calls.
+    pub fn who(&self) -> &Caller {
+        &self.0.caller
+    }
+
+    /// What for, as rules and records name it.
+    pub fn operation_name(&self) -> &'static str {
+        self.0.operation.map_or("rpc.other", Operation::as_str)
+    }
+
+    /// Whether there is a document at all: without one nobody need find out about keys.
+    pub fn has_policy(&self) -> bool {
+        self.0.in_force.is_some()
+    }
+
+    /// For whoever admitted it.
+    pub fn judged(&self) -> Judged {
+        Judged(Arc::clone(&self.0))
+    }
+
+    /// Asks about every key and chain of an act; none of them: about no key and no chain.
+    ///
+    /// # Errors
+    /// `not_permitted`, `approval_required`, `rate_limited`: the first no.
+    pub fn may(self, about: &[About]) -> Result<MayAct, Denial> {
+        self.0.asked.store(true, Ordering::Release);
+        let none = [About::default()];
+        let about = if about.is_empty() { &none } else { about };
+        self.0.dry_run(self.0.all(about))?;
+        Ok(MayAct(self.0))
+    }
+
+    /// Asks for what there is to see. It is granted where something of it could be; each row is judged for itself.
+    ///
+    /// # Errors
+    /// `not_permitted`, `approval_required`, `rate_limited`.
+    pub fn look(self) -> Result<Sight, Denial> {
+        self.0.asked.store(true, Ordering::Release);
+        self.0.dry_run(self.0.something())?;
+        Ok(Sight(self.0))
+    }
+
+    pub(super) fn in_force(&self) -> Option<&InForce> {
+        self.0.in_force.as_deref()
+    }
+
+    pub(super) fn question<'a>(
+        &'a self,
+        key: Option<&'a KeyFacts>,
+        chain: Option<&'a ChainId>,
+    ) -> Option<Question<'a>> {
+        self.0.question(key, chain)
+    }
+
+    pub(super) fn would_refuse(&self, refusal: &Refusal) {
+        self.0.would_refuse(refusal);
+    }
+}
+
+impl Judged {
+    /// Whether the second question was asked, whatever the answer.
+    pub fn was_asked(&self) -> bool {
+        self.0.asked.load(Ordering::Acquire)
+    }
+}
+
+impl MayAct {
+    /// Who.
+    pub fn who(&self) -> &Caller {
+        &self.0.caller
+    }
+
+    /// What else the caller may see by the same right.
+    pub fn sight(&self) -> Sight {
+        Sight(Arc::clone(&self.0))
+    }
+}
+
+impl Sight {
+    /// Who.
+    pub fn who(&self) -> &Caller {
+        &self.0.caller
+    }
+
+    /// What for, as rules and records name it.
+    pub fn operation_name(&self) -> &'static str {
+        self.0.operation.map_or("rpc.other", Operation::as_str)
+    }
+
+    /// Whether everything is shown: then nobody need find out about keys.
+    pub fn is_whole(&self) -> bool {
+        self.0.in_force.is_none()
+    }
+
+    /// Whether this may be shown.
+    pub fn sees(&self, about: &About) -> bool {
+        let Some(in_force) = &self.0.in_force else {
+            return self.0.without_rules;
+        };
+        match self.0.verdict(&in_force.policy, about) {
+            Some(Verdict::Allow { approvals: 0, .. }) => true,
+            Some(Verdict::Deny { rule: None }) if self.0.is_owner() => true,
+            _ => in_force.mode == Mode::DryRun && self.0.without_rules,
+        }
+    }
+
+    /// Whether one of these may be shown.
+    pub fn sees_any(&self, about: &[About]) -> bool {
+        about.iter().any(|about| self.sees(about))
+    }
+}
+
+impl Judge {
+    fn question<'a>(&'a self, key: Option<&'a KeyFacts>, chain: Option<&'a ChainId>) -> Option<Question<'a>> {
+        Some(Question {
+            subject: &self.caller,
+            operation: self.operation?,
+            key,
+            chain,
+            from: self.from,
+            now: self.now,
+        })
+    }
+
+    fn verdict(&self, policy: &Policy, about: &About) -> Option<Verdict> {
+        let question = self.question(about.key.as_ref(), about.chain.as_ref())?;
+        Some(policy.judge(&question))
+    }
+
+    /// The administrator of this machine: only a rule that says so takes anything from it.
+    const fn is_owner(&self) -> bool {
+        matches!(self.caller, Caller::LocalUser { .. } | Caller::Service)
+    }
+
+    fn all(&self, abouts: &[About]) -> Result<(), Denial> {
+        let Some(in_force) = &self.in_force else {
+            return self.by_nobody(&About::default());
+        };
+        let mut counted: Vec<(&About, RuleId, Rate)> = Vec::new();
+        for about in abouts {
+            let (rule, approvals, rate) = match self.verdict(&in_force.policy, about) {
+                None | Some(Verdict::Deny { rule: None }) => {
+                    self.by_nobody(about)?;
+                    continue;
+                }
+                Some(Verdict::Deny { rule: Some(rule) }) => {
+                    return Err(denial(denied_by(&self.caller, rule.as_str()), about));
+                }
+                Some(Verdict::Allow {
+                    rule,
+                    approvals,
+                    rate,
+                }) => (rule, approvals, rate),
+            };
+            asks_nobody(&rule, approvals).map_err(|refusal| denial(refusal, about))?;
+            let Some(rate) = rate else { continue };
+            let public_key = |about: &About| about.key.as_ref().and_then(|key| key.public_key);
+            let same = |(other, known, _): &(&About, RuleId, Rate)| {
+                *known == rule && (!rate.is_each_key() || public_key(other) == public_key(about))
+            };
+            if !counted.iter().any(same) {
+                counted.push((about, rule, rate));
+            }
+        }
+        // Only now: what is refused anyhow costs nothing.
+        counted
+            .iter()
+            .try_for_each(|(about, rule, rate)| self.take(about, rule, *rate))
+    }
+
+    fn something(&self) -> Result<(), Denial> {
+        let none = About::default();
+        let (Some(in_force), Some(question)) = (&self.in_force, self.question(None, None)) else {
+            return self.by_nobody(&none);
+        };
+        // What lets it see all, else the first that lets it see anything.
+        let (rule, approvals, rate) = match in_force.policy.judge(&question) {
+            Verdict::Allow {
+                rule,
+                approvals,
+                rate,
+            } => (rule, approvals, rate),
+            Verdict::Deny { .. } => match in_force.policy.foresee(&question) {
+                Foresight::Perhaps {
+                    rule,
+                    approvals,
+                    rate,
+                } => (rule, approvals, rate),
+                Foresight::Never { rule: None } => return self.by_nobody(&none),
+                Foresight::Never { rule: Some(rule) } => {
+                    return Err(denial(denied_by(&self.caller, rule.as_str()), &none));
+                }
+            },
+        };
+        asks_nobody(&rule, approvals).map_err(|refusal| denial(refusal, &none))?;
+        rate.map_or(Ok(()), |rate| self.take(&none, &rule, rate))
+    }
+
+    fn take(&self, about: &About, rule: &RuleId, rate: Rate) -> Result<(), Denial> {
+        let Some(question) = self.question(about.key.as_ref(), about.chain.as_ref()) else {
+            return self.by_nobody(about);
+        };
+        self.policies
+            .take(&question, rule, rate, self.tick)
+            .map_err(|often| denial(often.refusal(), about))
+    }
+
+    /// What no rule is about.
+    fn by_nobody(&self, about: &About) -> Result<(), Denial> {
+        if self.without_rules {
+            return Ok(());
+        }
+        Err(denial(not_permitted(&self.caller), about))
+    }
+
+    /// A document that is tried out refuses nothing that would be let through without it.
+    fn dry_run(&self, outcome: Result<(), Denial>) -> Result<(), Denial> {
+        let tried = |in_force: &Arc<InForce>| in_force.mode == Mode::DryRun;
+        match outcome {
+            Err(denial) if self.in_force.as_ref().is_some_and(tried) => {
+                self.would_refuse(&denial.refusal);
+                self.by_nobody(&denial.about)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn would_refuse(&self, refusal: &Refusal) {
+        tracing::warn!(
+            subject = %self.caller,
+            operation = self.operation.map_or("", Operation::as_str),
+            policy = %self.in_force.as_ref().map(|in_force| in_force.policy.version().to_string()).unwrap_or_default(),
+            "policy, dry run: it would be refused: {refusal}"
+        );
+    }
+}
+
+fn denial(refusal: Refusal, about: &About) -> Denial {
+    Denial {
+        refusal,
+        about: about.clone(),
+    }
+}
+
+fn asks_nobody(rule: &RuleId, approvals: u8) -> Result<(), Refusal> {
+    if approvals == 0 {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        RefusalCode::ApprovalRequired,
+        format!("rule {rule} wants {approvals} approvals, and there is no way yet to give them"),
+    ))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

@@ -1,0 +1,187 @@
+//! The second question: which keys and chains a call may act on, and which it sees.
+
+use sigward_policies::authz::PolicyVersion;
+use sigward_policies::model::algorithm::{Algorithm, PublicKey};
+use sigward_policies::model::caller::SubjectName;
+use sigward_policies::model::id::KeyName;
+
+use super::*;
+
+const DOCUMENT: &str = r#"
+    version = 1
+    [[rule]]
+    id = "never-the-treasury"
+    effect = "deny"
+    subjects = ["dns:**", "uid:7"]
+    operations = ["*"]
+    keys = ["ed25519:0909090909090909090909090909090909090909090909090909090909090909"]
+    [[rule]]
+    id = "validators"
+    effect = "allow"
+    subjects = ["dns:ada"]
+    operations = ["key.show", "key.list", "state.allow"]
+    keys = ["validator-*"]
+    rate = { count = 3, per_seconds = 60 }
+    [[rule]]
+    id = "testnets"
+    effect = "allow"
+    subjects = ["dns:ada"]
+    operations = ["state.allow"]
+    chains = ["test-*"]
+    [[rule]]
+    id = "each"
+    effect = "allow"
+    subjects = ["dns:ada"]
+    operations = ["key.adopt"]
+    rate = { count = 1, per_seconds = 60, each = ["key"] }
+    [[rule]]
+    id = "together"
+    effect = "allow"
+    subjects = ["dns:ada"]
+    operations = ["unfreeze"]
+    keys = ["validator-*"]
+    approvals = 2
+"#;
+
+fn policies(mode: Mode) -> Arc<Policies> {
+    let policies = Arc::new(Policies::default());
+    let policy = Policy::parse(DOCUMENT, PolicyVersion([1; 32])).unwrap();
+    policies.replace(Some(policy), mode);
+    policies
+}
+
+fn ada() -> Caller {
+    Caller::Certificate {
+        name: SubjectName::dns("ada").unwrap(),
+    }
+}
+
+fn call(policies: &Arc<Policies>, caller: &Caller, operation: Operation) -> Admitted {
+    let call = Call {
+        caller,
+        path: "/sigward.v1.X/Y",
+        operation: Some(operation),
+        from: None,
+        now: UnixSeconds(1_000_000),
+        tick: Tick(0),
+    };
+    policies.admit(call).unwrap()
+}
+
+fn key(name: &str, byte: u8) -> KeyFacts {
+    KeyFacts {
+        name: KeyName::new(name).unwrap(),
+        public_key: PublicKey::new(Algorithm::Ed25519, &[byte; 32]).ok(),
+        provider: Some("software".into()),
+    }
+}
+
+fn chain(id: &str) -> ChainId {
+    ChainId::new(id).unwrap()
+}
+
+fn code(outcome: Result<MayAct, Denial>) -> &'static str {
+    outcome.err().map_or("", |denial| denial.refusal.code.as_str())
+}
+
+#[test]
+fn every_key_and_chain_of_an_act_must_be_allowed() {
+    let policies = policies(Mode::Enforced);
+    let (one, treasury) = (key("validator-1", 1), key("treasury", 9));
+    let ask = |operation, about: &[About]| code(call(&policies, &ada(), operation).may(about));
+    use Operation as O;
+    let on = |key: &KeyFacts, id| About::key_on(key.clone(), chain(id));
+    assert_eq!(ask(O::KeyShow, &[About::key(one.clone())]), "");
+    assert_eq!(
+        ask(O::KeyShow, &[]),
+        "not_permitted",
+        "about none is not about validators"
+    );
+    assert_eq!(ask(O::KeyShow, &[About::key(treasury.clone())]), "not_permitted");
+    assert_eq!(ask(O::StateAllow, &[on(&key("other", 2), "test-1")]), "");
+    assert_eq!(
+        ask(O::StateAllow, &[on(&key("other", 2), "main-1")]),
+        "not_permitted"
+    );
+    assert_eq!(ask(O::StateAllow, &[on(&treasury, "test-1")]), "not_permitted");
+    assert_eq!(
+        ask(O::StateAllow, &[on(&one, "main-1"), on(&treasury, "test-1")]),
+        "not_permitted",
+        "one no is a no"
+    );
+    assert_eq!(ask(O::Unfreeze, &[About::key(one)]), "approval_required");
+}
+
+#[test]
+fn a_rate_is_counted_once_for_each_call_and_not_for_what_is_refused() {
+    let policies = policies(Mode::Enforced);
+    let ask = |operation, about: &[About]| code(call(&policies, &ada(), operation).may(about));
+    let two = [
+        About::key(key("validator-1", 1)),
+        About::key(key("validator-2", 2)),
+    ];
+    let refused = [About::key(key("validator-1", 1)), About::key(key("treasury", 9))];
+    for _ in 0..9 {
+        assert_eq!(ask(Operation::KeyShow, &refused), "not_permitted");
+    }
+    for _ in 0..2 {
+        assert_eq!(ask(Operation::KeyShow, &two), "");
+    }
+    assert!(call(&policies, &ada(), Operation::KeyList).look().is_ok());
+    assert_eq!(ask(Operation::KeyShow, &two), "rate_limited");
+    let looked = call(&policies, &ada(), Operation::KeyList).look();
+    assert_eq!(looked.unwrap_err().refusal.code.as_str(), "rate_limited");
+    // Each key for itself.
+    assert_eq!(ask(Operation::KeyAdopt, &two), "");
+    assert_eq!(ask(Operation::KeyAdopt, &two[..1]), "rate_limited");
+    assert_eq!(ask(Operation::KeyAdopt, &[About::key(key("third", 3))]), "");
+}
+
+#[test]
+fn a_list_shows_what_a_rule_allows_and_an_administrator_all_but_what_one_denies() {
+    let policies = policies(Mode::Enforced);
+    let (one, treasury) = (About::key(key("validator-1", 1)), About::key(key("treasury", 9)));
+    let other = About::key(key("other", 2));
+    let seen = |policies: &Arc<Policies>, caller: &Caller| {
+        let sight = call(policies, caller, Operation::KeyList).look().unwrap();
+        [&one, &other, &treasury, &About::default()].map(|about| sight.sees(about))
+    };
+    assert_eq!(seen(&policies, &ada()), [true, false, false, false]);
+    let (seven, eight) = (Caller::LocalUser { uid: 7 }, Caller::LocalUser { uid: 8 });
+    assert_eq!(seen(&policies, &seven), [true, true, false, true]);
+    assert_eq!(seen(&policies, &eight), [true; 4]);
+    let tried = self::policies(Mode::DryRun);
+    assert_eq!(seen(&tried, &seven), [true; 4], "it is only tried out");
+    let none = Arc::new(Policies::default());
+    assert_eq!(seen(&none, &seven), [true; 4]);
+    assert!(call(&none, &seven, Operation::KeyList).look().unwrap().is_whole());
+}
+
+#[test]
+fn who_admits_sees_whether_it_was_asked() {
+    let policies = policies(Mode::Enforced);
+    let admitted = call(&policies, &ada(), Operation::KeyShow);
+    let judged = admitted.judged();
+    assert!(!judged.was_asked());
+    drop(admitted);
+    assert!(!judged.was_asked(), "whoever drops it has not asked");
+    let admitted = call(&policies, &ada(), Operation::KeyShow);
+    let judged = admitted.judged();
+    assert_eq!(code(admitted.may(&[])), "not_permitted");
+    assert!(judged.was_asked());
+}
+
+#[test]
+fn a_document_that_is_tried_out_lets_the_administrator_through_and_nobody_else() {
+    let policies = policies(Mode::DryRun);
+    let treasury = [About::key(key("treasury", 9))];
+    let seven = Caller::LocalUser { uid: 7 };
+    assert_eq!(
+        code(call(&policies, &seven, Operation::KeyShow).may(&treasury)),
+        ""
+    );
+    assert_eq!(
+        code(call(&policies, &ada(), Operation::KeyShow).may(&treasury)),
+        "not_permitted"
+    );
+}
