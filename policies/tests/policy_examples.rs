@@ -239,11 +239,20 @@ const CONSUMER: &[Row] = &[
     (
         "uri:spiffe://example.org/ns/validators/sa/key-assigner",
         "key.list",
-        "",
+        "consumer-noble",
         "",
         "",
         WEDNESDAY,
-        "+assigner-lists",
+        "+assigner-onboards",
+    ),
+    (
+        "uri:spiffe://example.org/ns/validators/sa/key-assigner",
+        "key.list",
+        "provider-1",
+        "",
+        "",
+        WEDNESDAY,
+        "-",
     ),
     (
         "uri:spiffe://example.org/ns/validators/sa/key-assigner",

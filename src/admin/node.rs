@@ -34,6 +34,9 @@ pub enum LastNode {
     Drain,
 }
 
+/// How it begins what it says of a chain that is not there.
+pub const NO_CHAIN: &str = "the configuration in force has no chain";
+
 impl Admin {
     /// The nodes of the configuration in force, of one chain or of all.
     pub async fn nodes(&self, chain: Option<&ChainId>) -> Result<Vec<ConfiguredNode>, Refused> {
@@ -126,8 +129,7 @@ impl Admin {
 }
 
 fn no_chain(chain: &ChainId) -> Refusal {
-    let message =
-        format!("the configuration in force has no chain {chain}; `sigward node list` shows what it has");
+    let message = format!("{NO_CHAIN} {chain}; `sigward node list` shows what it has");
     Refusal::new(RefusalCode::NodeNotFound, message)
 }
 

@@ -152,6 +152,16 @@ impl Admitted {
         Ok(Sight(self.0))
     }
 
+    /// Asks to see one thing, which `about` are all the sides of: to see one of them is to see it.
+    ///
+    /// # Errors
+    /// `not_permitted`, `approval_required`, `rate_limited`.
+    pub fn look_at(self, about: &[About]) -> Result<Sight, Denial> {
+        self.0.asked.store(true, Ordering::Release);
+        self.0.dry_run(self.0.any(about))?;
+        Ok(Sight(self.0))
+    }
+
     pub(super) fn in_force(&self) -> Option<&InForce> {
         self.0.in_force.as_deref()
     }
@@ -278,6 +288,17 @@ impl Judge {
         counted
             .iter()
             .try_for_each(|(about, rule, rate)| self.take(about, rule, *rate))
+    }
+
+    fn any(&self, abouts: &[About]) -> Result<(), Denial> {
+        let mut no = None;
+        for about in abouts {
+            match self.all(std::slice::from_ref(about)) {
+                Err(denial) if denial.refusal.code == RefusalCode::NotPermitted => no = no.or(Some(denial)),
+                other => return other,
+            }
+        }
+        Err(no.unwrap_or_else(|| denial(not_permitted(&self.caller), &About::default())))
     }
 
     fn something(&self) -> Result<(), Denial> {

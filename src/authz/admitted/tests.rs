@@ -158,6 +158,30 @@ fn a_list_shows_what_a_rule_allows_and_an_administrator_all_but_what_one_denies(
 }
 
 #[test]
+fn one_thing_is_seen_from_any_side_and_counted_by_the_rule_that_shows_it() {
+    let policies = policies(Mode::Enforced);
+    let look = |about: &[About]| {
+        let looked = call(&policies, &ada(), Operation::StateAllow).look_at(about);
+        looked.err().map_or("", |denial| denial.refusal.code.as_str())
+    };
+    let other = key("other", 2);
+    let sides = [
+        About::key(other.clone()),
+        About::key_on(other.clone(), chain("main-1")),
+        About::key_on(other, chain("test-1")),
+    ];
+    for _ in 0..9 {
+        assert_eq!(look(&sides), "", "`testnets` counts nothing");
+        assert_eq!(look(&sides[..2]), "not_permitted");
+    }
+    let one = [About::key(key("validator-1", 1))];
+    for answer in ["", "", "", "rate_limited"] {
+        assert_eq!(look(&one), answer);
+    }
+    assert_eq!(look(&[]), "not_permitted");
+}
+
+#[test]
 fn who_admits_sees_whether_it_was_asked() {
     let policies = policies(Mode::Enforced);
     let admitted = call(&policies, &ada(), Operation::KeyShow);

@@ -21,7 +21,7 @@ use super::operations::operation_of;
 use super::serve::Services;
 use crate::audit::{self, Asked, Denials};
 use crate::authn;
-use crate::authz::{Admitted, Call, Policies};
+use crate::authz::{Admitted, Call, Judged, Policies};
 
 /// Lets a request come nearer whose caller may call it for something, and hands the proof of it to whoever serves it. An answer of a
 /// service that has not turned that proof into more is thrown away: nobody may forget to ask.
@@ -49,6 +49,11 @@ pub(super) async fn admit(services: Services, mut request: Request, next: Next) 
     let judged = admitted.judged();
     request.extensions_mut().insert(Ticket::of(admitted));
     let response = next.run(request).await;
+    let_out(procedure, &judged, response)
+}
+
+/// An answer leaves if its call was judged; a refusal always does.
+fn let_out(procedure: Option<Procedure>, judged: &Judged, response: Response) -> Response {
     match procedure {
         Some(procedure) if !judged.was_asked() && !is_refusal(&response) => forgotten(procedure),
         _ => response,
@@ -57,7 +62,8 @@ pub(super) async fn admit(services: Services, mut request: Request, next: Next) 
 
 /// What is told in headers alone is an error ("Trailers-Only"), and what is no 200 is none of a service's answers.
 fn is_refusal(response: &Response) -> bool {
-    response.status() != StatusCode::OK || response.headers().contains_key("grpc-status")
+    let told = response.headers().get("grpc-status");
+    response.status() != StatusCode::OK || told.is_some_and(|status| status.as_bytes() != b"0")
 }
 
 /// An answer that nobody was asked about does not leave.
@@ -164,5 +170,58 @@ impl Services {
             denials: Some(denials),
             ..self
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use axum::body::Body;
+    use sigward_policies::model::id::UnixSeconds;
+
+    use super::*;
+
+    fn admitted() -> Admitted {
+        let caller = Caller::LocalUser { uid: 1 };
+        let procedure = Procedure::KeyList;
+        let call = Call {
+            caller: &caller,
+            path: procedure.path(),
+            operation: Some(operation_of(procedure)),
+            from: None,
+            now: UnixSeconds(0),
+            tick: tick(),
+        };
+        Arc::new(Policies::default()).admit(call).unwrap()
+    }
+
+    fn status(response: &Response) -> &str {
+        let headers = response.headers();
+        headers
+            .get("grpc-status")
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    #[test]
+    fn an_answer_that_nobody_was_asked_about_does_not_leave() {
+        let answer = || Response::new(Body::from("all keys"));
+        let call = admitted();
+        let judged = call.judged();
+        let procedure = Some(Procedure::KeyList);
+        assert_eq!(status(&let_out(procedure, &judged, answer())), "7");
+        // It was looked at and left lying: as if it had not been asked.
+        let ticket = Ticket::of(call);
+        drop(ticket.take());
+        assert!(ticket.take().is_none(), "a proof is taken once");
+        assert_eq!(status(&let_out(procedure, &judged, answer())), "7");
+        // A refusal needs nobody's leave, and health is no procedure of ours.
+        let refusal = || tonic::Status::invalid_argument("no").into_http();
+        assert_eq!(status(&let_out(procedure, &judged, refusal())), "3");
+        assert_eq!(status(&let_out(None, &judged, answer())), "");
+
+        let call = admitted();
+        let judged = call.judged();
+        let _sight = call.look().unwrap();
+        assert_eq!(status(&let_out(procedure, &judged, answer())), "");
     }
 }

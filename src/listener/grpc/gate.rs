@@ -87,10 +87,9 @@ pub(super) fn admitted<T>(request: Request<T>) -> Result<(Admitted, T), Status> 
 impl Services {
     /// May the caller do this with all of `target`?
     pub(super) async fn may(&self, call: Admitted, target: Target<'_>) -> Result<MayAct, Status> {
-        if !call.has_policy() {
+        let Some(register) = self.register_before(&call).await? else {
             return call.may(&[]).map_err(|denial| refuse(denial.refusal));
-        }
-        let register = self.gate.0.register().await.map_err(status)?;
+        };
         let about = target.about(&register).map_err(refuse)?;
         let (who, operation) = (call.who().clone(), call.operation_name());
         call.may(&about).map_err(|denial| {
@@ -106,6 +105,24 @@ impl Services {
             self.put_on_record(&who, operation, &denial);
             refuse(denial.refusal)
         })
+    }
+
+    /// May the caller see this key, from any side? One that it may not see is not there.
+    pub(super) fn may_look_at(&self, call: Admitted, known: &Known) -> Result<Sight, Status> {
+        let (who, operation) = (call.who().clone(), call.operation_name());
+        call.look_at(&everywhere(known)).map_err(|denial| {
+            self.put_on_record(&who, operation, &denial);
+            let names = std::slice::from_ref(&known.facts.name);
+            refuse(Target::Keys(names).told(denial.refusal))
+        })
+    }
+
+    /// Which keys there are, to ask about them; none where no document is in force, and nobody asks.
+    pub(super) async fn register_before(&self, call: &Admitted) -> Result<Option<Register>, Status> {
+        if !call.has_policy() {
+            return Ok(None);
+        }
+        self.gate.0.register().await.map(Some).map_err(status)
     }
 
     fn put_on_record(&self, who: &Caller, operation: &'static str, denial: &Denial) {
@@ -168,10 +185,11 @@ impl Target<'_> {
                     .chain(keys)
                     .collect()
             }
-            Self::NodesOf(chain) => {
-                let facts = register.signs_for(chain).ok_or_else(|| no_nodes(chain))?;
-                vec![About::key_on(facts, (*chain).clone())]
-            }
+            // Of a chain that left the configuration a drained node may still be there, and no key.
+            Self::NodesOf(chain) => vec![About {
+                key: register.signs_for(chain),
+                chain: Some((*chain).clone()),
+            }],
             Self::Provider(id) => {
                 let kept = register
                     .keys()

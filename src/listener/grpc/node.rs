@@ -12,11 +12,11 @@ use sigward_proto::v1::{
 use tonic::{Request, Response, Status};
 
 use super::errors::status;
-use super::gate::{Target, admitted};
+use super::gate::{Target, admitted, no_nodes};
 use super::key::refuse;
 use super::serve::Services;
 use crate::admin::live::Answer;
-use crate::admin::node::{ConfiguredNode, LastNode};
+use crate::admin::node::{ConfiguredNode, LastNode, NO_CHAIN};
 use crate::authz::MayAct;
 use crate::config::{NodeAddress, Reach};
 use crate::telemetry::activity::Seen;
@@ -52,7 +52,8 @@ impl NodeService for Services {
         let (admin, on, node) = (self.gate.open(&may).clone(), chain.clone(), name.clone());
         let who = may.who().clone();
         let change = Box::pin(async move { admin.drain(&who, &on, &node, last).await });
-        self.change(change).await.map_err(status)?;
+        let changed = self.change(change).await;
+        changed.map_err(|refused| not_there(&may, &chain, refused))?;
         let node = Some(self.node(&may, &chain, &name).await.map_err(status)?);
         Ok(Response::new(DrainNodeResponse { node }))
     }
@@ -67,7 +68,8 @@ impl NodeService for Services {
         let (admin, on, node) = (self.gate.open(&may).clone(), chain.clone(), name.clone());
         let who = may.who().clone();
         let change = Box::pin(async move { admin.undrain(&who, &on, &node).await });
-        self.change(change).await.map_err(status)?;
+        let changed = self.change(change).await;
+        changed.map_err(|refused| not_there(&may, &chain, refused))?;
         // One that the configuration does not name any more is drained no more, and not shown.
         let node = self.node(&may, &chain, &name).await.ok();
         Ok(Response::new(UndrainNodeResponse { node }))
@@ -102,6 +104,17 @@ impl Services {
         nodes.retain(|node| node.name == *name);
         let gone = || Failure::new(FailureCode::RulesChanged, "the configuration changed meanwhile").into();
         self.with_links(nodes).await.pop().ok_or_else(gone)
+    }
+}
+
+/// A chain that is not there is answered as one whose nodes the caller may not use.
+fn not_there(may: &MayAct, chain: &ChainId, refused: Refused) -> Status {
+    let unknown = |message: &str| message.starts_with(NO_CHAIN);
+    match refused {
+        Refused::Denied(refusal) if !may.sight().is_whole() && unknown(&refusal.message) => {
+            refuse(no_nodes(chain))
+        }
+        other => status(other),
     }
 }
 

@@ -17,7 +17,7 @@ use super::key::refuse;
 use super::serve::Services;
 use crate::admin::node::ConfiguredNode;
 use crate::admin::{Known, ListedKey, NamedHold, NamedRow, Register, SeenToken};
-use crate::authz::{About, Sight};
+use crate::authz::{About, Admitted, Sight};
 
 impl Services {
     /// The keys, each with those of its chains that may be shown.
@@ -33,18 +33,15 @@ impl Services {
     }
 
     /// One key.
-    pub(super) async fn key_in(&self, sight: &Sight, name: &KeyName) -> Result<ListedKey, Status> {
-        if sight.is_whole() {
-            return self.gate.look(sight).listed_key(name).await.map_err(status);
-        }
-        let found = self.keys_in(sight).await?;
-        match found.into_iter().find(|listed| listed.key.name == *name) {
-            Some(listed) => Ok(listed),
-            None => {
-                let register = self.gate.look(sight).register().await.map_err(status)?;
-                Err(self.hidden(sight, register.find(name), name))
-            }
-        }
+    pub(super) async fn key_in(&self, call: Admitted, name: &KeyName) -> Result<ListedKey, Status> {
+        let Some(register) = self.register_before(&call).await? else {
+            let sight = self.may_look(call)?;
+            return self.gate.look(&sight).listed_key(name).await.map_err(status);
+        };
+        let known = register.find(name).ok_or_else(|| refuse(no_key(name)))?;
+        let sight = self.may_look_at(call, known)?;
+        let listed = self.gate.look(&sight).listed_key(name).await.map_err(status)?;
+        shown(&sight, &register, listed).ok_or_else(|| refuse(no_key(name)))
     }
 
     /// Sign states: all, or those of `key` and `chain`.

@@ -41,8 +41,19 @@ pub(super) enum Client<'a> {
     Local,
 }
 
-/// Asks for each procedure with its message, on one connection, in order.
+/// Asks for each procedure with its message, in order.
 pub(super) fn ask(stage: &Stage, client: &Client<'_>, calls: &[(Procedure, Vec<u8>)]) -> Vec<Answer> {
+    match client {
+        Client::Certificate(_) => on_one_connection(stage, client, calls),
+        // curl 7.88 greets twice where it goes on with a connection of HTTP/2 without TLS.
+        Client::Local => calls
+            .chunks(1)
+            .flat_map(|call| on_one_connection(stage, client, call))
+            .collect(),
+    }
+}
+
+fn on_one_connection(stage: &Stage, client: &Client<'_>, calls: &[(Procedure, Vec<u8>)]) -> Vec<Answer> {
     let config = stage.home.path("curl.conf");
     let mut text = String::new();
     for (index, (procedure, message)) in calls.iter().enumerate() {

@@ -15,7 +15,7 @@ const LEGEND: &str = "\
 Who may call what: every procedure of sigward.v1, asked of a daemon with a message about the key `validator` on the chain `main-1`.
 
 yes   it is done, or refused for another reason than who asks
-here  a rule allows it, and it carries private keys: on the signer's own machine only
+here  it carries private keys, and is done on the signer's own machine alone, whatever a rule says
 .     not permitted, or answered as if there were no such key or chain
 
 local     the user who runs sigward, by the admin socket, without a policy

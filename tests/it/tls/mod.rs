@@ -9,4 +9,5 @@ mod matrix;
 mod pki;
 mod reload;
 mod remote;
+mod rules;
 mod stage;
