@@ -459,6 +459,8 @@ mod endurance;
 #[cfg(test)]
 mod logins;
 #[cfg(test)]
+mod shares;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod trouble;
