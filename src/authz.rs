@@ -2,6 +2,7 @@
 
 mod admitted;
 mod calls;
+mod judge;
 mod policies;
 
 pub use admitted::{About, Admitted, Denial, Judged, MayAct, Sight};

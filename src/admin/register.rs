@@ -28,6 +28,18 @@ pub struct Register {
     configured: Vec<(ChainId, KeyName)>,
 }
 
+#[cfg(test)]
+impl Register {
+    /// Just these.
+    pub fn of(keys: impl IntoIterator<Item = Known>, configured: Vec<(ChainId, KeyName)>) -> Self {
+        let named = |known: Known| (known.facts.name.clone(), known);
+        Self {
+            keys: keys.into_iter().map(named).collect(),
+            configured,
+        }
+    }
+}
+
 impl Register {
     /// Every key, by name.
     pub fn keys(&self) -> impl Iterator<Item = &Known> {

@@ -1,9 +1,9 @@
 //! The second question: which keys and chains a call may act on, and which it sees.
 
-use sigward_policies::authz::PolicyVersion;
+use sigward_policies::authz::{Policy, PolicyVersion, Tick};
 use sigward_policies::model::algorithm::{Algorithm, PublicKey};
 use sigward_policies::model::caller::SubjectName;
-use sigward_policies::model::id::KeyName;
+use sigward_policies::model::id::{KeyName, UnixSeconds};
 
 use super::*;
 

@@ -18,9 +18,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::errors::status;
-use super::gate::{Target, admitted};
+use super::gate::admitted;
 use super::key::refuse;
 use super::serve::Services;
+use super::target::Target;
 use crate::admin::{Admin, Reading};
 use crate::audit::{Search, Verification};
 use crate::store::{AuditRecord, Outcome};

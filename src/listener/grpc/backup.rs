@@ -14,9 +14,10 @@ use tonic::{Request, Response, Status};
 use zeroize::Zeroizing;
 
 use super::errors::status;
-use super::gate::{Target, admitted};
+use super::gate::admitted;
 use super::key::{refuse, to_wire};
 use super::serve::Services;
+use super::target::Target;
 use crate::admin::{Heights, VerifiedBackup};
 
 #[tonic::async_trait]

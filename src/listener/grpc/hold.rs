@@ -12,9 +12,10 @@ use sigward_proto::v1::{
 use tonic::{Request, Response, Status};
 
 use super::errors::status;
-use super::gate::{Target, admitted};
+use super::gate::admitted;
 use super::key::refuse;
 use super::serve::Services;
+use super::target::Target;
 use crate::admin::{FreezeScope, NamedHold, StopScope};
 use crate::authz::{Admitted, MayAct, Sight};
 

@@ -9,8 +9,9 @@ use sigward_proto::v1::{
 use tonic::{Request, Response, Status};
 
 use super::errors::status;
-use super::gate::{Target, admitted};
+use super::gate::admitted;
 use super::serve::Services;
+use super::target::Target;
 use crate::admin::SeenToken;
 
 #[tonic::async_trait]

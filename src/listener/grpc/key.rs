@@ -15,8 +15,9 @@ use sigward_proto::v1::{
 use tonic::{Request, Response, Status};
 
 use super::errors::status;
-use super::gate::{Target, admitted, no_key};
+use super::gate::admitted;
 use super::serve::Services;
+use super::target::{Target, no_key};
 use crate::admin::{ImportBeginning, ListedKey, TokenObject};
 use crate::authz::MayAct;
 use crate::config::SOFTWARE;

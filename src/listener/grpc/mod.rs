@@ -12,6 +12,7 @@ mod gate;
 mod hold;
 mod hsm;
 mod key;
+mod looking;
 mod node;
 mod operations;
 mod reload;
@@ -19,6 +20,7 @@ mod seen;
 mod serve;
 mod state;
 mod status;
+mod target;
 
 pub(super) use admission::From;
 pub(super) use errors::{refusal, too_late};

@@ -12,9 +12,10 @@ use sigward_proto::v1::{
 use tonic::{Request, Response, Status};
 
 use super::errors::status;
-use super::gate::{Target, admitted, no_nodes};
+use super::gate::admitted;
 use super::key::refuse;
 use super::serve::Services;
+use super::target::{Target, no_nodes};
 use crate::admin::live::Answer;
 use crate::admin::node::{ConfiguredNode, LastNode, NO_CHAIN};
 use crate::authz::MayAct;

@@ -6,9 +6,10 @@ use sigward_proto::v1::{ConfigChange, ConfigChangeEffect, ConfigChangeKind, Relo
 use tonic::{Request, Response, Status};
 
 use super::errors::status;
-use super::gate::{Target, admitted};
+use super::gate::admitted;
 use super::key::refuse;
 use super::serve::Services;
+use super::target::Target;
 use crate::admin::live::{ReloadError, ReloadMode, Reloaded};
 use crate::config::diff::{Change, Effect, Entry, Subject};
 

@@ -12,9 +12,9 @@ use sigward_policies::model::id::{ChainId, KeyName};
 use tonic::Status;
 
 use super::errors::status;
-use super::gate::{everywhere, no_key, no_nodes};
 use super::key::refuse;
 use super::serve::Services;
+use super::target::{everywhere, no_key, no_nodes};
 use crate::admin::node::ConfiguredNode;
 use crate::admin::{Known, ListedKey, NamedHold, NamedRow, Register, SeenToken};
 use crate::authz::{About, Admitted, Sight};

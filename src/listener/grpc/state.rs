@@ -16,9 +16,10 @@ use sigward_proto::v1::{
 use tonic::{Request, Response, Status};
 
 use super::errors::status;
-use super::gate::{Target, admitted};
+use super::gate::admitted;
 use super::key::{refuse, sharing};
 use super::serve::Services;
+use super::target::Target;
 use crate::admin::{NamedRow, OtherChains};
 use crate::store::Sharing;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sigward_policies::double_sign::{GuardRow, Watermark as Mark};
 use sigward_policies::holding::Conditions;
-use sigward_policies::model::id::{ChainId, Height, KeyName};
+use sigward_policies::model::id::{ChainId, Height};
 use sigward_proto::v1::status_service_server::StatusService;
 use sigward_proto::v1::{
     ChainStatus, CheckStatus, GetStatusRequest, GetStatusResponse, HeightCounts, HeightStatus, Instance,
@@ -17,12 +17,13 @@ use tonic::{Request, Response, Status};
 
 use super::errors::status;
 use super::gate::admitted;
+use super::looking::Looking;
 use super::serve::Services;
-use crate::admin::{Admin, Register};
-use crate::authz::{About, Sight};
 use crate::telemetry::metrics::{ChainSeen, Disk, NodeSeen, Quantiles, StateFiles};
 use crate::telemetry::readiness::{CheckReport, Weight};
 use crate::telemetry::{Metrics, Readiness};
+
+mod shown;
 
 /// What is known only where signatures are served, or only of files.
 #[derive(Clone, Debug)]
@@ -57,11 +58,7 @@ impl StatusService for Services {
             .map(|report| report.checks.iter().cloned().map(check).collect())
             .unwrap_or_default();
         if let Some(register) = self.register_for(&sight).await? {
-            chains.retain(|chain| is_seen(&sight, &register, chain));
-            only_of(&chains, &mut checks);
-            if !sight.sees(&About::default()) {
-                checks.iter_mut().for_each(without_names);
-            }
+            shown::retain(&sight, &register, &mut chains, &mut checks);
         }
         Ok(Response::new(GetStatusResponse {
             instance: Some(self.instance(admin, daemon.map(|(metrics, _)| metrics.as_ref()))),
@@ -76,7 +73,7 @@ impl StatusService for Services {
 }
 
 impl Services {
-    fn instance(&self, admin: &Admin, daemon: Option<&Metrics>) -> Instance {
+    fn instance(&self, admin: Looking<'_>, daemon: Option<&Metrics>) -> Instance {
         Instance {
             serving: daemon.is_some(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -85,19 +82,19 @@ impl Services {
                 .as_ref()
                 .map_or("unknown", |watched| watched.commit)
                 .to_owned(),
-            store_id: admin.store.id().to_string(),
+            store_id: admin.store_id(),
             started_at: daemon.map(|metrics| seconds(metrics.running().1.0)),
-            now: Some(micros(admin.clock.unix_micros())),
+            now: Some(micros(admin.clock().unix_micros())),
         }
     }
 }
 
-fn configured(admin: &Admin, metrics: Option<&Arc<Metrics>>) -> Vec<ChainStatus> {
-    let holds = admin.guard.holds();
+fn configured(admin: Looking<'_>, metrics: Option<&Arc<Metrics>>) -> Vec<ChainStatus> {
+    let holds = admin.guard().holds();
     let one = |chain: &crate::admin::ConfiguredChain| {
-        let key = admin.keyring.find(&chain.key).ok();
+        let key = admin.keyring().find(&chain.key).ok();
         let version = key.as_ref().map(|key| &key.key.version);
-        let slot = version.and_then(|version| admin.guard.slot(&version.public_key, &chain.id));
+        let slot = version.and_then(|version| admin.guard().slot(&version.public_key, &chain.id));
         let mut status = ChainStatus {
             chain_id: chain.id.to_string(),
             key: chain.key.to_string(),
@@ -126,17 +123,16 @@ fn configured(admin: &Admin, metrics: Option<&Arc<Metrics>>) -> Vec<ChainStatus>
         }
         status
     };
-    admin.chains.now().iter().map(one).collect()
+    admin.chains().iter().map(one).collect()
 }
 
 /// The configured chains, and whatever else the store holds a watermark of.
-async fn all(admin: &Admin) -> Result<Vec<ChainStatus>, Status> {
+async fn all(admin: Looking<'_>) -> Result<Vec<ChainStatus>, Status> {
     let mut chains = configured(admin, None);
-    let holds = admin.guard.holds();
+    let holds = admin.guard().holds();
     let known = |chain: &ChainId, key: &str| {
         admin
-            .chains
-            .now()
+            .chains()
             .iter()
             .any(|other| other.id == *chain && other.key.as_str() == key)
     };
@@ -159,8 +155,8 @@ async fn all(admin: &Admin) -> Result<Vec<ChainStatus>, Status> {
     Ok(chains)
 }
 
-fn store_status(admin: &Admin, disk: Disk) -> StoreStatus {
-    let health = admin.store.health();
+fn store_status(admin: Looking<'_>, disk: Disk) -> StoreStatus {
+    let health = admin.store_health();
     StoreStatus {
         healthy: health.failed.is_none(),
         failed: health.failed.unwrap_or_default(),
@@ -185,34 +181,6 @@ async fn disk(watched: Option<&Watched>) -> Disk {
     tokio::task::spawn_blocking(move || files.measure())
         .await
         .unwrap_or_default()
-}
-
-/// Whether a chain with its key may be shown.
-fn is_seen(sight: &Sight, register: &Register, status: &ChainStatus) -> bool {
-    let (Ok(chain), Ok(key)) = (ChainId::new(&status.chain_id), KeyName::new(&status.key)) else {
-        return false;
-    };
-    sight.sees(&About::key_on(register.facts_of(&key), chain))
-}
-
-/// Checks of chains that are not shown are not shown.
-fn only_of(chains: &[ChainStatus], checks: &mut Vec<CheckStatus>) {
-    let shown = |id: &str| chains.iter().any(|chain| chain.chain_id == id);
-    checks.retain(|check| match check.name.split_once('/') {
-        Some(("chain" | "nodes", chain)) => shown(chain),
-        // A chain id may hold a slash; a node's name holds none.
-        Some(("node", rest)) => rest.rsplit_once('/').is_some_and(|(chain, _)| shown(chain)),
-        _ => true,
-    });
-}
-
-/// That something is wrong is told to everybody who may ask; what it is may name keys.
-fn without_names(check: &mut CheckStatus) {
-    if check.name.contains('/') && !check.name.starts_with("provider/") || check.failing.is_empty() {
-        return;
-    }
-    check.failing = "those who see every chain are told why".to_owned();
-    check.remedy.clear();
 }
 
 fn guarded(status: &mut ChainStatus, row: &GuardRow) {

@@ -1,0 +1,188 @@
+//! How a call is judged: by the document that was in force when it came, for whatever it says it is about.
+//!
+//! *Invariant:* what is refused counts nothing; what is let through counts once for each rule, and key where the rule counts keys.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use sigward_policies::authz::{Foresight, KeyFacts, Policy, Question, Rate, RuleId, Tick, Verdict};
+use sigward_policies::decision::{Refusal, RefusalCode};
+use sigward_policies::model::caller::Caller;
+use sigward_policies::model::id::{ChainId, UnixSeconds};
+use sigward_policies::model::operation::Operation;
+
+use super::admitted::{About, Denial};
+use super::calls::denied_by;
+use super::{InForce, Mode, Policies, not_permitted};
+
+#[derive(Debug)]
+pub(super) struct Judge {
+    pub(super) policies: Arc<Policies>,
+    pub(super) in_force: Option<Arc<InForce>>,
+    pub(super) caller: Caller,
+    pub(super) operation: Option<Operation>,
+    pub(super) from: Option<IpAddr>,
+    pub(super) now: UnixSeconds,
+    pub(super) tick: Tick,
+    /// Whether it may call this where no rule is about it.
+    pub(super) without_rules: bool,
+    pub(super) asked: AtomicBool,
+}
+
+impl Judge {
+    pub(super) fn question<'a>(
+        &'a self,
+        key: Option<&'a KeyFacts>,
+        chain: Option<&'a ChainId>,
+    ) -> Option<Question<'a>> {
+        Some(Question {
+            subject: &self.caller,
+            operation: self.operation?,
+            key,
+            chain,
+            from: self.from,
+            now: self.now,
+        })
+    }
+
+    pub(super) fn verdict(&self, policy: &Policy, about: &About) -> Option<Verdict> {
+        let question = self.question(about.key.as_ref(), about.chain.as_ref())?;
+        Some(policy.judge(&question))
+    }
+
+    /// The administrator of this machine: only a rule that says so takes anything from it.
+    pub(super) const fn is_owner(&self) -> bool {
+        matches!(self.caller, Caller::LocalUser { .. } | Caller::Service)
+    }
+
+    pub(super) fn all(&self, abouts: &[About]) -> Result<(), Denial> {
+        let Some(in_force) = &self.in_force else {
+            return self.by_nobody(&About::default());
+        };
+        let mut counted: Vec<(&About, RuleId, Rate)> = Vec::new();
+        for about in abouts {
+            let (rule, approvals, rate) = match self.verdict(&in_force.policy, about) {
+                None | Some(Verdict::Deny { rule: None }) => {
+                    self.by_nobody(about)?;
+                    continue;
+                }
+                Some(Verdict::Deny { rule: Some(rule) }) => {
+                    return Err(denial(denied_by(&self.caller, rule.as_str()), about));
+                }
+                Some(Verdict::Allow {
+                    rule,
+                    approvals,
+                    rate,
+                }) => (rule, approvals, rate),
+            };
+            asks_nobody(&rule, approvals).map_err(|refusal| denial(refusal, about))?;
+            let Some(rate) = rate else { continue };
+            let public_key = |about: &About| about.key.as_ref().and_then(|key| key.public_key);
+            let same = |(other, known, _): &(&About, RuleId, Rate)| {
+                *known == rule && (!rate.is_each_key() || public_key(other) == public_key(about))
+            };
+            if !counted.iter().any(same) {
+                counted.push((about, rule, rate));
+            }
+        }
+        // Only now: what is refused anyhow costs nothing.
+        counted
+            .iter()
+            .try_for_each(|(about, rule, rate)| self.take(about, rule, *rate))
+    }
+
+    pub(super) fn any(&self, abouts: &[About]) -> Result<(), Denial> {
+        let mut no = None;
+        for about in abouts {
+            match self.all(std::slice::from_ref(about)) {
+                Err(denial) if denial.refusal.code == RefusalCode::NotPermitted => no = no.or(Some(denial)),
+                other => return other,
+            }
+        }
+        Err(no.unwrap_or_else(|| denial(not_permitted(&self.caller), &About::default())))
+    }
+
+    pub(super) fn something(&self) -> Result<(), Denial> {
+        let none = About::default();
+        let (Some(in_force), Some(question)) = (&self.in_force, self.question(None, None)) else {
+            return self.by_nobody(&none);
+        };
+        // What lets it see all, else the first that lets it see anything.
+        let (rule, approvals, rate) = match in_force.policy.judge(&question) {
+            Verdict::Allow {
+                rule,
+                approvals,
+                rate,
+            } => (rule, approvals, rate),
+            Verdict::Deny { .. } => match in_force.policy.foresee(&question) {
+                Foresight::Perhaps {
+                    rule,
+                    approvals,
+                    rate,
+                } => (rule, approvals, rate),
+                Foresight::Never { rule: None } => return self.by_nobody(&none),
+                Foresight::Never { rule: Some(rule) } => {
+                    return Err(denial(denied_by(&self.caller, rule.as_str()), &none));
+                }
+            },
+        };
+        asks_nobody(&rule, approvals).map_err(|refusal| denial(refusal, &none))?;
+        rate.map_or(Ok(()), |rate| self.take(&none, &rule, rate))
+    }
+
+    fn take(&self, about: &About, rule: &RuleId, rate: Rate) -> Result<(), Denial> {
+        let Some(question) = self.question(about.key.as_ref(), about.chain.as_ref()) else {
+            return self.by_nobody(about);
+        };
+        self.policies
+            .take(&question, rule, rate, self.tick)
+            .map_err(|often| denial(often.refusal(), about))
+    }
+
+    /// What no rule is about.
+    fn by_nobody(&self, about: &About) -> Result<(), Denial> {
+        if self.without_rules {
+            return Ok(());
+        }
+        Err(denial(not_permitted(&self.caller), about))
+    }
+
+    /// A document that is tried out refuses nothing that would be let through without it.
+    pub(super) fn dry_run(&self, outcome: Result<(), Denial>) -> Result<(), Denial> {
+        let tried = |in_force: &Arc<InForce>| in_force.mode == Mode::DryRun;
+        match outcome {
+            Err(denial) if self.in_force.as_ref().is_some_and(tried) => {
+                self.would_refuse(&denial.refusal);
+                self.by_nobody(&denial.about)
+            }
+            outcome => outcome,
+        }
+    }
+
+    pub(super) fn would_refuse(&self, refusal: &Refusal) {
+        tracing::warn!(
+            subject = %self.caller,
+            operation = self.operation.map_or("", Operation::as_str),
+            policy = %self.in_force.as_ref().map(|in_force| in_force.policy.version().to_string()).unwrap_or_default(),
+            "policy, dry run: it would be refused: {refusal}"
+        );
+    }
+}
+
+fn denial(refusal: Refusal, about: &About) -> Denial {
+    Denial {
+        refusal,
+        about: about.clone(),
+    }
+}
+
+fn asks_nobody(rule: &RuleId, approvals: u8) -> Result<(), Refusal> {
+    if approvals == 0 {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        RefusalCode::ApprovalRequired,
+        format!("rule {rule} wants {approvals} approvals, and there is no way yet to give them"),
+    ))
+}

@@ -1,0 +1,194 @@
+//! What an act is about: the questions that come of it, and what a caller hears to whom one of them is answered by no.
+//!
+//! *Invariants:* an act upon a key is one upon each of its chains, and an act upon a chain or a provider one upon each of its keys; whether
+//! something is not there or may not be used, no answer tells.
+
+use sigward_policies::authz::KeyFacts;
+use sigward_policies::decision::{Refusal, RefusalCode};
+use sigward_policies::model::algorithm::PublicKey;
+use sigward_policies::model::id::{ChainId, KeyName};
+
+use crate::admin::{Known, Register};
+use crate::authz::About;
+use crate::config::SOFTWARE;
+
+/// What an act is about, as its request says it.
+#[derive(Debug)]
+pub(super) enum Target<'a> {
+    /// No key and no chain.
+    Nothing,
+    /// Every key on every chain, and whatever else there is.
+    Everything,
+    /// Keys that are there, each on all of its chains.
+    Keys(&'a [KeyName]),
+    /// The same, by themselves.
+    PublicKeys(&'a [PublicKey]),
+    /// A key that is there, on these chains.
+    KeyOn(&'a KeyName, &'a [&'a ChainId]),
+    /// A key that is to be, in this provider; on these chains.
+    NewKey(&'a KeyName, &'a str, &'a [&'a ChainId]),
+    /// Keys that come back to the software store, on these chains and perhaps on others.
+    Restored(&'a [KeyName], &'a [&'a ChainId]),
+    /// A key that may be there or not, with what the configuration gives it.
+    KeyOrNew(&'a KeyName, &'a str),
+    /// Whatever signs on a chain.
+    Chain(&'a ChainId),
+    /// The nodes of a chain of the configuration.
+    NodesOf(&'a ChainId),
+    /// Whatever a provider keeps.
+    Provider(&'a str),
+}
+
+impl Target<'_> {
+    /// The questions, each of which must be answered by yes; or what is not there.
+    pub(super) fn about(&self, register: &Register) -> Result<Vec<About>, Refusal> {
+        Ok(match self {
+            Self::Nothing => vec![About::default()],
+            Self::Everything => {
+                let keys = register.keys().flat_map(everywhere);
+                std::iter::once(About::default()).chain(keys).collect()
+            }
+            Self::Keys(names) => {
+                let mut about = Vec::new();
+                for name in *names {
+                    about.extend(everywhere(register.find(name).ok_or_else(|| no_keys(names))?));
+                }
+                about
+            }
+            Self::PublicKeys(keys) => {
+                let mut about = Vec::new();
+                for key in *keys {
+                    about.extend(everywhere(register.find_public(key).ok_or_else(one_of_them)?));
+                }
+                about
+            }
+            Self::KeyOn(name, chains) => {
+                let known = register.find(name).ok_or_else(|| no_key(name))?;
+                on(&known.facts, chains)
+            }
+            Self::NewKey(name, provider, []) => vec![About::key(to_be(name, provider))],
+            Self::NewKey(name, provider, chains) => on(&to_be(name, provider), chains),
+            Self::Restored(names, chains) => {
+                let of = |name: &KeyName| {
+                    let facts = to_be(name, SOFTWARE);
+                    let mut about = on(&facts, chains);
+                    about.push(About::key(facts));
+                    about
+                };
+                names.iter().flat_map(of).collect()
+            }
+            Self::KeyOrNew(name, provider) => match register.find(name) {
+                Some(known) => everywhere(known),
+                None => vec![About::key(to_be(name, provider))],
+            },
+            Self::Chain(chain) => {
+                if !register.knows_chain(chain) {
+                    return Err(no_chain(chain));
+                }
+                let keys = register
+                    .on(chain)
+                    .map(|known| About::key_on(known.facts.clone(), (*chain).clone()));
+                std::iter::once(About::chain((*chain).clone()))
+                    .chain(keys)
+                    .collect()
+            }
+            // Of a chain that left the configuration a drained node may still be there, and no key.
+            Self::NodesOf(chain) => vec![About {
+                key: register.signs_for(chain),
+                chain: Some((*chain).clone()),
+            }],
+            Self::Provider(id) => {
+                let kept = register
+                    .keys()
+                    .filter(|known| known.facts.provider.as_deref() == Some(*id))
+                    .map(|known| About::key(known.facts.clone()));
+                let kept: Vec<_> = kept.collect();
+                if kept.is_empty() {
+                    vec![About::default()]
+                } else {
+                    kept
+                }
+            }
+        })
+    }
+
+    /// A refusal as the caller hears it: what it may not use is not there.
+    pub(super) fn told(&self, refusal: Refusal) -> Refusal {
+        if refusal.code != RefusalCode::NotPermitted {
+            return refusal;
+        }
+        match self {
+            Self::Keys(names) => no_keys(names),
+            Self::KeyOn(name, _) | Self::KeyOrNew(name, _) => no_key(name),
+            Self::PublicKeys(_) => one_of_them(),
+            Self::Chain(chain) => no_chain(chain),
+            Self::NodesOf(chain) => no_nodes(chain),
+            // Nothing here that might be there or not.
+            Self::Nothing | Self::Everything | Self::NewKey(..) | Self::Restored(..) | Self::Provider(_) => {
+                refusal
+            }
+        }
+    }
+}
+
+/// A key as such, and on each of its chains.
+pub(super) fn everywhere(known: &Known) -> Vec<About> {
+    let on = |chain: &ChainId| About::key_on(known.facts.clone(), chain.clone());
+    std::iter::once(About::key(known.facts.clone()))
+        .chain(known.chains.iter().map(on))
+        .collect()
+}
+
+/// What is known of a key that is not there yet.
+fn to_be(name: &KeyName, provider: &str) -> KeyFacts {
+    KeyFacts {
+        name: name.clone(),
+        public_key: None,
+        provider: Some(provider.into()),
+    }
+}
+
+fn on(facts: &KeyFacts, chains: &[&ChainId]) -> Vec<About> {
+    let on = |chain: &&ChainId| About::key_on(facts.clone(), (*chain).clone());
+    chains.iter().map(on).collect()
+}
+
+/// The answer about a key that is not there, and about one that the caller may not use.
+pub(super) fn no_key(name: &KeyName) -> Refusal {
+    let message = format!(
+        "there is no key {name} that you may use so; `sigward keys list` shows those that you may see"
+    );
+    Refusal::new(RefusalCode::KeyNotFound, message)
+}
+
+/// The same of several: which of them it is would tell of the others.
+fn no_keys(names: &[KeyName]) -> Refusal {
+    match names {
+        [name] => no_key(name),
+        _ => one_of_them(),
+    }
+}
+
+fn one_of_them() -> Refusal {
+    let message = "one of these keys is not here, or you may not use it so; `sigward keys list` shows those that you may see";
+    Refusal::new(RefusalCode::KeyNotFound, message)
+}
+
+fn no_chain(chain: &ChainId) -> Refusal {
+    let message = format!(
+        "there is no chain {chain} that you may do this to; `sigward state show` lists those that you may see"
+    );
+    Refusal::new(RefusalCode::NoSignState, message)
+}
+
+/// The same of a chain's nodes.
+pub(super) fn no_nodes(chain: &ChainId) -> Refusal {
+    let message = format!(
+        "the configuration in force has no chain {chain} whose nodes are yours to use so; `sigward node list` shows those that you may see"
+    );
+    Refusal::new(RefusalCode::NodeNotFound, message)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
