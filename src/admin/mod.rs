@@ -4,6 +4,7 @@
 //! admin socket and the command line without a daemon both end here.
 
 mod act;
+mod approvals;
 mod audit;
 mod backup;
 mod bind;
@@ -31,6 +32,7 @@ use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Ref
 use sigward_policies::model::id::{ChainId, KeyName};
 use sigward_policies::model::key::Key;
 
+pub use approvals::{DEFAULT_WAIT, Petition};
 pub use audit::{Kept, Reading};
 pub use backup::{MadeBackup, VerifiedBackup};
 pub use bind::unnamed_chain;

@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use sigward_policies::authz::{Policy, Question, Tick, Verdict};
+use sigward_policies::authz::{Needed, Policy, Question, Tick, Verdict};
 use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::UnixSeconds;
@@ -32,14 +32,14 @@ pub struct Call<'a> {
 }
 
 impl Policies {
-    /// Lets a call through, or says why not.
+    /// Lets a call through, or says why not. What comes back is what the call needs from others besides.
     ///
     /// # Errors
-    /// `not_permitted`, `approval_required`, `rate_limited`.
-    pub fn may(&self, call: Call<'_>) -> Result<(), Refusal> {
+    /// `not_permitted`, `rate_limited`.
+    pub fn may(&self, call: Call<'_>) -> Result<Option<Needed>, Refusal> {
         stays_here(call)?;
         let (Some(in_force), Some(operation)) = (self.snapshot(), call.operation) else {
-            return built_in(call.caller, call.path);
+            return built_in(call.caller, call.path).map(|()| None);
         };
         let question = Question {
             subject: call.caller,
@@ -56,13 +56,25 @@ impl Policies {
                     subject = %call.caller, operation = operation.as_str(), policy = %in_force.policy.version(),
                     "policy, dry run: it would be refused: {refusal}"
                 );
-                built_in(call.caller, call.path)
+                built_in(call.caller, call.path).map(|()| None)
+            }
+            (Ok(Some(needed)), Mode::DryRun) => {
+                tracing::warn!(
+                    subject = %call.caller, operation = operation.as_str(), policy = %in_force.policy.version(),
+                    "policy, dry run: it would wait for {} approvals", needed.others
+                );
+                built_in(call.caller, call.path).map(|()| None)
             }
             (outcome, _) => outcome,
         }
     }
 
-    fn by_policy(&self, policy: &Policy, question: &Question<'_>, call: Call<'_>) -> Result<(), Refusal> {
+    fn by_policy(
+        &self,
+        policy: &Policy,
+        question: &Question<'_>,
+        call: Call<'_>,
+    ) -> Result<Option<Needed>, Refusal> {
         let verdict = policy.judge_call(question);
         let (rule, approvals, rate) = match &verdict {
             Verdict::Deny { rule: Some(rule) } => {
@@ -72,26 +84,25 @@ impl Policies {
                 ));
             }
             // Only a rule that says so takes anything from the administrator of this machine.
-            Verdict::Deny { rule: None } => return built_in(call.caller, call.path),
+            Verdict::Deny { rule: None } => return built_in(call.caller, call.path).map(|()| None),
             Verdict::Allow {
                 rule,
                 approvals,
                 rate,
             } => (rule, *approvals, *rate),
         };
-        if approvals > 0 {
-            return Err(Refusal::new(
-                RefusalCode::ApprovalRequired,
-                format!("rule {rule} wants {approvals} approvals, and there is no way yet to give them"),
-            ));
-        }
         match rate {
             Some(rate) => self
                 .take(question, rule, rate, call.tick)
-                .map_err(|often| often.refusal()),
-            None if matches!(call.caller, Caller::Node { .. }) => Err(not_permitted(call.caller)),
-            None => Ok(()),
+                .map_err(|often| often.refusal())?,
+            None if matches!(call.caller, Caller::Node { .. }) => return Err(not_permitted(call.caller)),
+            None => {}
         }
+        Ok((approvals > 0).then(|| Needed {
+            others: approvals,
+            policy: policy.version(),
+            rule: rule.clone(),
+        }))
     }
 }
 
@@ -171,10 +182,14 @@ mod tests {
             now: UnixSeconds(1_000_000),
             tick: Tick(0),
         };
-        policies
-            .may(call)
-            .err()
-            .map_or("", |refusal| refusal.code.as_str())
+        match policies.may(call) {
+            Ok(None) => "",
+            Ok(Some(needed)) => {
+                assert_eq!((needed.others, needed.rule.as_str()), (2, "together"));
+                "waits"
+            }
+            Err(refusal) => refusal.code.as_str(),
+        }
     }
 
     #[test]
@@ -200,7 +215,7 @@ mod tests {
             (&eve, O::KeyBackup, "10.8.0.7", "not_permitted"),
             // It may be about any other key.
             (&eve, O::KeyShow, "10.8.0.7", "not_permitted"),
-            (&eve, O::Unfreeze, "10.8.0.7", "approval_required"),
+            (&eve, O::Unfreeze, "10.8.0.7", "waits"),
             (&eve, O::KeyList, "10.8.0.7", ""),
             (&eve, O::KeyList, "10.8.0.7", "rate_limited"),
             (&eve, O::KeyExport, "10.8.0.7", "not_permitted"),
@@ -220,6 +235,7 @@ mod tests {
             "",
             "what it would deny is let through"
         );
+        assert_eq!(asked(&policies, &eve, O::Unfreeze, ""), "not_permitted");
         assert_eq!(
             asked(&policies, &eve, O::KeyShow, ""),
             "not_permitted",

@@ -9,11 +9,13 @@ use axum::http::Extensions;
 use axum::middleware::Next;
 use axum::response::Response;
 use sigward_policies::authz::Tick;
+use sigward_policies::decision::Refusal;
 use sigward_policies::model::caller::Caller;
 use tonic::transport::server::UdsConnectInfo;
 
 use super::errors;
 use super::operations::operation_of;
+use super::petition;
 use super::serve::Services;
 use crate::audit::{self, Asked, Denials};
 use crate::authn;
@@ -37,18 +39,31 @@ pub(super) async fn admit(services: Services, mut request: Request, next: Next) 
         now: services.admin.clock.unix_seconds(),
         tick: tick(),
     };
-    if let Err(refusal) = services.policies.may(call) {
-        let asked = Asked::act(&caller, called(request.uri().path()), None, None);
-        let refused = refusal.clone().into();
-        let entry = audit::of_refusal(asked, &refused, services.admin.clock.unix_micros());
-        match &services.denials {
-            Some(denials) => denials.note(services.admin.store.as_ref(), entry),
-            None => tracing::warn!(subject = %caller, code = refusal.code.as_str(), "refused"),
-        }
-        return errors::refusal(refusal);
+    let judged = services
+        .policies
+        .may(call)
+        .and_then(|needed| petition::awaits(path, needed));
+    let needed = match judged {
+        Ok(needed) => needed,
+        Err(refusal) => return refused(&services, &caller, path, refusal),
+    };
+    if let Some(needed) = needed {
+        request.extensions_mut().insert(needed);
     }
     request.extensions_mut().insert(caller);
     next.run(request).await
+}
+
+/// Puts a refusal on record, and says it.
+fn refused(services: &Services, caller: &Caller, path: &str, refusal: Refusal) -> Response {
+    let asked = Asked::act(caller, called(path), None, None);
+    let refused = refusal.clone().into();
+    let entry = audit::of_refusal(asked, &refused, services.admin.clock.unix_micros());
+    match &services.denials {
+        Some(denials) => denials.note(services.admin.store.as_ref(), entry),
+        None => tracing::warn!(subject = %caller, code = refusal.code.as_str(), "refused"),
+    }
+    errors::refusal(refusal)
 }
 
 /// The address at the other end of a connection from another machine.
@@ -80,7 +95,8 @@ pub(super) fn caller<T>(request: &tonic::Request<T>) -> Caller {
 
 /// The service that was called, in the audit chain's words. Only services that exist: a caller makes no words of its own there.
 fn called(path: &str) -> &'static str {
-    const SERVICES: [(&str, &str); 9] = [
+    const SERVICES: [(&str, &str); 10] = [
+        ("/sigward.v1.ApprovalService/", "rpc.approval"),
         ("/sigward.v1.AuditService/", "rpc.audit"),
         ("/sigward.v1.BackupService/", "rpc.backup"),
         ("/sigward.v1.HoldService/", "rpc.hold"),

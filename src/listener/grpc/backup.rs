@@ -24,7 +24,7 @@ impl BackupService for Services {
         &self,
         request: Request<MakeBackupRequest>,
     ) -> Result<Response<MakeBackupResponse>, Status> {
-        let who = caller(&request);
+        let petition = self.petition(&request)?;
         let request = request.into_inner();
         let data_key = Zeroizing::new(request.data_key);
         let names = names(&request.names)?;
@@ -32,7 +32,7 @@ impl BackupService for Services {
         let config = Some(request.config).filter(|text| !text.is_empty());
         let made = self
             .admin
-            .make_backup(&who, &names, &data_key, lock, config)
+            .make_backup(&petition, &names, &data_key, lock, config)
             .await
             .map_err(status)?;
         Ok(Response::new(MakeBackupResponse {

@@ -34,11 +34,11 @@ impl HoldService for Services {
         &self,
         request: Request<UnfreezeRequest>,
     ) -> Result<Response<UnfreezeResponse>, Status> {
-        let who = caller(&request);
+        let petition = self.petition(&request)?;
         let request = request.into_inner();
         let scope = scope(request.scope).map_err(refuse)?;
         self.admin
-            .unfreeze(&who, &scope, &request.reason)
+            .unfreeze(&petition, &scope, &request.reason)
             .await
             .map_err(status)?;
         let holds = self.in_force().await?;
@@ -65,11 +65,11 @@ impl HoldService for Services {
         &self,
         request: Request<ClearStopLineRequest>,
     ) -> Result<Response<ClearStopLineResponse>, Status> {
-        let who = caller(&request);
+        let petition = self.petition(&request)?;
         let request = request.into_inner();
         let line = line(&request.chain_id, &request.key).map_err(refuse)?;
         self.admin
-            .clear_stop_line(&who, &line, &request.reason)
+            .clear_stop_line(&petition, &line, &request.reason)
             .await
             .map_err(status)?;
         let holds = self.in_force().await?;

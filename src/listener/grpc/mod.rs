@@ -5,6 +5,7 @@
 //! every way in whether it may call what it calls.
 
 mod admission;
+mod approval;
 mod audit;
 mod backup;
 mod errors;
@@ -13,6 +14,7 @@ mod hsm;
 mod key;
 mod node;
 mod operations;
+mod petition;
 mod reload;
 mod serve;
 mod state;

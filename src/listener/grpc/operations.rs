@@ -8,6 +8,10 @@ use sigward_policies::model::operation::Operation;
 pub fn operation_of(service: &str, method: &str) -> Option<Operation> {
     use Operation as O;
     Some(match (service.strip_prefix("sigward.v1.")?, method) {
+        ("ApprovalService", "List" | "Show") => O::ApprovalList,
+        ("ApprovalService", "Approve") => O::ApprovalApprove,
+        ("ApprovalService", "Reject") => O::ApprovalReject,
+
         ("AuditService", "Tail" | "Query" | "ShowCheckpoint") => O::AuditRead,
         ("AuditService", "Verify") => O::AuditVerify,
         ("AuditService", "Keep") => O::AuditKeep,
@@ -150,7 +154,13 @@ mod tests {
             .collect();
         assert!(names.len() >= 24, "{names:?}");
         // Several acts of one operation: what is read, and how, is for the record only.
-        let parts = ["key.backup_verified", "audit.tail", "audit.query"];
+        let parts = [
+            "key.backup_verified",
+            "audit.tail",
+            "audit.query",
+            "approval.use",
+            "approval.expire",
+        ];
         let unknown: Vec<_> = names
             .into_iter()
             .filter(|name| !parts.contains(name) && Operation::parse(name).is_none())

@@ -74,12 +74,12 @@ impl StateService for Services {
         &self,
         request: Request<ExportStateRequest>,
     ) -> Result<Response<ExportStateResponse>, Status> {
-        let who = caller(&request);
+        let petition = self.petition(&request)?;
         let request = request.into_inner();
         let (key, chain) = row(&request.key, &request.chain_id)?;
         let (row, state_json) = self
             .admin
-            .export_state(&who, &key, &chain)
+            .export_state(&petition, &key, &chain)
             .await
             .map_err(status)?;
         Ok(Response::new(ExportStateResponse {
@@ -89,7 +89,7 @@ impl StateService for Services {
     }
 
     async fn move_out(&self, request: Request<MoveOutRequest>) -> Result<Response<MoveOutResponse>, Status> {
-        let who = caller(&request);
+        let petition = self.petition(&request)?;
         let request = request.into_inner();
         let (key, chain) = row(&request.key, &request.chain_id)?;
         let others = if request.all_chains {
@@ -99,7 +99,7 @@ impl StateService for Services {
         };
         let left = self
             .admin
-            .move_out(&who, &key, &chain, others)
+            .move_out(&petition, &key, &chain, others)
             .await
             .map_err(status)?;
         Ok(Response::new(MoveOutResponse {
@@ -113,13 +113,13 @@ impl StateService for Services {
         &self,
         request: Request<AllowStateRequest>,
     ) -> Result<Response<AllowStateResponse>, Status> {
-        let who = caller(&request);
+        let petition = self.petition(&request)?;
         let request = request.into_inner();
         let (key, chain) = row(&request.key, &request.chain_id)?;
         let until = Height::new(request.until).map_err(refuse)?;
         let row = self
             .admin
-            .allow(&who, &key, &chain, until)
+            .allow(&petition, &key, &chain, until)
             .await
             .map_err(status)?;
         Ok(Response::new(AllowStateResponse {
@@ -144,14 +144,14 @@ impl StateService for Services {
         &self,
         request: Request<RebindStateRequest>,
     ) -> Result<Response<RebindStateResponse>, Status> {
-        let who = caller(&request);
+        let petition = self.petition(&request)?;
         let request = request.into_inner();
         let (key, from) = row(&request.key, &request.chain_id)?;
         let to = ChainId::new(&request.new_chain_id).map_err(refuse)?;
         let above = request.above.map(Height::new).transpose().map_err(refuse)?;
         let row = self
             .admin
-            .rebind(&who, &key, &from, &to, above)
+            .rebind(&petition, &key, &from, &to, above)
             .await
             .map_err(status)?;
         Ok(Response::new(RebindStateResponse {
