@@ -4,7 +4,9 @@
 //! act's own batch, before its changes: both are there, or neither is.
 
 use sha2::{Digest as _, Sha256};
-use sigward_policies::authz::{ApprovalRequest, Needed, Person, PolicyVersion, RequestDigest, Standing, Vote};
+use sigward_policies::authz::{
+    ApprovalRequest, Needed, Person, PolicyVersion, RequestDigest, Standing, Vote,
+};
 use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
 use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::caller::Caller;
@@ -16,7 +18,8 @@ use super::Admin;
 use super::act::Act;
 use crate::crash::crash_point;
 use crate::store::{
-    self, About, ApprovalChange, ApprovalId, AuditEntry, Batch, Change, MAX_WAIT, MAX_WHAT, StoredApproval, Use,
+    self, About, ApprovalChange, ApprovalId, AuditEntry, Batch, Change, MAX_WAIT, MAX_WHAT, StoredApproval,
+    Use,
 };
 
 /// How long a request waits where nobody says otherwise: an hour.
@@ -62,7 +65,8 @@ pub(super) struct Matter {
 impl Matter {
     fn digest(&self) -> [u8; 32] {
         let mut hash = Sha256::new().chain_update(b"sigward parameters v1");
-        for said in std::iter::once(self.operation.as_str()).chain(self.parameters.iter().map(String::as_str)) {
+        for said in std::iter::once(self.operation.as_str()).chain(self.parameters.iter().map(String::as_str))
+        {
             let len = u64::try_from(said.len()).unwrap_or(u64::MAX);
             hash.update(len.to_be_bytes());
             hash.update(said);
@@ -100,7 +104,12 @@ impl Admin {
             (Some(needed), None) => Err(self.ask_others(petition, needed, &matter).await?),
             (Some(needed), Some(id)) => {
                 let stored = self.kept_approval(id).await?;
-                let others: Vec<_> = stored.request.said().iter().map(|said| said.who.as_str()).collect();
+                let others: Vec<_> = stored
+                    .request
+                    .said()
+                    .iter()
+                    .map(|said| said.who.as_str())
+                    .collect();
                 let detail = format!("{id} {}, approved by {}", matter.operation, others.join(", "));
                 let parameters = matter.digest();
                 let entry = self.approval_entry(&petition.who, Act::ApprovalUse, &stored, &detail);
@@ -197,7 +206,11 @@ impl Admin {
 
     /// What a key is called, if it is here.
     pub async fn name_of(&self, key: &PublicKey) -> Result<Option<KeyName>, Refused> {
-        let found = self.keys().await?.into_iter().find(|known| known.version.public_key == *key);
+        let found = self
+            .keys()
+            .await?
+            .into_iter()
+            .find(|known| known.version.public_key == *key);
         Ok(found.map(|known| known.name))
     }
 
@@ -246,13 +259,18 @@ impl Admin {
     /// Ends requests whose time is over, and puts that on record.
     pub async fn end_expired_approvals(&self) -> Result<(), Refused> {
         let now = self.clock.unix_seconds();
-        let expired = self.approvals().await?.into_iter().filter(|stored| {
-            stored.ended.is_none() && stored.request.standing(now) == Standing::Expired
-        });
+        let expired = self
+            .approvals()
+            .await?
+            .into_iter()
+            .filter(|stored| stored.ended.is_none() && stored.request.standing(now) == Standing::Expired);
         for stored in expired {
             let detail = format!("{} {}: {}", stored.id, stored.request.operation, stored.what);
             let entry = self.approval_entry(&Caller::Service, Act::ApprovalExpire, &stored, &detail);
-            match self.approval_batch(ApprovalChange::Expire(stored.id), entry).await {
+            match self
+                .approval_batch(ApprovalChange::Expire(stored.id), entry)
+                .await
+            {
                 // Somebody else was faster.
                 Ok(()) | Err(Refused::Denied(_)) => {}
                 Err(failed) => return Err(failed),

@@ -78,7 +78,12 @@ impl Admin {
         let names: Vec<_> = chains.iter().map(|row| row.row.chain.as_str()).collect();
         let matter = Matter {
             operation: Operation::KeyExport,
-            parameters: vec![name.to_string(), public_key.to_string(), chain.to_string(), names.join(" ")],
+            parameters: vec![
+                name.to_string(),
+                public_key.to_string(),
+                chain.to_string(),
+                names.join(" "),
+            ],
             about: About::Keys(vec![public_key]),
             what: format!(
                 "stop {name} for ever on {}, and give out its private key in the clear",

@@ -224,9 +224,7 @@ impl Admin {
         let public_key = key.version.public_key;
         let entry = self.entry(who, act, &public_key, Some(chain), &detail);
         let batch = consent.with(Batch::act(vec![change], entry));
-        self.guard
-            .change(&self.store, &public_key, chain, batch)
-            .await?;
+        self.guard.change(&self.store, &public_key, chain, batch).await?;
         self.row(key, chain).await
     }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use hyper_util::rt::TokioIo;
 use sigward_policies::authz::Tick;
-use sigward_policies::decision::{Refusal, RefusalCode, Refused};
+use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::operation::Operation;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -107,16 +107,16 @@ fn may_override(config: &Config) -> anyhow::Result<()> {
         now: SystemClock.unix_seconds(),
         tick: Tick(0),
     };
-    match policies(config)?.may(call).map_err(Refused::from)? {
+    match policies(config)?.may(call)? {
         None => Ok(()),
-        Some(needed) => Err(Refused::from(Refusal::new(
+        Some(needed) => Err(Refusal::new(
             RefusalCode::ApprovalRequired,
             format!(
                 "rule {} wants {} approvals for state.allow, and `state adopt` is more than that; nobody can give them while the store does not open
 agree on it with the others, take `file` out of [policy] for this one command, and put it back before the start",
                 needed.rule, needed.others
             ),
-        ))
+        )
         .into()),
     }
 }

@@ -17,9 +17,9 @@ use sigward_policies::model::operation::Operation;
 use super::encoding::{DecodeError, Decoder, Encoder};
 
 /// How many wait at once, and how many of one person.
-pub const MAX_OPEN: usize = 64;
+pub(crate) const MAX_OPEN: usize = 64;
 /// How many of one person wait at once.
-pub const MAX_OPEN_EACH: usize = 8;
+pub(crate) const MAX_OPEN_EACH: usize = 8;
 /// How many are kept, those that ended included.
 pub(crate) const MAX_KEPT: usize = 256;
 /// How long one may wait: a day.
@@ -280,32 +280,37 @@ mod tests {
         );
         let end = prop_oneof![
             Just(None),
-            (proptest::sample::select(&[End::Used, End::Rejected, End::Expired][..]), any::<i64>())
+            (
+                proptest::sample::select(&[End::Used, End::Rejected, End::Expired][..]),
+                any::<i64>()
+            )
                 .prop_map(|(end, at)| Some((end, UnixSeconds(at)))),
         ];
         let more = (any::<[u8; 16]>(), ".{0,80}", any::<bool>(), any::<i64>(), end);
-        (request, more).prop_map(|((who, operation, bytes, needed, at, said), (id, what, some, created, ended))| {
-            let key = PublicKey::new(Algorithm::Ed25519, &bytes).unwrap();
-            StoredApproval {
-                id: ApprovalId(id),
-                request: ApprovalRequest::new(
-                    who,
-                    operation,
-                    RequestDigest(bytes),
-                    PolicyVersion(bytes),
-                    needed,
-                    UnixSeconds(at),
-                )
-                .with_said(said),
-                what,
-                parameters: bytes,
-                before: bytes,
-                key: some.then_some(key),
-                chain: some.then(|| ChainId::new("a-1").unwrap()),
-                created_at: UnixSeconds(created),
-                ended,
-            }
-        })
+        (request, more).prop_map(
+            |((who, operation, bytes, needed, at, said), (id, what, some, created, ended))| {
+                let key = PublicKey::new(Algorithm::Ed25519, &bytes).unwrap();
+                StoredApproval {
+                    id: ApprovalId(id),
+                    request: ApprovalRequest::new(
+                        who,
+                        operation,
+                        RequestDigest(bytes),
+                        PolicyVersion(bytes),
+                        needed,
+                        UnixSeconds(at),
+                    )
+                    .with_said(said),
+                    what,
+                    parameters: bytes,
+                    before: bytes,
+                    key: some.then_some(key),
+                    chain: some.then(|| ChainId::new("a-1").unwrap()),
+                    created_at: UnixSeconds(created),
+                    ended,
+                }
+            },
+        )
     }
 
     proptest! {

@@ -155,7 +155,10 @@ impl Ledger {
 
     /// How many keys, guard rows and holds there are.
     pub(crate) fn len(&self) -> usize {
-        self.keys.len() + self.holds.len() + self.approvals.len() + self.rows.values().map(Vec::len).sum::<usize>()
+        self.keys.len()
+            + self.holds.len()
+            + self.approvals.len()
+            + self.rows.values().map(Vec::len).sum::<usize>()
     }
 
     /// Every key, by name.

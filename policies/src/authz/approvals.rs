@@ -50,9 +50,7 @@ impl Person {
 
     /// Reads what [`as_str`](Self::as_str) wrote, where it was kept.
     pub fn named(name: &str) -> Option<Self> {
-        (1..=MAX_PERSON)
-            .contains(&name.len())
-            .then(|| Self(name.into()))
+        (1..=MAX_PERSON).contains(&name.len()).then(|| Self(name.into()))
     }
 
     /// The name.

@@ -46,10 +46,7 @@ impl ApprovalService for Services {
         }))
     }
 
-    async fn approve(
-        &self,
-        request: Request<ApproveRequest>,
-    ) -> Result<Response<ApproveResponse>, Status> {
+    async fn approve(&self, request: Request<ApproveRequest>) -> Result<Response<ApproveResponse>, Status> {
         let who = caller(&request);
         let ApproveRequest { id, digest, reason } = request.into_inner();
         let approval = self.say(&who, Vote::Approve, (&id, &digest), &reason).await?;

@@ -59,7 +59,12 @@ impl Services {
                 ),
             )));
         }
-        let said = |name| request.metadata().get(name).map(|value| value.to_str().unwrap_or_default());
+        let said = |name| {
+            request
+                .metadata()
+                .get(name)
+                .map(|value| value.to_str().unwrap_or_default())
+        };
         let approval = match said(APPROVAL) {
             None => None,
             Some(text) => Some(approval_id(text).map_err(refuse)?),
@@ -68,7 +73,9 @@ impl Services {
             None => DEFAULT_WAIT,
             Some(Ok(seconds)) if (60..=MAX_WAIT).contains(&seconds) => seconds,
             Some(_) => {
-                return Err(refuse(invalid("a request for approval waits for 60 to 86400 seconds")));
+                return Err(refuse(invalid(
+                    "a request for approval waits for 60 to 86400 seconds",
+                )));
             }
         };
         Ok(Petition {
@@ -82,7 +89,8 @@ impl Services {
 
 /// The id of a request, as a caller wrote it.
 pub(super) fn approval_id(text: &str) -> Result<ApprovalId, Refusal> {
-    ApprovalId::parse(text).ok_or_else(|| invalid("the id of a request for approval has 32 hexadecimal digits"))
+    ApprovalId::parse(text)
+        .ok_or_else(|| invalid("the id of a request for approval has 32 hexadecimal digits"))
 }
 
 fn invalid(why: &str) -> Refusal {
@@ -130,7 +138,12 @@ mod tests {
             assert!(operation_of(service, method).is_some(), "{path} is a procedure");
         }
         assert_eq!(awaits(WITH_ANOTHER[0], Some(needed())), Ok(None));
-        for path in ["", "/", "/sigward.v1.KeyService/Create", "/sigward.v1.ApprovalService/Approve"] {
+        for path in [
+            "",
+            "/",
+            "/sigward.v1.KeyService/Create",
+            "/sigward.v1.ApprovalService/Approve",
+        ] {
             let refused = awaits(path, Some(needed())).unwrap_err();
             assert_eq!(refused.code, RefusalCode::ApprovalRequired, "{path}");
             assert_eq!(awaits(path, None), Ok(None), "{path}");

@@ -65,7 +65,13 @@ impl Ledger {
         to.public_key(Some(key));
         let known = self.names.get(key).and_then(|name| self.keys.get(name));
         to.sized(&known.map(|kept| encode_key(&kept.value)).unwrap_or_default());
-        let mut rows: Vec<_> = self.rows.get(key).into_iter().flatten().map(|kept| &kept.value).collect();
+        let mut rows: Vec<_> = self
+            .rows
+            .get(key)
+            .into_iter()
+            .flatten()
+            .map(|kept| &kept.value)
+            .collect();
         rows.sort_by(|a, b| a.chain.cmp(&b.chain));
         for row in rows.into_iter().filter(|row| of(row)) {
             to.flag(true);
@@ -139,9 +145,12 @@ impl Ledger {
             .drafted(draft)
             .filter(|stored| stored.ended.is_none() && stored.request.expires_at > now)
             .collect();
-        let own = open.iter().filter(|stored| stored.request.requester == request.requester).count();
-        let room = self.approvals.len() < MAX_KEPT
-            || self.approvals.values().any(|kept| kept.value.ended.is_some());
+        let own = open
+            .iter()
+            .filter(|stored| stored.request.requester == request.requester)
+            .count();
+        let room =
+            self.approvals.len() < MAX_KEPT || self.approvals.values().any(|kept| kept.value.ended.is_some());
         if own >= MAX_OPEN_EACH || open.len() >= MAX_OPEN || !room {
             return refuse(
                 RefusalCode::ApprovalLimit,
@@ -199,7 +208,9 @@ impl Ledger {
     /// Every request, the draft's before the ledger's.
     fn drafted<'a>(&'a self, draft: &'a Draft) -> impl Iterator<Item = &'a StoredApproval> {
         let kept = self.approvals.keys();
-        let ids: BTreeSet<_> = kept.chain(draft.approvals.iter().map(|stored| &stored.id)).collect();
+        let ids: BTreeSet<_> = kept
+            .chain(draft.approvals.iter().map(|stored| &stored.id))
+            .collect();
         ids.into_iter().filter_map(|id| self.find(draft, id))
     }
 

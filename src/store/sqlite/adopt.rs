@@ -180,7 +180,11 @@ fn close_rows(
     let holds = testified.iter().flat_map(|said| known_holds(said, &books));
     changes.extend(holds.map(Change::Hold).collect::<Vec<_>>());
     // What waits for approval in an older store may have been used since.
-    let waiting = books.ledger.approvals().into_iter().filter(|stored| stored.ended.is_none());
+    let waiting = books
+        .ledger
+        .approvals()
+        .into_iter()
+        .filter(|stored| stored.ended.is_none());
     changes.extend(waiting.map(|stored| Change::Approval(Box::new(ApprovalChange::Abandon(stored.id)))));
     match books.ledger.judge(None, changes, options.clock.unix_seconds()) {
         Judged::Accepted(_) => {}

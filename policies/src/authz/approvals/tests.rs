@@ -68,7 +68,9 @@ fn nobody_approves_their_own_or_twice_and_no_program_does() {
         RefusalCode::ApprovalVoid
     );
     let mut asked = request(2);
-    asked.vote(&person(1), Vote::Approve, DIGEST, Some(POLICY), NOW).unwrap();
+    asked
+        .vote(&person(1), Vote::Approve, DIGEST, Some(POLICY), NOW)
+        .unwrap();
     assert_eq!(
         code(asked.vote(&person(1), Vote::Approve, DIGEST, Some(POLICY), NOW)),
         RefusalCode::ApprovalNotYours
@@ -117,7 +119,9 @@ fn a_person_is_a_name_and_two_certificates_of_one_name_are_one_person() {
 fn one_no_ends_it_even_of_those_who_had_said_yes_or_asked() {
     for who in [person(0), person(1), person(7)] {
         let mut asked = request(1);
-        asked.vote(&person(1), Vote::Approve, DIGEST, Some(POLICY), NOW).unwrap();
+        asked
+            .vote(&person(1), Vote::Approve, DIGEST, Some(POLICY), NOW)
+            .unwrap();
         assert_eq!(
             asked.vote(&who, Vote::Reject, DIGEST, Some(POLICY), NOW),
             Ok(Standing::Rejected)
