@@ -292,36 +292,17 @@ fn what_waits_is_bounded_for_each_person_and_for_everybody_and_so_is_the_table()
 fn a_request_is_opened_once_whole_and_for_a_day_at_most() {
     let (_home, store) = Home::open();
     let good = request(&*store, 1, "uid:1");
+    let altered = |alter: fn(&mut StoredApproval)| {
+        let mut bad = good.clone();
+        alter(&mut bad);
+        bad
+    };
     for bad in [
-        StoredApproval {
-            ended: Some((End::Used, NOW)),
-            ..good.clone()
-        },
-        StoredApproval {
-            what: "w".repeat(1025),
-            ..good.clone()
-        },
-        StoredApproval {
-            request: ApprovalRequest {
-                expires_at: NOW,
-                ..good.request.clone()
-            },
-            ..good.clone()
-        },
-        StoredApproval {
-            request: ApprovalRequest {
-                expires_at: UnixSeconds(NOW.0 + 86_401),
-                ..good.request.clone()
-            },
-            ..good.clone()
-        },
-        StoredApproval {
-            request: ApprovalRequest {
-                needed: 0,
-                ..good.request.clone()
-            },
-            ..good.clone()
-        },
+        altered(|bad| bad.ended = Some((End::Used, NOW))),
+        altered(|bad| bad.what = "w".repeat(1025)),
+        altered(|bad| bad.request.expires_at = NOW),
+        altered(|bad| bad.request.expires_at = UnixSeconds(NOW.0 + 86_401)),
+        altered(|bad| bad.request.needed = 0),
     ] {
         assert_eq!(code(open(&*store, &bad)), "invalid_parameters", "{bad:?}");
     }
@@ -362,4 +343,42 @@ fn an_older_store_that_is_adopted_forgets_every_approval() {
     let store = SqliteStore::open(&home.options).unwrap();
     assert!(frozen(&*store));
     assert_eq!(code(unfreeze(&*store, used(1))), "approval_void");
+}
+
+/// A clock that a test sets.
+struct Hands(std::sync::atomic::AtomicI64);
+
+impl Clock for Hands {
+    fn unix_micros(&self) -> i64 {
+        self.0.load(std::sync::atomic::Ordering::SeqCst) * 1_000_000
+    }
+}
+
+#[test]
+fn what_has_expired_is_neither_approved_nor_used_and_counts_for_nothing() {
+    let mut home = Home::new();
+    let hands = Arc::new(Hands(NOW.0.into()));
+    home.options.clock = hands.clone();
+    SqliteStore::create(&home.options).unwrap();
+    let store = SqliteStore::open(&home.options).unwrap();
+    freeze(&*store, "drill");
+    for n in 1..=MAX_OPEN_EACH as u32 {
+        open(&*store, &request(&*store, n, "uid:1")).unwrap();
+    }
+    say(&*store, 1, "uid:2", Vote::Approve).unwrap();
+    say(&*store, 1, "uid:3", Vote::Approve).unwrap();
+    say(&*store, 2, "uid:2", Vote::Approve).unwrap();
+    hands.0.store(NOW.0 + 3600, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(code(unfreeze(&*store, used(1))), "approval_void");
+    assert_eq!(code(say(&*store, 2, "uid:3", Vote::Approve)), "approval_void");
+    assert!(frozen(&*store));
+    done(&*store, ApprovalChange::Expire(id(1))).unwrap();
+    assert_eq!(
+        code(done(&*store, ApprovalChange::Expire(id(1)))),
+        "approval_void"
+    );
+    // Nobody has ended the others yet: they take no place of a new one all the same.
+    let mut fresh = request(&*store, 100, "uid:1");
+    fresh.request.expires_at = UnixSeconds(NOW.0 + 7200);
+    open(&*store, &fresh).unwrap();
 }
