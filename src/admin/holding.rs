@@ -77,9 +77,15 @@ impl Admin {
             .into());
         }
         showable(reason)?;
+        let named = match scope {
+            FreezeScope::All => "the freeze of everything".to_owned(),
+            FreezeScope::Chain(chain) => format!("the freeze of chain {chain}"),
+            FreezeScope::Key(key) => format!("the freeze of key {key}"),
+        };
         let scope = self.scope(scope).await?;
         let place = Place::Freeze(scope.clone());
-        self.lift(petition, Operation::Unfreeze, &place, reason).await?;
+        self.lift(petition, Operation::Unfreeze, (&place, named), reason)
+            .await?;
         tracing::warn!(scope = %scope, by = %who, "unfrozen");
         Ok(())
     }
@@ -118,7 +124,11 @@ impl Admin {
     ) -> Result<(), Refused> {
         showable(reason)?;
         let place = Place::StopLine(self.line(scope).await?);
-        self.lift(petition, Operation::StopLineClear, &place, reason)
+        let named = match &scope.key {
+            None => format!("the stop line of chain {}", scope.chain),
+            Some(key) => format!("the stop line of key {key} on chain {}", scope.chain),
+        };
+        self.lift(petition, Operation::StopLineClear, (&place, named), reason)
             .await
     }
 
@@ -127,7 +137,7 @@ impl Admin {
         &self,
         petition: &Petition,
         operation: Operation,
-        place: &Place,
+        (place, named): (&Place, String),
         reason: &str,
     ) -> Result<(), Refused> {
         let (who, (key, chain)) = (&petition.who, about(place));
@@ -141,7 +151,10 @@ impl Admin {
             operation,
             parameters: vec![place.to_string(), reason.to_owned()],
             about: About::Hold(place.clone()),
-            what: format!("lift {place}, because: {reason}"),
+            what: match reason.trim() {
+                "" => format!("lift {named}"),
+                reason => format!("lift {named}, because: {reason}"),
+            },
             key,
             chain: chain.clone(),
         };
