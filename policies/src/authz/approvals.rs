@@ -31,7 +31,11 @@ pub struct Needed {
 /// Longest name of a person who takes part, in bytes.
 const MAX_PERSON: usize = 512;
 
-/// A person who asks or speaks, by the name that records have: two callers of one name are one person.
+/// What the names of users of this machine begin with.
+const LOCAL: &str = "uid:";
+
+/// A person who asks or speaks, by the name that records have. Two callers of one name are one person, and so are all users of this
+/// machine: whoever administers it can be each of them.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Person(Box<str>);
 
@@ -56,6 +60,11 @@ impl Person {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether the two may be one.
+    pub fn may_be(&self, other: &Self) -> bool {
+        self == other || (self.0.starts_with(LOCAL) && other.0.starts_with(LOCAL))
     }
 }
 
@@ -200,7 +209,7 @@ impl ApprovalRequest {
         match vote {
             Vote::Approve => self.may_approve(who, standing, in_force)?,
             // A no takes the place of a yes; to take back what one asked is everybody's right, under whatever policy.
-            Vote::Reject => self.said.retain(|said| said.who != *who),
+            Vote::Reject => self.said.retain(|said| !said.who.may_be(who)),
         }
         self.said.push(Said {
             who: who.clone(),
@@ -216,10 +225,10 @@ impl ApprovalRequest {
         standing: Standing,
         in_force: Option<PolicyVersion>,
     ) -> Result<(), Refusal> {
-        if *who == self.requester {
+        if who.may_be(&self.requester) {
             return Err(not_yours("nobody approves what they asked for themselves"));
         }
-        if self.said.iter().any(|said| said.who == *who) {
+        if self.said.iter().any(|said| said.who.may_be(who)) {
             return Err(not_yours("this person has approved it already"));
         }
         if standing == Standing::Approved {

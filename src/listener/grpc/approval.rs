@@ -4,6 +4,7 @@ use sigward_policies::authz::{RequestDigest, Standing, Vote};
 use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::UnixSeconds;
+use sigward_policies::model::operation::Operation;
 use sigward_proto::v1::approval_service_server::ApprovalService;
 use sigward_proto::v1::{
     Approval, ApprovalState, ApproveRequest, ApproveResponse, ListApprovalsRequest, ListApprovalsResponse,
@@ -87,11 +88,15 @@ impl Services {
             ))
         })?;
         let in_force = self.policies.version();
+        let operation = match vote {
+            Vote::Approve => Operation::ApprovalApprove,
+            Vote::Reject => Operation::ApprovalReject,
+        };
         let stored = self
             .admin
             .speak_on(who, id, vote, digest, in_force, reason)
             .await
-            .map_err(status)?;
+            .map_err(|refused| self.not_taken(who, operation.as_str(), refused))?;
         self.to_wire(stored).await
     }
 

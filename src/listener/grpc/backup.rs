@@ -34,7 +34,7 @@ impl BackupService for Services {
             .admin
             .make_backup(&petition, &names, &data_key, lock, config)
             .await
-            .map_err(status)?;
+            .map_err(self.told(&petition))?;
         Ok(Response::new(MakeBackupResponse {
             bundle: made.bundle,
             bundle_id: made.id.0.to_vec(),

@@ -40,7 +40,7 @@ impl HoldService for Services {
         self.admin
             .unfreeze(&petition, &scope, &request.reason)
             .await
-            .map_err(status)?;
+            .map_err(self.told(&petition))?;
         let holds = self.in_force().await?;
         Ok(Response::new(UnfreezeResponse { holds }))
     }
@@ -71,7 +71,7 @@ impl HoldService for Services {
         self.admin
             .clear_stop_line(&petition, &line, &request.reason)
             .await
-            .map_err(status)?;
+            .map_err(self.told(&petition))?;
         let holds = self.in_force().await?;
         Ok(Response::new(ClearStopLineResponse { holds }))
     }

@@ -5,12 +5,15 @@
 use std::str::FromStr as _;
 
 use sigward_policies::authz::Needed;
-use sigward_policies::decision::{Refusal, RefusalCode};
+use sigward_policies::decision::{Refusal, RefusalCode, Refused};
+use sigward_policies::model::caller::Caller;
 use tonic::{Request, Status};
 
+use super::errors::status;
 use super::key::refuse;
 use super::serve::{Services, caller};
 use crate::admin::{DEFAULT_WAIT, Petition};
+use crate::audit::{self, Asked};
 use crate::store::{ApprovalId, MAX_WAIT};
 
 /// The request that others have approved.
@@ -85,6 +88,24 @@ impl Services {
             wait,
         })
     }
+
+    /// The answer to an act that was refused. That somebody tried it with an approval that does not stand is put on record.
+    pub(super) fn told<'a>(&'a self, petition: &'a Petition) -> impl Fn(Refused) -> Status + 'a {
+        move |refused| match petition.approval {
+            None => status(refused),
+            Some(_) => self.not_taken(&petition.who, "approval.use", refused),
+        }
+    }
+
+    /// The same for whatever is said or done about approvals; gathered, as other denials are.
+    pub(super) fn not_taken(&self, who: &Caller, operation: &str, refused: Refused) -> Status {
+        if let (Refused::Denied(_), Some(denials)) = (&refused, &self.denials) {
+            let asked = Asked::act(who, operation, None, None);
+            let entry = audit::of_refusal(asked, &refused, self.admin.clock.unix_micros());
+            denials.note(self.admin.store.as_ref(), entry);
+        }
+        status(refused)
+    }
 }
 
 /// The id of a request, as a caller wrote it.
@@ -101,7 +122,6 @@ fn invalid(why: &str) -> Refusal {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use sigward_policies::authz::{Policy, PolicyVersion, Question, Verdict};
-    use sigward_policies::model::caller::Caller;
     use sigward_policies::model::id::UnixSeconds;
     use sigward_policies::model::operation::Operation;
 

@@ -81,7 +81,7 @@ impl StateService for Services {
             .admin
             .export_state(&petition, &key, &chain)
             .await
-            .map_err(status)?;
+            .map_err(self.told(&petition))?;
         Ok(Response::new(ExportStateResponse {
             state_json,
             state: Some(to_wire(&row)),
@@ -101,7 +101,7 @@ impl StateService for Services {
             .admin
             .move_out(&petition, &key, &chain, others)
             .await
-            .map_err(status)?;
+            .map_err(self.told(&petition))?;
         Ok(Response::new(MoveOutResponse {
             priv_validator_key_json: left.key.dangerous_bytes().to_vec(),
             state_json: left.state,
@@ -121,7 +121,7 @@ impl StateService for Services {
             .admin
             .allow(&petition, &key, &chain, until)
             .await
-            .map_err(status)?;
+            .map_err(self.told(&petition))?;
         Ok(Response::new(AllowStateResponse {
             state: Some(to_wire(&row)),
         }))
@@ -153,7 +153,7 @@ impl StateService for Services {
             .admin
             .rebind(&petition, &key, &from, &to, above)
             .await
-            .map_err(status)?;
+            .map_err(self.told(&petition))?;
         Ok(Response::new(RebindStateResponse {
             state: Some(to_wire(&row)),
         }))

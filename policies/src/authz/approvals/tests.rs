@@ -9,8 +9,14 @@ const DIGEST: RequestDigest = RequestDigest([1; 32]);
 const OTHER: RequestDigest = RequestDigest([2; 32]);
 const POLICY: PolicyVersion = PolicyVersion([3; 32]);
 
-fn person(uid: u32) -> Person {
-    Person::of(&Caller::LocalUser { uid }).unwrap()
+fn holder(name: &str) -> Caller {
+    Caller::Certificate {
+        name: crate::model::caller::SubjectName::dns(name).unwrap(),
+    }
+}
+
+fn person(n: u32) -> Person {
+    Person::of(&holder(&format!("person-{n}"))).unwrap()
 }
 
 fn request(needed: u8) -> ApprovalRequest {
@@ -104,15 +110,37 @@ fn nobody_says_yes_under_another_policy_and_nobody_else_uses_it() {
 
 #[test]
 fn a_person_is_a_name_and_two_certificates_of_one_name_are_one_person() {
-    let holder = |name: &str| Caller::Certificate {
-        name: crate::model::caller::SubjectName::dns(name).unwrap(),
-    };
     let (ada, also) = (holder("ada.example.org"), holder("Ada.Example.org"));
     let (ada, also) = (Person::of(&ada).unwrap(), Person::of(&also).unwrap());
     assert_eq!(ada, also);
     assert_eq!(Person::named(ada.as_str()), Some(ada));
     assert_eq!(Person::named(""), None);
     assert_eq!(Person::named(&"a".repeat(513)), None);
+}
+
+#[test]
+fn all_users_of_the_machine_are_one_person() {
+    let user = |uid| Person::of(&Caller::LocalUser { uid }).unwrap();
+    let mut asked = ApprovalRequest {
+        requester: user(1000),
+        ..request(2)
+    };
+    let said = asked.vote(&user(0), Vote::Approve, DIGEST, Some(POLICY), NOW);
+    assert_eq!(code(said), RefusalCode::ApprovalNotYours);
+    let mut asked = request(2);
+    asked
+        .vote(&user(0), Vote::Approve, DIGEST, Some(POLICY), NOW)
+        .unwrap();
+    let said = asked.vote(&user(1), Vote::Approve, DIGEST, Some(POLICY), NOW);
+    assert_eq!(code(said), RefusalCode::ApprovalNotYours);
+    assert!(!user(0).may_be(&person(0)));
+    // To use it is for the very one who asked.
+    let asked = ApprovalRequest {
+        requester: user(1000),
+        ..request(1)
+    };
+    let (_, refusal) = *asked.use_up(&user(0), DIGEST, POLICY, NOW).unwrap_err();
+    assert_eq!(refusal.code, RefusalCode::ApprovalNotYours);
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn say(store: &dyn Store, n: u32, who: &str, vote: Vote) -> Result<Receipts, Ref
 fn used(n: u32) -> Use {
     Use {
         id: id(n),
-        who: person("uid:1"),
+        who: person("cert:dns:p1"),
         operation: Operation::Unfreeze,
         parameters: PARAMETERS,
         about: About::Hold(everything()),
@@ -119,9 +119,9 @@ fn unfreeze(store: &dyn Store, by: Use) -> Result<Receipts, Refused> {
 fn approved() -> (Home, Arc<SqliteStore>) {
     let (home, store) = Home::open();
     freeze(&*store, "drill");
-    open(&*store, &request(&*store, 1, "uid:1")).unwrap();
-    say(&*store, 1, "uid:2", Vote::Approve).unwrap();
-    say(&*store, 1, "uid:3", Vote::Approve).unwrap();
+    open(&*store, &request(&*store, 1, "cert:dns:p1")).unwrap();
+    say(&*store, 1, "cert:dns:p2", Vote::Approve).unwrap();
+    say(&*store, 1, "cert:dns:p3", Vote::Approve).unwrap();
     (home, store)
 }
 
@@ -182,7 +182,7 @@ fn nothing_but_the_very_act_of_the_very_person_uses_it() {
         ),
         (
             Use {
-                who: person("uid:2"),
+                who: person("cert:dns:p2"),
                 ..used(1)
             },
             "approval_not_yours",
@@ -262,23 +262,23 @@ fn the_state_of_a_row_is_all_but_its_watermark() {
 fn what_waits_is_bounded_for_each_person_and_for_everybody_and_so_is_the_table() {
     let (home, store) = Home::open();
     for n in 0..MAX_OPEN_EACH {
-        open(&*store, &request(&*store, n as u32, "uid:1")).unwrap();
+        open(&*store, &request(&*store, n as u32, "cert:dns:p1")).unwrap();
     }
-    let more = request(&*store, 1000, "uid:1");
+    let more = request(&*store, 1000, "cert:dns:p1");
     assert_eq!(code(open(&*store, &more)), "approval_limit");
     for n in MAX_OPEN_EACH..MAX_OPEN {
-        let who = format!("uid:{}", 1 + n / MAX_OPEN_EACH);
+        let who = format!("cert:dns:p{}", 1 + n / MAX_OPEN_EACH);
         open(&*store, &request(&*store, n as u32, &who)).unwrap();
     }
-    let other = request(&*store, 1000, "uid:999");
+    let other = request(&*store, 1000, "cert:dns:p999");
     assert_eq!(code(open(&*store, &other)), "approval_limit");
     for n in 0..MAX_OPEN {
-        say(&*store, n as u32, "uid:1", Vote::Reject).unwrap();
+        say(&*store, n as u32, "cert:dns:p1", Vote::Reject).unwrap();
     }
     // Twice around the table, one at a time: its rows are those that it had.
     for n in 0..2 * MAX_KEPT as u32 {
-        open(&*store, &request(&*store, 2000 + n, "uid:1")).unwrap();
-        say(&*store, 2000 + n, "uid:1", Vote::Reject).unwrap();
+        open(&*store, &request(&*store, 2000 + n, "cert:dns:p1")).unwrap();
+        say(&*store, 2000 + n, "cert:dns:p1", Vote::Reject).unwrap();
     }
     let kept = store.approvals().unwrap();
     assert_eq!(kept.len(), MAX_KEPT);
@@ -291,7 +291,7 @@ fn what_waits_is_bounded_for_each_person_and_for_everybody_and_so_is_the_table()
 #[test]
 fn a_request_is_opened_once_whole_and_for_a_day_at_most() {
     let (_home, store) = Home::open();
-    let good = request(&*store, 1, "uid:1");
+    let good = request(&*store, 1, "cert:dns:p1");
     let altered = |alter: fn(&mut StoredApproval)| {
         let mut bad = good.clone();
         alter(&mut bad);
@@ -314,15 +314,15 @@ fn a_request_is_opened_once_whole_and_for_a_day_at_most() {
         "invalid_parameters"
     );
     assert_eq!(
-        code(say(&*store, 1, "uid:1", Vote::Approve)),
+        code(say(&*store, 1, "cert:dns:p1", Vote::Approve)),
         "approval_not_yours"
     );
-    say(&*store, 1, "uid:2", Vote::Reject).unwrap();
-    for who in ["uid:1", "uid:2", "uid:3"] {
+    say(&*store, 1, "cert:dns:p2", Vote::Reject).unwrap();
+    for who in ["cert:dns:p1", "cert:dns:p2", "cert:dns:p3"] {
         assert_eq!(code(say(&*store, 1, who, Vote::Approve)), "approval_void");
     }
     assert_eq!(
-        code(say(&*store, 2, "uid:2", Vote::Approve)),
+        code(say(&*store, 2, "cert:dns:p2", Vote::Approve)),
         "approval_not_found"
     );
 }
@@ -363,14 +363,17 @@ fn what_has_expired_is_neither_approved_nor_used_and_counts_for_nothing() {
     let store = SqliteStore::open(&home.options).unwrap();
     freeze(&*store, "drill");
     for n in 1..=MAX_OPEN_EACH as u32 {
-        open(&*store, &request(&*store, n, "uid:1")).unwrap();
+        open(&*store, &request(&*store, n, "cert:dns:p1")).unwrap();
     }
-    say(&*store, 1, "uid:2", Vote::Approve).unwrap();
-    say(&*store, 1, "uid:3", Vote::Approve).unwrap();
-    say(&*store, 2, "uid:2", Vote::Approve).unwrap();
+    say(&*store, 1, "cert:dns:p2", Vote::Approve).unwrap();
+    say(&*store, 1, "cert:dns:p3", Vote::Approve).unwrap();
+    say(&*store, 2, "cert:dns:p2", Vote::Approve).unwrap();
     hands.0.store(NOW.0 + 3600, std::sync::atomic::Ordering::SeqCst);
     assert_eq!(code(unfreeze(&*store, used(1))), "approval_void");
-    assert_eq!(code(say(&*store, 2, "uid:3", Vote::Approve)), "approval_void");
+    assert_eq!(
+        code(say(&*store, 2, "cert:dns:p3", Vote::Approve)),
+        "approval_void"
+    );
     assert!(frozen(&*store));
     done(&*store, ApprovalChange::Expire(id(1))).unwrap();
     assert_eq!(
@@ -378,7 +381,7 @@ fn what_has_expired_is_neither_approved_nor_used_and_counts_for_nothing() {
         "approval_void"
     );
     // Nobody has ended the others yet: they take no place of a new one all the same.
-    let mut fresh = request(&*store, 100, "uid:1");
+    let mut fresh = request(&*store, 100, "cert:dns:p1");
     fresh.request.expires_at = UnixSeconds(NOW.0 + 7200);
     open(&*store, &fresh).unwrap();
 }

@@ -34,6 +34,16 @@ fn nobody_approves_their_own_or_twice_or_by_another_certificate_of_the_same_name
     }
     assert!(team.is_frozen());
     assert_eq!(team.request(&id)["said"].as_array().unwrap().len(), 2);
+    // All of that is on record, gathered within a second.
+    let tried = crate::support::poll(super::super::stage::PATIENCE, || {
+        let records = team.records();
+        let of = |who: &str, what: &str| {
+            let mut lines = records.lines();
+            lines.any(|line| line.contains(who) && line.contains(what) && line.contains("approval_not_yours"))
+        };
+        (of("cert:dns:ada", "approval.approve") && of("cert:dns:bob", "approval.use")).then_some(())
+    });
+    assert!(tried.is_some(), "{}", team.records());
 }
 
 #[test]
