@@ -74,10 +74,10 @@ impl Services {
         };
         let wait = match said(WAIT).map(i64::from_str) {
             None => DEFAULT_WAIT,
-            Some(Ok(seconds)) if (60..=MAX_WAIT).contains(&seconds) => seconds,
+            Some(Ok(seconds)) if (1..=MAX_WAIT).contains(&seconds) => seconds,
             Some(_) => {
                 return Err(refuse(invalid(
-                    "a request for approval waits for 60 to 86400 seconds",
+                    "a request for approval waits for 1 to 86400 seconds",
                 )));
             }
         };

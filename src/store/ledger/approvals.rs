@@ -138,7 +138,7 @@ impl Ledger {
         if !sane {
             return refuse(
                 RefusalCode::InvalidParameters,
-                "a request for approval waits for an hour, and for a day at most",
+                "a request for approval waits for a day at most",
             );
         }
         let open: Vec<_> = self
