@@ -38,18 +38,6 @@ pub struct Petition {
     pub wait: i64,
 }
 
-impl Petition {
-    /// Of somebody whose own word is enough.
-    pub const fn alone(who: Caller) -> Self {
-        Self {
-            who,
-            needed: None,
-            approval: None,
-            wait: DEFAULT_WAIT,
-        }
-    }
-}
-
 /// What exactly is asked for.
 pub(super) struct Matter {
     pub(super) operation: Operation,
@@ -181,22 +169,21 @@ impl Admin {
         Ok(answer)
     }
 
+    /// The refusal that names a request, and says what comes next.
     fn wait_for(&self, stored: &StoredApproval) -> Refused {
-        let (request, id) = (&stored.request, stored.id);
-        let missing = match request.standing(self.clock.unix_seconds()) {
-            Standing::Waits { missing } => format!("{missing} of {} approvals", request.needed),
-            Standing::Approved => "nothing more".to_owned(),
-            Standing::Rejected | Standing::Expired => "what it does not get any more".to_owned(),
-        };
-        let minutes = request.expires_at.0.saturating_sub(self.clock.unix_seconds().0) / 60;
-        Refusal::new(
-            RefusalCode::ApprovalRequired,
-            format!(
-                "{} waits for {missing}: request {id}, for {minutes} minutes\nanother person runs `sigward approvals approve {id}`\nthen run this command again with --approval {id}",
+        let (request, id, now) = (&stored.request, stored.id, self.clock.unix_seconds());
+        let minutes = request.expires_at.0.saturating_sub(now.0).max(0) / 60;
+        let message = match request.standing(now) {
+            Standing::Waits { missing } => format!(
+                "{} waits for {missing} of {} approvals: request {id}, for {minutes} minutes\nanother person runs `sigward approvals approve {id}`\nthen run this command again with --approval {id}",
+                request.operation, request.needed
+            ),
+            _ => format!(
+                "{} rests on what others have approved: request {id}, for {minutes} minutes\nrun this command again with --approval {id}",
                 request.operation
             ),
-        )
-        .into()
+        };
+        Refusal::new(RefusalCode::ApprovalRequired, message).into()
     }
 
     /// Every request that is kept, the oldest first.
