@@ -129,14 +129,14 @@ fn troubled(token: &Token, trouble: TokenTrouble) -> Refused {
         let message = format!("provider {}: {}; {}", token.id(), trouble.what, trouble.advice);
         return Refusal::new(code, message).into();
     }
-    let message = format!(
-        "provider {}: {}: {}; {}",
-        token.id(),
-        trouble.code,
-        trouble.what,
-        trouble.advice
-    );
-    Failure::new(FailureCode::ProviderUnavailable, message).into()
+    let failure = FailureCode::ProviderUnavailable;
+    // The failure says its own code.
+    let what = match trouble.code {
+        code if code == failure.as_str() => trouble.what,
+        code => format!("{code}: {}", trouble.what),
+    };
+    let message = format!("provider {}: {what}; {}", token.id(), trouble.advice);
+    Failure::new(failure, message).into()
 }
 
 impl Admin {

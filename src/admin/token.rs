@@ -204,6 +204,22 @@ impl Token {
         (!state.missing.is_empty()).then(|| missing(&state.missing))
     }
 
+    /// What is wrong although it signs, and will be trouble when it is next logged in to.
+    pub fn warning(&self) -> Option<TokenTrouble> {
+        self.opened().filter(|provider| provider.has_few_tries())?;
+        Some(TokenTrouble {
+            code: "pin_tries_low",
+            what: "a wrong PIN was tried on the token, by another program, and few tries are left (C_GetTokenInfo): it signs for as \
+                   long as sigward stays logged in, and not after the next restart of either"
+                .to_owned(),
+            advice: format!(
+                "see what else uses the token; before the next restart have the count cleared by a login with the right PIN, by the \
+                 maker's tool or by `sigward hsm login --once {}` with sigward stopped",
+                self.id
+            ),
+        })
+    }
+
     /// Whether signatures can be had from it, as last seen. A key that is missing does not count: the others sign.
     pub fn is_up(&self) -> bool {
         self.opened().is_some_and(|provider| {

@@ -297,7 +297,10 @@ fn see(token: &Token, search: bool) -> SeenToken {
         id: token.id().to_string(),
         identity: token.identity(),
         up: token.is_up(),
-        trouble: token.trouble().or_else(|| damaged(token)),
+        trouble: token
+            .trouble()
+            .or_else(|| damaged(token))
+            .or_else(|| token.warning()),
         load: token.load(),
         keys: token.recorded().unwrap_or_default(),
         found,

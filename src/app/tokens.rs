@@ -159,7 +159,10 @@ impl Tokens {
             told.metrics
                 .set(token.is_up(), token.load(), token.missing().len());
             let trouble = token.trouble().or_else(|| damaged(token));
-            let weight = if needed.contains(token.id().as_str()) {
+            // What will be trouble one day is told: it signs as yet.
+            let only_a_warning = trouble.is_none();
+            let trouble = trouble.or_else(|| token.warning());
+            let weight = if needed.contains(token.id().as_str()) && !(only_a_warning && trouble.is_some()) {
                 Weight::Required
             } else {
                 Weight::Told

@@ -7,7 +7,10 @@
 //! * A session of an older initialisation is dropped without a call; its number may be another session's by now.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -15,7 +18,7 @@ use cryptoki::{context::Pkcs11, session::Session, slot::Slot};
 
 use super::{
     error::{Kind, TokenError},
-    login::{LoggedIn, Logins, Tries},
+    login::{self, LoggedIn, Logins, Tries},
     module::{Generation, Module, Restart, User},
     pin::PinSource,
     serial::PinnedSerial,
@@ -54,6 +57,7 @@ pub(super) struct Client {
     presence: Mutex<Presence>,
     changed: Condvar,
     doubts: Mutex<Doubts>,
+    few_tries: AtomicBool,
 }
 
 /// Restarts of the module because it did not show an object. They disturb every key of the token, and are of no use where the object
@@ -102,7 +106,22 @@ impl Client {
                 pause: PAUSE.0,
                 pending: false,
             }),
+            few_tries: AtomicBool::new(false),
         }
+    }
+
+    /// Whether the token said, when it was last looked at, that a wrong PIN was tried and few tries are left: somebody else's, where
+    /// this process is logged in.
+    pub(super) fn has_few_tries(&self) -> bool {
+        self.few_tries.load(Ordering::Relaxed)
+    }
+
+    /// Looks at the token, without a session.
+    pub(super) fn look_after(&self) -> Result<(), TokenError> {
+        let info = self.look(|context, slot| Ok(context.get_token_info(slot)?))?;
+        self.few_tries
+            .store(login::has_few_tries(&info), Ordering::Relaxed);
+        Ok(())
     }
 
     /// Where the PIN is from now on.

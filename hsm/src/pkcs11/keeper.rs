@@ -59,11 +59,7 @@ fn keep(client: &Weak<Client>, ended: &AtomicBool) {
             Presence::Up => {
                 // Woken early by whoever finds the token gone.
                 let away = client.wait_while_up(WATCH);
-                if !away
-                    && let Err(error) = sane("C_GetSlotList or C_GetTokenInfo", || {
-                        client.look(|context, slot| Ok(context.get_token_info(slot).map(drop)?))
-                    })
-                {
+                if !away && let Err(error) = sane("C_GetSlotList or C_GetTokenInfo", || client.look_after()) {
                     client.lost(&error);
                 }
             }

@@ -274,8 +274,13 @@ fn takes_a_pin(info: &TokenInfo) -> Result<(), TokenError> {
     Ok(())
 }
 
+/// Whether a token says that a wrong PIN was tried, and that few tries are left.
+pub(super) fn has_few_tries(info: &TokenInfo) -> bool {
+    info.user_pin_final_try() || info.user_pin_count_low()
+}
+
 fn has_spare_tries(info: &TokenInfo) -> Result<(), TokenError> {
-    if info.user_pin_final_try() || info.user_pin_count_low() {
+    if has_few_tries(info) {
         return Err(TokenError::new(
             Kind::PinUnusable,
             format!(

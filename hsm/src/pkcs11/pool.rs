@@ -4,7 +4,6 @@
 //! [`Ticket`], from where the clock takes it when its time is up; a signature that comes later finds nobody and is dropped.
 //!
 //! # Invariants
-//! * Every ticket is answered exactly once: whoever takes the order out of it answers.
 //! * No thread ends before the pool does, whatever the module answers and whoever waits for it panics.
 //! * Whoever closes a pool waits a moment for its threads, and not for ever: a module may never give one back.
 //! * A signature is let out only together with the order that it was made for.
@@ -24,6 +23,7 @@ use sigward_policies::{
     model::{algorithm::Signature, payload::Consensus},
     proof::{ConsensusSignatures, SignOrder},
 };
+use ticket::{Share, Ticket};
 
 use super::{
     client::{Access, Client},
@@ -33,10 +33,9 @@ use super::{
     record::Record,
     seat::{Handles, Seat},
 };
-use crate::{
-    error::{Operation, ProviderError},
-    provider::Done,
-};
+use crate::{error::ProviderError, provider::Done};
+
+mod ticket;
 
 /// How many threads, how many may wait, and how long.
 #[derive(Debug, Clone, Copy)]
@@ -44,16 +43,6 @@ pub(super) struct Size {
     pub(super) threads: usize,
     pub(super) waiting: usize,
     pub(super) deadline: Duration,
-}
-
-/// An order on its way through the token.
-pub(super) struct Ticket {
-    record: Arc<Record>,
-    /// Copies of the bytes in the order, for the thread that signs.
-    message: Option<Arc<[u8]>>,
-    extension: Option<Arc<[u8]>>,
-    deadline: Instant,
-    order: Mutex<Option<(SignOrder<Consensus>, Done<Consensus>)>>,
 }
 
 /// The threads and what waits for them.
@@ -75,10 +64,10 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<Arc<Ticket>>,
+    waiting: VecDeque<(Arc<Ticket>, Share)>,
     /// Everything unanswered, oldest first; all have the same time, so the front is the next to be due.
     due: VecDeque<Arc<Ticket>>,
-    /// What threads are at now.
+    /// What threads are at now, one entry each.
     inside: Vec<Arc<Ticket>>,
     /// Threads with nothing to do. The last to have finished is woken first: its session and its stack are still in the caches,
     /// and its processor is the least likely to sleep.
@@ -120,16 +109,25 @@ impl Pool {
 
     /// Queues an order; answers at once when the queue is full or every thread hangs.
     pub(super) fn submit(&self, record: Arc<Record>, order: SignOrder<Consensus>, done: Done<Consensus>) {
-        let messages = order.messages();
-        let ticket = Arc::new(Ticket {
-            record,
-            message: messages.message.clone(),
-            extension: messages.extension.clone(),
-            deadline: Instant::now() + self.shared.size.deadline,
-            order: Mutex::new(Some((order, done))),
-        });
+        let deadline = Instant::now() + self.shared.size.deadline;
+        let ticket = Arc::new(Ticket::new(record, deadline, order, done));
         let mut state = self.shared.lock();
-        let refusal = if state.closed {
+        if let Some(reason) = self.refusal(&state) {
+            drop(state);
+            return ticket.fail(ProviderError::Unavailable { reason });
+        }
+        // A clock that has something to watch wakes by itself: what is due next is what came first.
+        if state.due.is_empty() {
+            self.shared.clock.notify_one();
+        }
+        state.due.push_back(Arc::clone(&ticket));
+        let woken = state.hand_out(&ticket);
+        drop(state);
+        woken.into_iter().flatten().for_each(|thread| thread.unpark());
+    }
+
+    fn refusal(&self, state: &State) -> Option<String> {
+        if state.closed {
             Some("the provider is closing".to_owned())
         } else if state.hanging() >= self.shared.size.threads {
             Some("the token hangs: C_Sign returned in no session; look at the token, nothing is signed with its keys before".to_owned())
@@ -139,29 +137,7 @@ impl Pool {
                 state.waiting.len()
             ))
         } else {
-            state.waiting.push_back(Arc::clone(&ticket));
-            // A clock that has something to watch wakes by itself: what is due next is what came first.
-            if state.due.is_empty() {
-                self.shared.clock.notify_one();
-            }
-            state.due.push_back(Arc::clone(&ticket));
             None
-        };
-        let idle = match refusal {
-            None => state.idle.pop(),
-            Some(_) => None,
-        };
-        drop(state);
-        match refusal {
-            Some(reason) => {
-                ticket.fail(ProviderError::Unavailable { reason });
-            }
-            // Where all are busy, the first to finish takes it.
-            None => {
-                if let Some(thread) = idle {
-                    thread.unpark();
-                }
-            }
         }
     }
 
@@ -213,20 +189,20 @@ impl Shared {
     /// A signing thread.
     fn serve(&self) {
         let mut seat = Seat::new(Arc::clone(&self.client), Access::Read);
-        while let Some(ticket) = self.next() {
+        while let Some((ticket, share)) = self.next() {
             let outcome = sane("C_Sign", || {
                 seat.run(ticket.deadline, |session, handles| {
-                    sign(session, handles, &ticket)
+                    sign(session, handles, &ticket, share)
                 })
             });
-            self.lock().inside.retain(|inside| !Arc::ptr_eq(inside, &ticket));
+            self.lock().leave(&ticket);
             // A waiter that panics harms itself only.
             let _panicked = catch_unwind(AssertUnwindSafe(|| ticket.finish(outcome)));
         }
     }
 
-    /// The next ticket that still wants an answer; none when the pool is closing.
-    fn next(&self) -> Option<Arc<Ticket>> {
+    /// What to sign next; none when the pool is closing.
+    fn next(&self) -> Option<(Arc<Ticket>, Share)> {
         let me = std::thread::current();
         loop {
             let mut state = self.lock();
@@ -235,9 +211,12 @@ impl Shared {
             if state.closed {
                 return None;
             }
-            if let Some(ticket) = state.waiting.pop_front() {
-                state.inside.push(Arc::clone(&ticket));
-                return Some(ticket);
+            while let Some((ticket, share)) = state.waiting.pop_front() {
+                // Where its other part failed meanwhile, nobody wants this one.
+                if ticket.is_open() {
+                    state.inside.push(Arc::clone(&ticket));
+                    return Some((ticket, share));
+                }
             }
             state.idle.push(me.clone());
             drop(state);
@@ -269,7 +248,7 @@ impl Shared {
                 continue;
             }
             let before = state.waiting.len();
-            state.waiting.retain(|waiting| !Arc::ptr_eq(waiting, &front));
+            state.waiting.retain(|(waiting, _)| !Arc::ptr_eq(waiting, &front));
             let never_began = state.waiting.len() < before;
             drop(state);
             let reason = self.overdue(never_began);
@@ -298,53 +277,30 @@ impl Shared {
 }
 
 impl State {
-    /// Threads whose call has outlived its ticket.
+    /// Puts a ticket before the threads, and says whom to wake for it. Where all are busy, the first to finish takes it. Where two
+    /// have nothing to do, each signs a part: a precommit with its extension then takes little longer than a prevote.
+    fn hand_out(&mut self, ticket: &Arc<Ticket>) -> [Option<Thread>; 2] {
+        if ticket.has_two_parts() && self.idle.len() >= 2 && self.waiting.is_empty() {
+            self.waiting.push_back((Arc::clone(ticket), Share::Message));
+            self.waiting.push_back((Arc::clone(ticket), Share::Extension));
+            [self.idle.pop(), self.idle.pop()]
+        } else {
+            self.waiting.push_back((Arc::clone(ticket), Share::Whole));
+            [self.idle.pop(), None]
+        }
+    }
+
+    /// A thread is done with its share of a ticket, and with no other thread's.
+    fn leave(&mut self, ticket: &Arc<Ticket>) {
+        if let Some(at) = self.inside.iter().position(|inside| Arc::ptr_eq(inside, ticket)) {
+            self.inside.swap_remove(at);
+        }
+    }
+
+    /// Threads whose call has outlived its deadline.
     fn hanging(&self) -> usize {
-        self.inside.iter().filter(|ticket| !ticket.is_open()).count()
-    }
-}
-
-impl Ticket {
-    fn is_open(&self) -> bool {
-        self.order
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_some()
-    }
-
-    fn take(&self) -> Option<(SignOrder<Consensus>, Done<Consensus>)> {
-        self.order.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Answers with an error, unless it was answered; says whether it did.
-    fn fail(&self, error: ProviderError) -> bool {
-        match self.take() {
-            // The order goes first: its position is free before anybody hears that it was not used.
-            Some((order, done)) => {
-                drop(order);
-                done(Err(error));
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// Answers with what the token gave, unless the clock answered.
-    fn finish(&self, outcome: Result<ConsensusSignatures, TokenError>) {
-        match outcome {
-            Ok(signatures) => {
-                if let Some((order, done)) = self.take() {
-                    done(
-                        order
-                            .signed(signatures)
-                            .map_err(|error| ProviderError::fault(Operation::Sign, error)),
-                    );
-                }
-            }
-            Err(error) => {
-                self.fail(error.during(Operation::Sign));
-            }
-        }
+        let now = Instant::now();
+        self.inside.iter().filter(|ticket| ticket.deadline <= now).count()
     }
 }
 
@@ -352,6 +308,7 @@ fn sign(
     session: &cryptoki::session::Session,
     handles: &mut Handles,
     ticket: &Ticket,
+    share: Share,
 ) -> Result<ConsensusSignatures, TokenError> {
     let record = &ticket.record;
     let key = match handles.keys.get(&record.id) {
@@ -365,9 +322,8 @@ fn sign(
     };
     let algorithm = record.public_key.algorithm();
     let hashing = &mut handles.hashing;
-    let mut one = |message: &Option<Arc<[u8]>>| -> Result<Option<Signature>, TokenError> {
+    let mut one = |message: Option<&[u8]>| -> Result<Option<Signature>, TokenError> {
         message
-            .as_ref()
             .map(|message| {
                 sane("C_Sign", || {
                     objects::sign(session, key, algorithm, message, hashing)
@@ -376,8 +332,8 @@ fn sign(
             .transpose()
     };
     Ok(ConsensusSignatures {
-        message: one(&ticket.message)?,
-        extension: one(&ticket.extension)?,
+        message: one(ticket.message(share))?,
+        extension: one(ticket.extension(share))?,
     })
 }
 

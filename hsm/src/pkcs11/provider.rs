@@ -134,6 +134,12 @@ impl Pkcs11Provider {
         self.client.presence()
     }
 
+    /// Whether the token says that a wrong PIN was tried and few tries are left: it signs on, and is not logged in to again.
+    #[must_use]
+    pub fn has_few_tries(&self) -> bool {
+        self.client.has_few_tries()
+    }
+
     /// How busy the token is.
     #[must_use]
     pub fn load(&self) -> Load {
@@ -458,6 +464,8 @@ impl HsmProvider for Pkcs11Provider {
 mod endurance;
 #[cfg(test)]
 mod logins;
+#[cfg(test)]
+mod shares;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -3,6 +3,7 @@
  * SIGWARD_SHIM_MODULE   the real module
  * SIGWARD_SHIM_CONTROL  a file with words, read at every call:
  *   hang      C_Sign does not return until the word is gone
+ *   hang-short, refuse-short  C_Sign of less than 64 bytes (an extension, not a vote) hangs, or answers CKR_FUNCTION_FAILED
  *   locked    C_GetTokenInfo says that the user PIN is locked
  *   low       C_GetTokenInfo says that few tries are left
  *   no-eddsa  C_GetMechanismList and C_SignInit know no CKM_EDDSA
@@ -53,6 +54,7 @@ enum { /* places in CK_FUNCTION_LIST, PKCS#11 v2.40 */
 
 #define CKR_OK 0x000
 #define CKR_GENERAL_ERROR 0x005
+#define CKR_FUNCTION_FAILED 0x006
 #define CKR_ATTRIBUTE_VALUE_INVALID 0x013
 #define CKR_DEVICE_MEMORY 0x031
 #define CKR_MECHANISM_INVALID 0x070
@@ -328,6 +330,8 @@ static ck_rv sign_init(ck_ulong session, ck_ulong *mechanism, ck_ulong key) {
 
 static ck_rv sign(ck_ulong session, void *data, ck_ulong length, void *signature, ck_ulong *signature_length) {
   while (told("hang") || told_of("hang", labels[session % PLACES])) usleep(20000);
+  while (length < 64 && told("hang-short")) usleep(20000);
+  if (length < 64 && told("refuse-short")) return CKR_FUNCTION_FAILED;
   if (told("huge") && !signature) {
     *signature_length = ~0ul;
     return CKR_OK;

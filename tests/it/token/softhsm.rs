@@ -126,6 +126,22 @@ impl Token {
 
     /// OpenSC's tool, logged in: whoever else has the PIN.
     pub(super) fn pkcs11_tool(&self, arguments: &[&str]) -> String {
+        let output = self.pkcs11_tool_with(PIN, arguments);
+        assert!(
+            output.status.success(),
+            "pkcs11-tool {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The same, mistyped.
+    pub(super) fn is_given_a_wrong_pin(&self) {
+        let output = self.pkcs11_tool_with("not-the-pin", &["--list-objects"]);
+        assert!(!output.status.success());
+    }
+
+    fn pkcs11_tool_with(&self, pin: &str, arguments: &[&str]) -> Output {
         let module = module();
         let mut all = vec![
             "--module",
@@ -134,16 +150,10 @@ impl Token {
             LABEL,
             "--login",
             "--pin",
-            PIN,
+            pin,
         ];
         all.extend(arguments);
-        let output = self.tool("pkcs11-tool", &all);
-        assert!(
-            output.status.success(),
-            "pkcs11-tool {arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        self.tool("pkcs11-tool", &all)
     }
 
     fn tool(&self, program: &str, arguments: &[&str]) -> Output {

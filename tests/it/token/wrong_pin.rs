@@ -48,6 +48,24 @@ fn a_wrong_pin_is_tried_once_across_restarts_and_the_right_one_needs_none() {
 }
 
 #[test]
+fn another_programs_typo_is_warned_of_while_it_costs_nothing_yet() {
+    let mut two = Two::new();
+    two.start();
+    two.scene.sign(1..=3);
+    two.token.is_given_a_wrong_pin();
+    let report = two.wait_for_check(|report| says(report, "few tries are left"));
+    assert!(says(&report, "pin_tries_low"), "{report}");
+    assert_eq!(report["required"], false, "it signs as yet: {report}");
+    two.scene.sign(4..=6);
+    let list = two.scene.signer.run(&["hsm", "list"]);
+    assert!(list.contains("up") && list.contains("pin_tries_low"), "{list}");
+    // A login with the right PIN clears the count.
+    two.token.pkcs11_tool(&["--list-objects"]);
+    two.wait_for_check(good);
+    two.finish();
+}
+
+#[test]
 fn a_pin_that_is_missing_is_taken_when_it_is_there() {
     let mut two = Two::new();
     let pin = two.scene.signer.home().join("hsm-a.pin");
