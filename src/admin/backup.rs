@@ -18,7 +18,7 @@ use sigward_policies::model::operation::Operation;
 
 use super::Admin;
 use super::act::Act;
-use super::approvals::{Matter, Petition};
+use super::consent::{Matter, Petition};
 use super::keys::ListedKey;
 use super::refusals::provider_refused;
 use crate::config::SOFTWARE;

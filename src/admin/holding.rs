@@ -13,7 +13,7 @@ use sigward_policies::model::text;
 
 use super::Admin;
 use super::act::Act;
-use super::approvals::{Matter, Petition};
+use super::consent::{Matter, Petition};
 use crate::store::{About, Batch, Change, MAX_HOLD_REASON};
 
 /// What to freeze, by the names that operators use.

@@ -10,7 +10,7 @@ use sigward_policies::model::key::Origin;
 use sigward_policies::model::operation::Operation;
 
 use super::act::Act;
-use super::approvals::{Matter, Petition};
+use super::consent::{Matter, Petition};
 use super::refusals::provider_refused;
 use super::{Admin, NamedRow, state_file};
 use crate::crash::crash_point;

@@ -8,7 +8,7 @@ use sigward_policies::model::key::Key;
 use sigward_policies::model::operation::Operation;
 
 use super::act::Act;
-use super::approvals::{Consent, Matter, Petition};
+use super::consent::{Consent, Matter, Petition};
 use super::keys::describe;
 use super::{Admin, state_file};
 use crate::store::{About, Batch, Change, Sharing, StoredRow};

@@ -1,14 +1,11 @@
 //! `sigward approvals`: what waits for others, and what they say to it; and `--approval`, with which an act goes on.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sigward_proto::v1::approval_service_client::ApprovalServiceClient;
-use sigward_proto::v1::{
-    Approval, ApprovalState, ApproveRequest, ListApprovalsRequest, RejectRequest, ShowApprovalRequest,
-};
+use sigward_proto::v1::{Approval, ApproveRequest, ListApprovalsRequest, RejectRequest, ShowApprovalRequest};
 use tonic::Request;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
@@ -17,6 +14,10 @@ use super::client::{at_once, explain};
 use super::exit::RefusedByRule;
 use super::output::{Output, one_line};
 use crate::listener::grpc::{APPROVAL, WAIT};
+
+mod show;
+
+use show::{describe, line, text};
 
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = "\
@@ -200,99 +201,4 @@ impl Which {
             .await;
         reply.map_err(explain)?.into_inner().approval.context(NOTHING)
     }
-}
-
-const fn word(state: ApprovalState) -> &'static str {
-    match state {
-        ApprovalState::Open => "open",
-        ApprovalState::Approved => "approved",
-        ApprovalState::Rejected => "rejected",
-        ApprovalState::Expired => "expired",
-        ApprovalState::Used => "used",
-        ApprovalState::Unspecified => "unknown",
-    }
-}
-
-fn describe(approval: &Approval) -> Value {
-    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let said = approval.said.iter().map(|said| {
-        json!({
-            "who": said.who,
-            "approved": said.approved,
-            "at": said.at.as_ref().map(super::audit::rfc3339),
-        })
-    });
-    json!({
-        "id": approval.id,
-        "state": word(approval.state()),
-        "operation": approval.operation,
-        "what": approval.what,
-        "requester": approval.requester,
-        "needed": approval.needed,
-        "said": said.collect::<Vec<_>>(),
-        "created_at": approval.created_at.as_ref().map(super::audit::rfc3339),
-        "expires_at": approval.expires_at.as_ref().map(super::audit::rfc3339),
-        "ended_at": approval.ended_at.as_ref().map(super::audit::rfc3339),
-        "key": some(&approval.key),
-        "chain_id": some(&approval.chain_id),
-        "policy": approval.policy,
-        "digest": hex::encode(&approval.digest),
-    })
-}
-
-fn yes(approval: &Approval) -> usize {
-    approval.said.iter().filter(|said| said.approved).count()
-}
-
-fn line(approval: &Approval) -> String {
-    format!(
-        "{}  {:8} {} of {}  {}: {}",
-        approval.id,
-        word(approval.state()),
-        yes(approval),
-        approval.needed,
-        one_line(&approval.requester),
-        one_line(&approval.what)
-    )
-}
-
-fn text(approval: &Approval) -> String {
-    let time =
-        |at: &Option<prost_types::Timestamp>| at.as_ref().map(super::audit::rfc3339).unwrap_or_default();
-    let mut text = format!(
-        "request    {}\nwhat       {}\noperation  {}\nasked by   {} at {}\nstate      {}, {} of {} approvals\n",
-        approval.id,
-        one_line(&approval.what),
-        one_line(&approval.operation),
-        one_line(&approval.requester),
-        time(&approval.created_at),
-        word(approval.state()),
-        yes(approval),
-        approval.needed,
-    );
-    for said in &approval.said {
-        let word = if said.approved { "approved" } else { "rejected" };
-        let _infallible = writeln!(text, "{word:10} by {} at {}", one_line(&said.who), time(&said.at));
-    }
-    let _infallible = match approval.state() {
-        ApprovalState::Open | ApprovalState::Approved => {
-            writeln!(text, "until      {}", time(&approval.expires_at))
-        }
-        _ => writeln!(text, "ended      {}", time(&approval.ended_at)),
-    };
-    let _infallible = write!(
-        text,
-        "policy     {}\ndigest     {}",
-        approval.policy,
-        hex::encode(&approval.digest)
-    );
-    if approval.state() == ApprovalState::Approved {
-        let _infallible = write!(
-            text,
-            "\nNow {} runs the command again with --approval {}",
-            one_line(&approval.requester),
-            approval.id
-        );
-    }
-    text
 }

@@ -199,7 +199,10 @@ fn approvals(
             "write a rule of its own for what needs approval",
         ));
     }
-    if operations.find(|operation| operation == Operation::Freeze).is_some() {
+    if operations
+        .find(|operation| operation == Operation::Freeze)
+        .is_some()
+    {
         return Err(source.bad(
             value,
             field,

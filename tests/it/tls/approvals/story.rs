@@ -54,7 +54,10 @@ fn an_act_waits_for_two_others_and_is_then_done_once() {
     );
     assert_eq!(team.request(&id)["state"], "approved");
     let forgot = team.refused("ada", &UNFREEZE, "approval_required");
-    assert!(forgot.contains("rests on what others have approved") && forgot.contains(&id), "{forgot}");
+    assert!(
+        forgot.contains("rests on what others have approved") && forgot.contains(&id),
+        "{forgot}"
+    );
     assert!(team.is_frozen(), "an approval does nothing by itself");
 
     team.does("ada", &under(&UNFREEZE, &id));
