@@ -5,7 +5,7 @@ mod calls;
 mod judge;
 mod policies;
 
-pub use admitted::{About, Admitted, Denial, Judged, MayAct, Sight};
+pub use admitted::{About, Admitted, Denial, Judged, MayAct, MayOnce, Sight};
 pub use calls::Call;
 pub use policies::{InForce, Mode, Policies};
 

@@ -195,6 +195,10 @@ codes! {
         ApprovalVoid = "approval_void",
         /// An approval that this caller cannot give.
         ApprovalNotYours = "approval_not_yours",
+        /// No request for approval has this id, or it is forgotten.
+        ApprovalNotFound = "approval_not_found",
+        /// Too many requests wait for approval.
+        ApprovalLimit = "approval_limit",
         /// The certificate of the caller's connection does not stand any more.
         CertificateRefused = "certificate_refused",
         /// No such key, or none that this caller may know of.

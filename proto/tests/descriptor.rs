@@ -17,6 +17,7 @@ fn the_descriptor_set_holds_every_service_one_a_file() {
     assert_eq!(
         services,
         [
+            "ApprovalService",
             "AuditService",
             "BackupService",
             "HoldService",

@@ -40,6 +40,11 @@ pub(super) enum Act {
     AuditQuery,
     AuditExport,
     AuditVerify,
+    ApprovalRequest,
+    ApprovalApprove,
+    ApprovalReject,
+    ApprovalUse,
+    ApprovalExpire,
 }
 
 impl Act {
@@ -74,6 +79,11 @@ impl Act {
             Self::AuditQuery => "audit.query",
             Self::AuditExport => "audit.export",
             Self::AuditVerify => "audit.verify",
+            Self::ApprovalRequest => "approval.request",
+            Self::ApprovalApprove => "approval.approve",
+            Self::ApprovalReject => "approval.reject",
+            Self::ApprovalUse => "approval.use",
+            Self::ApprovalExpire => "approval.expire",
         }
     }
 }

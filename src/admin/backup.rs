@@ -14,14 +14,16 @@ use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{BundleId, KeyName, UnixSeconds};
 use sigward_policies::model::key::{BackupMark, Key, VersionState};
+use sigward_policies::model::operation::Operation;
 
 use super::Admin;
 use super::act::Act;
+use super::consent::{Matter, Petition};
 use super::keys::ListedKey;
 use super::refusals::provider_refused;
 use crate::config::SOFTWARE;
 use crate::crash::crash_point;
-use crate::store::{self, Batch, Change, Sharing, StoredRow};
+use crate::store::{self, About, Batch, Change, Sharing, StoredRow};
 
 /// A bundle that nobody has written yet.
 #[derive(Debug)]
@@ -53,7 +55,7 @@ impl Admin {
     /// Seals the keys called `names`, or all, into a bundle that opens with `data_key`.
     pub async fn make_backup(
         &self,
-        who: &Caller,
+        petition: &Petition,
         names: &[KeyName],
         data_key: &[u8],
         lock: Lock,
@@ -61,6 +63,10 @@ impl Admin {
     ) -> Result<MadeBackup, Refused> {
         let data_key = DataKey::from_slice(&self.arena, data_key).map_err(bundle_refused)?;
         let (keys, left_out) = self.chosen(names).await?;
+        let who = &petition.who;
+        let consent = self
+            .consent(petition, backup_matter(&keys, &lock, config.is_some()))
+            .await?;
         let rows = self.rows().await?;
         let holds = self.holds().await?;
         let mut id = [0; 16];
@@ -89,7 +95,8 @@ impl Admin {
         let entries = keys
             .iter()
             .map(|key| self.entry(who, Act::KeyBackup, &key.version.public_key, None, &detail));
-        store::commit(self.store.as_ref(), Batch::record(entries.collect())).await?;
+        let batch = consent.with(Batch::record(entries.collect()));
+        store::commit(self.store.as_ref(), batch).await?;
         crash_point!("admin_backup_recorded");
         Ok(MadeBackup {
             id,
@@ -161,6 +168,38 @@ impl Admin {
             return Err(Refusal::new(RefusalCode::KeyNotFound, message).into());
         }
         Ok((chosen, in_tokens.into_iter().map(|key| key.name).collect()))
+    }
+}
+
+/// What is approved: which keys, and what opens them. A passphrase is not told to anybody; whose it is, is the requester's word.
+fn backup_matter(keys: &[Key], lock: &Lock, with_config: bool) -> Matter {
+    let lock = match lock {
+        Lock::Argon2id { .. } => "a passphrase",
+        Lock::Age { .. } => "age recipients",
+    };
+    let of_each = keys
+        .iter()
+        .map(|key| format!("{} {}", key.name, key.version.public_key));
+    let names: Vec<_> = keys.iter().map(|key| key.name.as_str()).collect();
+    Matter {
+        operation: Operation::KeyBackup,
+        parameters: of_each
+            .chain([lock.to_owned(), with_config.to_string()])
+            .collect(),
+        about: About::Keys(keys.iter().map(|key| key.version.public_key).collect()),
+        what: format!(
+            "back up {} ({}), to be opened with {lock} of the requester's choice",
+            match keys.len() {
+                1 => "one key".to_owned(),
+                count => format!("{count} keys"),
+            },
+            names.join(", ")
+        ),
+        key: match keys {
+            [only] => Some(only.version.public_key),
+            _ => None,
+        },
+        chain: None,
     }
 }
 

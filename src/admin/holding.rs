@@ -8,11 +8,13 @@ use sigward_policies::holding::{Fact, Hold, Line, Note, Place, Scope};
 use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, Height, KeyName};
+use sigward_policies::model::operation::Operation;
 use sigward_policies::model::text;
 
 use super::Admin;
 use super::act::Act;
-use crate::store::{Batch, Change, MAX_HOLD_REASON};
+use super::consent::{Matter, Petition};
+use crate::store::{About, Batch, Change, MAX_HOLD_REASON};
 
 /// What to freeze, by the names that operators use.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -60,7 +62,13 @@ impl Admin {
     }
 
     /// Lifts the freeze of exactly `scope`; narrower and wider ones stay.
-    pub async fn unfreeze(&self, who: &Caller, scope: &FreezeScope, reason: &str) -> Result<(), Refused> {
+    pub async fn unfreeze(
+        &self,
+        petition: &Petition,
+        scope: &FreezeScope,
+        reason: &str,
+    ) -> Result<(), Refused> {
+        let who = &petition.who;
         if reason.trim().is_empty() {
             return Err(Refusal::new(
                 RefusalCode::InvalidParameters,
@@ -69,13 +77,15 @@ impl Admin {
             .into());
         }
         showable(reason)?;
+        let named = match scope {
+            FreezeScope::All => "the freeze of everything".to_owned(),
+            FreezeScope::Chain(chain) => format!("the freeze of chain {chain}"),
+            FreezeScope::Key(key) => format!("the freeze of key {key}"),
+        };
         let scope = self.scope(scope).await?;
         let place = Place::Freeze(scope.clone());
-        let lift = Change::Lift {
-            place: place.clone(),
-            note: self.note(who, reason),
-        };
-        self.hold_act(who, Act::Unfreeze, &place, reason, lift).await?;
+        self.lift(petition, Operation::Unfreeze, (&place, named), reason)
+            .await?;
         tracing::warn!(scope = %scope, by = %who, "unfrozen");
         Ok(())
     }
@@ -108,17 +118,68 @@ impl Admin {
     /// Takes a stop line away.
     pub async fn clear_stop_line(
         &self,
-        who: &Caller,
+        petition: &Petition,
         scope: &StopScope,
         reason: &str,
     ) -> Result<(), Refused> {
         showable(reason)?;
         let place = Place::StopLine(self.line(scope).await?);
+        let named = match &scope.key {
+            None => format!("the stop line of chain {}", scope.chain),
+            Some(key) => format!("the stop line of key {key} on chain {}", scope.chain),
+        };
+        self.lift(petition, Operation::StopLineClear, (&place, named), reason)
+            .await
+    }
+
+    /// Lifts what is held back at `place`: it lets more happen, and so a rule may ask for others.
+    async fn lift(
+        &self,
+        petition: &Petition,
+        operation: Operation,
+        (place, named): (&Place, String),
+        reason: &str,
+    ) -> Result<(), Refused> {
+        let (who, (key, chain)) = (&petition.who, about(place));
+        let act = match operation {
+            Operation::Unfreeze => Act::Unfreeze,
+            _ => Act::StopLineClear,
+        };
+        // What is not there waits for nobody.
+        self.in_force(place).await?;
+        let matter = Matter {
+            operation,
+            parameters: vec![place.to_string(), reason.to_owned()],
+            about: About::Hold(place.clone()),
+            what: match reason.trim() {
+                "" => format!("lift {named}"),
+                reason => format!("lift {named}, because: {reason}"),
+            },
+            key,
+            chain: chain.clone(),
+        };
+        let consent = self.consent(petition, matter).await?;
         let lift = Change::Lift {
             place: place.clone(),
             note: self.note(who, reason),
         };
-        self.hold_act(who, Act::StopLineClear, &place, reason, lift).await
+        let entry = self.entry_of(who, act, key.as_ref(), chain.as_ref(), reason);
+        self.guard
+            .change_holds(&self.store, consent.with(Batch::act(vec![lift], entry)))
+            .await
+            .map(|_| ())
+    }
+
+    async fn in_force(&self, place: &Place) -> Result<(), Refused> {
+        let holds = self.read(|store| store.holds()).await?;
+        if holds.iter().any(|hold| hold.fact.place() == *place) {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            RefusalCode::HoldNotFound,
+            format!("{place} is not in force; `sigward holds` lists what is"),
+        )
+        .into())
     }
 
     /// Every hold in force.
@@ -144,7 +205,7 @@ impl Admin {
         }
     }
 
-    /// Commits one change to the holds. Approvals for what loosens will be asked for here.
+    /// Commits one change to the holds that lets less happen.
     async fn hold_act(
         &self,
         who: &Caller,

@@ -5,16 +5,17 @@
 use sigward_hsm::provider::AuthContext;
 use sigward_hsm::software::filepv::FileText;
 use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
-use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, KeyName};
 use sigward_policies::model::key::Origin;
+use sigward_policies::model::operation::Operation;
 
 use super::act::Act;
+use super::consent::{Matter, Petition};
 use super::refusals::provider_refused;
 use super::{Admin, NamedRow, state_file};
 use crate::crash::crash_point;
 use crate::guard;
-use crate::store::{self, Batch, Change};
+use crate::store::{self, About, Batch, Change};
 
 /// What becomes of the other chains that the key signs on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,7 +48,7 @@ impl Admin {
     /// Stops an imported key for good and gives it back, with its state on `chain`. Asking again gives the same again.
     pub async fn move_out(
         &self,
-        who: &Caller,
+        petition: &Petition,
         name: &KeyName,
         chain: &ChainId,
         others: OtherChains,
@@ -73,6 +74,25 @@ impl Admin {
             );
             return Err(Refusal::new(RefusalCode::KeyInUse, message).into());
         }
+        let who = &petition.who;
+        let names: Vec<_> = chains.iter().map(|row| row.row.chain.as_str()).collect();
+        let matter = Matter {
+            operation: Operation::KeyExport,
+            parameters: vec![
+                name.to_string(),
+                public_key.to_string(),
+                chain.to_string(),
+                names.join(" "),
+            ],
+            about: About::Keys(vec![public_key]),
+            what: format!(
+                "stop {name} for ever on {}, and give out its private key in the clear",
+                names.join(", ")
+            ),
+            key: Some(public_key),
+            chain: Some(chain.clone()),
+        };
+        let consent = self.consent(petition, matter).await?;
         // In order of chain ids, so that two of these never wait for each other.
         let mut held = Vec::with_capacity(chains.len());
         for row in &chains {
@@ -99,7 +119,7 @@ impl Admin {
         let stopped = chains.iter().map(|row| row.row.chain.clone()).collect::<Vec<_>>();
         // The rest happens even if the caller is dropped: a row in memory that is older than the store's would be wrong.
         let held = tokio::spawn(async move {
-            store::commit(store.as_ref(), Batch::act(changes, entry)).await?;
+            store::commit(store.as_ref(), consent.with(Batch::act(changes, entry))).await?;
             for chain in &stopped {
                 guard.refresh(&store, &public_key, chain).await?;
             }

@@ -4,9 +4,11 @@
 //! admin socket and the command line without a daemon both end here.
 
 mod act;
+mod approvals;
 mod audit;
 mod backup;
 mod bind;
+mod consent;
 mod holding;
 mod keys;
 mod leave;
@@ -32,9 +34,11 @@ use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Ref
 use sigward_policies::model::id::{ChainId, KeyName};
 use sigward_policies::model::key::Key;
 
+pub use approvals::no_approval;
 pub use audit::{Kept, Reading};
 pub use backup::{MadeBackup, VerifiedBackup};
 pub use bind::unnamed_chain;
+pub use consent::{DEFAULT_WAIT, Petition};
 pub use holding::{FreezeScope, NamedHold, StopScope};
 pub use keys::{ImportBeginning, ListedKey};
 pub use leave::{LeftKey, OtherChains};

@@ -5,11 +5,13 @@ use sigward_policies::double_sign::Beginning;
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, Height, KeyName};
 use sigward_policies::model::key::Key;
+use sigward_policies::model::operation::Operation;
 
 use super::act::Act;
+use super::consent::{Consent, Matter, Petition};
 use super::keys::describe;
 use super::{Admin, state_file};
-use crate::store::{Batch, Change, Sharing, StoredRow};
+use crate::store::{About, Batch, Change, Sharing, StoredRow};
 
 /// A guard row with the name of its key.
 #[derive(Clone, Debug)]
@@ -106,21 +108,24 @@ impl Admin {
     /// Stops the key on the chain and returns CometBFT's state file, in this order.
     pub async fn export_state(
         &self,
-        who: &Caller,
+        petition: &Petition,
         name: &KeyName,
         chain: &ChainId,
     ) -> Result<(NamedRow, Vec<u8>), Refused> {
         let key = self.key(name).await?;
         self.row(&key, chain).await?;
-        let public_key = key.version.public_key;
+        let (who, public_key) = (&petition.who, key.version.public_key);
+        let what = format!("stop {name} on {chain} for ever, and give its state to another signer");
+        let matter = row_matter(Operation::StateExport, &key, chain, &[], what);
+        let consent = self.consent(petition, matter).await?;
         let stop = Change::Stop {
             public_key,
             chain: chain.clone(),
         };
-        let batch = Batch::act(
+        let batch = consent.with(Batch::act(
             vec![stop, Change::MarkExported { public_key }],
             self.entry(who, Act::StateExport, &public_key, Some(chain), "stopped"),
-        );
+        ));
         self.guard.change(&self.store, &public_key, chain, batch).await?;
         let row = self.row(&key, chain).await?;
         let json = state_file::write(&row.row.row)?;
@@ -130,27 +135,24 @@ impl Admin {
     /// Lets the key pass the guard against far jumps up to `until`.
     pub async fn allow(
         &self,
-        who: &Caller,
+        petition: &Petition,
         name: &KeyName,
         chain: &ChainId,
         until: Height,
     ) -> Result<NamedRow, Refused> {
         let key = self.key(name).await?;
         self.row(&key, chain).await?;
+        let what = format!("let {name} sign on {chain} up to height {until}, however far that is");
+        let matter = row_matter(Operation::StateAllow, &key, chain, &[&until], what);
+        let consent = self.consent(petition, matter).await?;
         let change = Change::Allow {
             public_key: key.version.public_key,
             chain: chain.clone(),
             until,
         };
-        self.change(
-            who,
-            Act::StateAllow,
-            &key,
-            chain,
-            &format!("until {until}"),
-            change,
-        )
-        .await
+        let act = (Act::StateAllow, format!("until {until}"));
+        self.change_by(&petition.who, consent, act, &key, chain, change)
+            .await
     }
 
     /// Takes back what [`allow`](Self::allow) allowed.
@@ -168,7 +170,7 @@ impl Admin {
     /// A chain has another id now: closes the old one for ever and begins the new one above what was signed.
     pub async fn rebind(
         &self,
-        who: &Caller,
+        petition: &Petition,
         name: &KeyName,
         from: &ChainId,
         to: &ChainId,
@@ -179,14 +181,18 @@ impl Admin {
             None => format!("to {to}"),
             Some(above) => format!("to {to}, above {above}"),
         };
+        let what = format!("have {name} leave {from} for ever and sign on another chain id: {detail}");
+        let matter = row_matter(Operation::StateRebind, &key, from, &[&detail], what);
+        let consent = self.consent(petition, matter).await?;
         let change = Change::Rebind {
             public_key: key.version.public_key,
             from: from.clone(),
             to: to.clone(),
             above,
-            note: self.note(who, &detail),
+            note: self.note(&petition.who, &detail),
         };
-        self.change(who, Act::StateRebind, &key, from, &detail, change)
+        let act = (Act::StateRebind, detail);
+        self.change_by(&petition.who, consent, act, &key, from, change)
             .await?;
         tracing::warn!(key = %name, from = %from, to = %to, "a key has left a chain id for another");
         self.row(&key, to).await
@@ -201,11 +207,24 @@ impl Admin {
         detail: &str,
         change: Change,
     ) -> Result<NamedRow, Refused> {
+        let act = (act, detail.to_owned());
+        self.change_by(who, Consent::default(), act, key, chain, change)
+            .await
+    }
+
+    async fn change_by(
+        &self,
+        who: &Caller,
+        consent: Consent,
+        (act, detail): (Act, String),
+        key: &Key,
+        chain: &ChainId,
+        change: Change,
+    ) -> Result<NamedRow, Refused> {
         let public_key = key.version.public_key;
-        let entry = self.entry(who, act, &public_key, Some(chain), detail);
-        self.guard
-            .change(&self.store, &public_key, chain, Batch::act(vec![change], entry))
-            .await?;
+        let entry = self.entry(who, act, &public_key, Some(chain), &detail);
+        let batch = consent.with(Batch::act(vec![change], entry));
+        self.guard.change(&self.store, &public_key, chain, batch).await?;
         self.row(key, chain).await
     }
 
@@ -228,5 +247,26 @@ impl Admin {
             key: key.name.clone(),
             row,
         })
+    }
+}
+
+/// An act on the row of a key on a chain, for those who are to approve it.
+fn row_matter(
+    operation: Operation,
+    key: &Key,
+    chain: &ChainId,
+    more: &[&dyn std::fmt::Display],
+    what: String,
+) -> Matter {
+    let (name, public_key) = (&key.name, key.version.public_key);
+    let mut parameters = vec![name.to_string(), public_key.to_string(), chain.to_string()];
+    parameters.extend(more.iter().map(ToString::to_string));
+    Matter {
+        operation,
+        parameters,
+        about: About::Row(public_key, chain.clone()),
+        what,
+        key: Some(public_key),
+        chain: Some(chain.clone()),
     }
 }

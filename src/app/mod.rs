@@ -1,5 +1,6 @@
 //! The only place that names concrete types: configuration → store → provider → guard → pipeline → listeners.
 
+mod approvals;
 mod audit;
 mod door;
 mod holds;

@@ -10,6 +10,7 @@ use sigward_policies::model::caller::Caller;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
+use super::approvals;
 use super::audit;
 use super::door::Door;
 use super::holds::{Held, KillSwitch};
@@ -151,6 +152,10 @@ async fn run(
     }
     tasks.spawn(hear(hangups, supervisor.clone(), shutdown.clone()));
     tasks.spawn(tokens::follow(supervisor.clone(), shutdown.clone()));
+    tasks.spawn(approvals::watch(
+        supervisor.parts().admin.clone(),
+        shutdown.clone(),
+    ));
     ledger.tick();
     tokens.tick();
     let (chains, links) = (config.chains.len(), supervisor.links().await);

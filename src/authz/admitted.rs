@@ -8,14 +8,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sigward_policies::authz::{KeyFacts, Question, Verdict};
+use sigward_policies::authz::{Foresight, KeyFacts, Needed, Question, Verdict};
 use sigward_policies::decision::Refusal;
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::ChainId;
 use sigward_policies::model::operation::Operation;
 
 use super::calls::Call;
-use super::judge::Judge;
+use super::judge::{Judge, cannot_wait};
 use super::{InForce, Mode, Policies};
 
 /// What one question is about: a key, a chain, both, or neither.
@@ -72,6 +72,14 @@ pub struct Admitted(Arc<Judge>);
 #[must_use = "an act wants it"]
 pub struct MayAct(Arc<Judge>);
 
+/// The same, once others have approved it where a rule wants that: for acts that look for approvals.
+#[derive(Debug)]
+#[must_use = "it becomes the proof that an act wants"]
+pub struct MayOnce {
+    may: MayAct,
+    needed: Option<Needed>,
+}
+
 /// What a caller may see of everything.
 #[derive(Debug)]
 #[must_use = "a list is shown through it"]
@@ -121,11 +129,42 @@ impl Admitted {
     /// # Errors
     /// `not_permitted`, `approval_required`, `rate_limited`: the first no.
     pub fn may(self, about: &[About]) -> Result<MayAct, Denial> {
+        let (may, needed) = self.may_once(about)?.into_parts();
+        match needed {
+            None => Ok(may),
+            Some(needed) => Err(Denial {
+                refusal: cannot_wait(&needed),
+                about: about.first().cloned().unwrap_or_default(),
+            }),
+        }
+    }
+
+    /// The same of an act that can wait for others.
+    ///
+    /// # Errors
+    /// `not_permitted`, `rate_limited`: the first no.
+    pub fn may_once(self, about: &[About]) -> Result<MayOnce, Denial> {
         self.0.asked.store(true, Ordering::Release);
         let none = [About::default()];
         let about = if about.is_empty() { &none } else { about };
-        self.0.dry_run(self.0.all(about))?;
-        Ok(MayAct(self.0))
+        let needed = self.0.dry_run(self.0.all(about))?;
+        Ok(MayOnce {
+            needed: self.0.waits_for(needed),
+            may: MayAct(self.0),
+        })
+    }
+
+    /// What a rule wants of others for this operation with some key or chain: of an act that cannot say which they are.
+    pub fn needs_for_some(&self) -> Option<Needed> {
+        let (in_force, question) = (self.in_force()?, self.question(None, None)?);
+        match in_force.policy.foresee(&question) {
+            Foresight::Perhaps { rule, approvals, .. } if approvals > 0 => self.0.waits_for(Some(Needed {
+                others: approvals,
+                policy: in_force.policy.version(),
+                rule,
+            })),
+            _ => None,
+        }
     }
 
     /// Asks for what there is to see. It is granted where something of it could be; each row is judged for itself.
@@ -169,6 +208,13 @@ impl Judged {
     /// Whether the second question was asked, whatever the answer.
     pub fn was_asked(&self) -> bool {
         self.0.asked.load(Ordering::Acquire)
+    }
+}
+
+impl MayOnce {
+    /// The proof, and what it is worth nothing without.
+    pub fn into_parts(self) -> (MayAct, Option<Needed>) {
+        (self.may, self.needed)
     }
 }
 

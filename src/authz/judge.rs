@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use sigward_policies::authz::{Foresight, KeyFacts, Policy, Question, Rate, RuleId, Tick, Verdict};
+use sigward_policies::authz::{Foresight, KeyFacts, Needed, Policy, Question, Rate, RuleId, Tick, Verdict};
 use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, UnixSeconds};
@@ -56,10 +56,12 @@ impl Judge {
         matches!(self.caller, Caller::LocalUser { .. } | Caller::Service)
     }
 
-    pub(super) fn all(&self, abouts: &[About]) -> Result<(), Denial> {
+    /// Whether it may do this with all of it, and what that needs of others besides: the most that a rule wants for any of it.
+    pub(super) fn all(&self, abouts: &[About]) -> Result<Option<Needed>, Denial> {
         let Some(in_force) = &self.in_force else {
-            return self.by_nobody(&About::default());
+            return self.by_nobody(&About::default()).map(|()| None);
         };
+        let mut most: Option<Needed> = None;
         let mut counted: Vec<(&About, RuleId, Rate)> = Vec::new();
         for about in abouts {
             let (rule, approvals, rate) = match self.verdict(&in_force.policy, about) {
@@ -76,7 +78,9 @@ impl Judge {
                     rate,
                 }) => (rule, approvals, rate),
             };
-            asks_nobody(&rule, approvals).map_err(|refusal| denial(refusal, about))?;
+            if approvals > most.as_ref().map_or(0, |needed| needed.others) {
+                most = Some(needed(in_force, &rule, approvals));
+            }
             let Some(rate) = rate else { continue };
             let public_key = |about: &About| about.key.as_ref().and_then(|key| key.public_key);
             let same = |(other, known, _): &(&About, RuleId, Rate)| {
@@ -89,15 +93,19 @@ impl Judge {
         // Only now: what is refused anyhow costs nothing.
         counted
             .iter()
-            .try_for_each(|(about, rule, rate)| self.take(about, rule, *rate))
+            .try_for_each(|(about, rule, rate)| self.take(about, rule, *rate))?;
+        Ok(most)
     }
 
+    /// Whether it may look at any of it; nobody waits for others to look.
     pub(super) fn any(&self, abouts: &[About]) -> Result<(), Denial> {
         let mut no = None;
         for about in abouts {
             match self.all(std::slice::from_ref(about)) {
+                Ok(None) => return Ok(()),
+                Ok(Some(needed)) => return Err(denial(cannot_wait(&needed), about)),
                 Err(denial) if denial.refusal.code == RefusalCode::NotPermitted => no = no.or(Some(denial)),
-                other => return other,
+                Err(denial) => return Err(denial),
             }
         }
         Err(no.unwrap_or_else(|| denial(not_permitted(&self.caller), &About::default())))
@@ -127,7 +135,9 @@ impl Judge {
                 }
             },
         };
-        asks_nobody(&rule, approvals).map_err(|refusal| denial(refusal, &none))?;
+        if approvals > 0 {
+            return Err(denial(cannot_wait(&needed(in_force, &rule, approvals)), &none));
+        }
         rate.map_or(Ok(()), |rate| self.take(&none, &rule, rate))
     }
 
@@ -148,16 +158,33 @@ impl Judge {
         Err(denial(not_permitted(&self.caller), about))
     }
 
-    /// A document that is tried out refuses nothing that would be let through without it.
-    pub(super) fn dry_run(&self, outcome: Result<(), Denial>) -> Result<(), Denial> {
+    /// A document that is tried out refuses nothing that would be let through without it, and has nothing wait.
+    pub(super) fn dry_run<T: Default>(&self, outcome: Result<T, Denial>) -> Result<T, Denial> {
         let tried = |in_force: &Arc<InForce>| in_force.mode == Mode::DryRun;
         match outcome {
             Err(denial) if self.in_force.as_ref().is_some_and(tried) => {
                 self.would_refuse(&denial.refusal);
-                self.by_nobody(&denial.about)
+                self.by_nobody(&denial.about).map(|()| T::default())
             }
             outcome => outcome,
         }
+    }
+
+    /// What an act waits for by a document that is in force, and not only tried out.
+    pub(super) fn waits_for(&self, needed: Option<Needed>) -> Option<Needed> {
+        let needed = needed?;
+        if self
+            .in_force
+            .as_ref()
+            .is_some_and(|in_force| in_force.mode == Mode::Enforced)
+        {
+            return Some(needed);
+        }
+        tracing::warn!(
+            subject = %self.caller, operation = self.operation.map_or("", Operation::as_str), policy = %needed.policy,
+            "policy, dry run: it would wait for {} approvals", needed.others
+        );
+        None
     }
 
     pub(super) fn would_refuse(&self, refusal: &Refusal) {
@@ -177,12 +204,21 @@ fn denial(refusal: Refusal, about: &About) -> Denial {
     }
 }
 
-fn asks_nobody(rule: &RuleId, approvals: u8) -> Result<(), Refusal> {
-    if approvals == 0 {
-        return Ok(());
+fn needed(in_force: &InForce, rule: &RuleId, approvals: u8) -> Needed {
+    Needed {
+        others: approvals,
+        policy: in_force.policy.version(),
+        rule: rule.clone(),
     }
-    Err(Refusal::new(
+}
+
+/// The refusal of what has no way to wait for others.
+pub(super) fn cannot_wait(needed: &Needed) -> Refusal {
+    Refusal::new(
         RefusalCode::ApprovalRequired,
-        format!("rule {rule} wants {approvals} approvals, and there is no way yet to give them"),
-    ))
+        format!(
+            "rule {} wants {} approvals, and there is no way yet to give them for this",
+            needed.rule, needed.others
+        ),
+    )
 }

@@ -10,6 +10,7 @@ use sigward_proto::v1::{
     UnfreezeRequest, freeze_scope::Scope,
 };
 
+use super::approvals::Given;
 use super::client::{at_once, explain};
 use super::output::{Output, one_line};
 
@@ -44,6 +45,8 @@ pub(super) struct UnfreezeArgs {
     /// Why it is safe to sign again
     #[arg(long)]
     reason: String,
+    #[command(flatten)]
+    given: Given,
 }
 
 /// Where a stop line runs.
@@ -74,6 +77,8 @@ pub(super) enum StopLine {
     Clear {
         #[command(flatten)]
         line: Line,
+        #[command(flatten)]
+        given: Given,
     },
     /// Show the stop lines in force
     List,
@@ -110,6 +115,7 @@ pub(super) fn unfreeze(args: UnfreezeArgs, home: &Path, output: &Output) -> anyh
         scope: Some(args.what.scope()),
         reason: args.reason,
     };
+    let request = args.given.under(request)?;
     let holds = at_once(home, async |channel| {
         let reply = HoldServiceClient::new(channel).unfreeze(request).await;
         Ok(reply.map_err(explain)?.into_inner().holds)
@@ -133,12 +139,13 @@ pub(super) fn stop_line(command: StopLine, home: &Path, output: &Output) -> anyh
                 Ok(reply.map_err(explain)?.into_inner().holds)
             })?
         }
-        StopLine::Clear { line } => {
+        StopLine::Clear { line, given } => {
             let request = ClearStopLineRequest {
                 chain_id: line.chain,
                 key: line.key,
                 reason: line.reason,
             };
+            let request = given.under(request)?;
             at_once(home, async |channel| {
                 let reply = HoldServiceClient::new(channel).clear_stop_line(request).await;
                 Ok(reply.map_err(explain)?.into_inner().holds)

@@ -1,6 +1,7 @@
 //! The command line: one file a verb. Everything that touches keys or state goes through the admin services, over the admin
 //! socket when a daemon runs and in this very process when none does; the code is the same.
 
+mod approvals;
 mod audit;
 mod backup;
 mod client;
@@ -123,6 +124,9 @@ enum Command {
     StopLine(hold::StopLine),
     /// List what is held back: freezes, stop lines, drained nodes, rebound chains
     Holds,
+    /// See what waits for approval by others, and say yes or no to it
+    #[command(subcommand)]
+    Approvals(approvals::Command),
     /// Read and check the audit chain
     #[command(subcommand)]
     Audit(audit::Command),
@@ -174,6 +178,7 @@ impl Command {
                 | Self::Unfreeze(_)
                 | Self::StopLine(_)
                 | Self::Holds
+                | Self::Approvals(_)
                 | Self::Audit(_)
                 | Self::Status
                 | Self::Top(_)
@@ -222,6 +227,7 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
         Command::Unfreeze(args) => hold::unfreeze(args, &home()?, output),
         Command::StopLine(command) => hold::stop_line(command, &home()?, output),
         Command::Holds => hold::list(&home()?, output),
+        Command::Approvals(command) => approvals::run(command, &home()?, output),
         Command::Audit(command) => audit::run(command, &home()?, output),
         Command::Status => status::run(&home()?, output),
         Command::Top(args) => top::run(&args, &home()?, output),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
+use sigward_policies::decision::Refusal;
 use sigward_policies::model::id::{ChainId, Height};
 use sigward_proto::v1::ListHoldsRequest;
 use sigward_proto::v1::hold_service_client::HoldServiceClient;
@@ -16,7 +17,9 @@ use sigward_proto::v1::{
 use tonic::Status;
 use tonic::transport::Channel;
 
+use super::approvals::Given;
 use super::client::{at_once, explain, with_services};
+use super::exit::RefusedByRule;
 use super::keys::read;
 use super::out_file;
 use super::output::Output;
@@ -81,6 +84,8 @@ pub(super) enum Command {
         /// With --key-file: stop the key on its other chains too
         #[arg(long, requires = "key_file")]
         all_chains: bool,
+        #[command(flatten)]
+        given: Given,
     },
     /// Let a key sign up to a height that is far above its watermark: the chain really is there
     Allow {
@@ -97,6 +102,8 @@ pub(super) enum Command {
         /// Take back what was allowed
         #[arg(long)]
         withdraw: bool,
+        #[command(flatten)]
+        given: Given,
     },
     /// Go on under the new id of a chain after a hard fork; the old id is closed for ever
     ///
@@ -114,6 +121,8 @@ pub(super) enum Command {
         /// Sign only heights greater than this, too
         #[arg(long, value_name = "HEIGHT")]
         above: Option<i64>,
+        #[command(flatten)]
+        given: Given,
     },
     /// Open a state folder whose store or witness was lost or is behind: closes every height up to HEIGHT for every key
     Adopt {
@@ -208,20 +217,28 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             file,
             key_file: None,
             all_chains: _,
-        } => export(row, &file, home, output),
+            given,
+        } => export(row, &file, &given, home, output),
         Command::Export {
             row,
             file,
             key_file: Some(key_file),
             all_chains,
-        } => leave::run(row, &file, &key_file, all_chains, home, output),
-        Command::Rebind { row, to, above } => {
+            given,
+        } => leave::run(row, (&file, &key_file), all_chains, &given, home, output),
+        Command::Rebind {
+            row,
+            to,
+            above,
+            given,
+        } => {
             let request = RebindStateRequest {
                 key: row.key,
                 chain_id: row.chain,
                 new_chain_id: to,
                 above,
             };
+            let request = given.under(request)?;
             let state = act(home, async |client| {
                 Ok(client.rebind(request).await?.into_inner().state)
             })?;
@@ -238,6 +255,7 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             row,
             until: None,
             withdraw: _,
+            given: _,
         } => {
             let request = WithdrawAllowRequest {
                 key: row.key,
@@ -252,6 +270,7 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
         Command::Allow {
             row,
             until: Some(until),
+            given,
             ..
         } => {
             let request = AllowStateRequest {
@@ -259,6 +278,7 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
                 chain_id: row.chain,
                 until,
             };
+            let request = given.under(request)?;
             let state = act(home, async |client| {
                 Ok(client.allow(request).await?.into_inner().state)
             })?;
@@ -267,10 +287,12 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
         }
         Command::Adopt { above } => {
             remote::only_here("`state adopt`")?;
-            adopted(
-                &app::adopt_state(&config::load(home)?, &read_above(&above)?)?,
-                output,
-            );
+            let done = app::adopt_state(&config::load(home)?, &read_above(&above)?);
+            let done = done.map_err(|error| match error.downcast_ref::<Refusal>() {
+                Some(refusal) => RefusedByRule(refusal.to_string()).into(),
+                None => error,
+            })?;
+            adopted(&done, output);
             Ok(())
         }
     }
@@ -326,12 +348,12 @@ fn adopted(adopted: &Adopted, output: &Output) {
 }
 
 /// The file is made before the key is stopped: a path that cannot be written must not cost the key.
-fn export(row: Row, file: &Path, home: &Path, output: &Output) -> anyhow::Result<()> {
-    let mut out = out_file::create(file, 0o666)?;
-    let request = ExportStateRequest {
+fn export(row: Row, file: &Path, given: &Given, home: &Path, output: &Output) -> anyhow::Result<()> {
+    let request = given.under(ExportStateRequest {
         key: row.key,
         chain_id: row.chain,
-    };
+    })?;
+    let mut out = out_file::create(file, 0o666)?;
     let exported = with_services(home, async |channel| {
         let reply = StateServiceClient::new(channel)
             .export(request)

@@ -1,5 +1,6 @@
 //! What the fuzz targets call: the parsers of bytes that come from the state folder.
 
+use super::approval::{decode_approval, encode_approval};
 use super::holding::{decode_hold, encode_hold};
 use super::record::AuditRecord;
 use super::redo::Redo;
@@ -15,6 +16,11 @@ pub fn witness(bytes: &[u8]) {
         for write in redo.holds {
             if let Ok(hold) = decode_hold(&write.body) {
                 assert_eq!(encode_hold(&hold), write.body);
+            }
+        }
+        for write in redo.approvals {
+            if let Ok(approval) = decode_approval(&write.body) {
+                assert_eq!(encode_approval(&approval), write.body);
             }
         }
     }

@@ -18,12 +18,14 @@ use sigward_policies::model::key::{Key, VersionState};
 use sigward_policies::model::payload::Consensus;
 use sigward_policies::proof::ToCommit;
 
+use super::approval::{ApprovalId, StoredApproval};
 use super::holding::{StoredHold, encode_hold};
 use super::invariant::{check_hold, fit_to_write};
 use super::redo::Write;
 use super::row::{Checksum, TableDigest, encode_guard, encode_key};
 use super::{Change, StoredRow};
 
+mod approvals;
 mod change;
 mod holds;
 
@@ -59,11 +61,13 @@ pub(crate) struct Ledger {
     names: HashMap<PublicKey, KeyName>,
     rows: HashMap<PublicKey, Vec<Kept<StoredRow>>>,
     holds: BTreeMap<Place, Kept<StoredHold>>,
+    approvals: BTreeMap<ApprovalId, Kept<StoredApproval>>,
     last_ordinal: i64,
     changed_rows: BTreeSet<i64>,
     changed: Vec<(PublicKey, ChainId)>,
     changed_keys: BTreeSet<KeyName>,
     changed_holds: BTreeSet<Place>,
+    changed_approvals: BTreeSet<ApprovalId>,
 }
 
 /// What changed since the last time, table by table.
@@ -72,6 +76,7 @@ pub(crate) struct Changes {
     pub(crate) keys: Vec<Write>,
     pub(crate) rows: Vec<Write>,
     pub(crate) holds: Vec<Write>,
+    pub(crate) approvals: Vec<Write>,
 }
 
 impl Ledger {
@@ -81,6 +86,7 @@ impl Ledger {
         keys: Vec<Kept<Key>>,
         rows: Vec<Kept<StoredRow>>,
         holds: Vec<Kept<StoredHold>>,
+        approvals: Vec<Kept<StoredApproval>>,
     ) -> Result<Self, String> {
         let mut ledger = Self {
             id,
@@ -89,11 +95,13 @@ impl Ledger {
             names: HashMap::new(),
             rows: HashMap::new(),
             holds: BTreeMap::new(),
+            approvals: BTreeMap::new(),
             last_ordinal: 0,
             changed_rows: BTreeSet::new(),
             changed: Vec::new(),
             changed_keys: BTreeSet::new(),
             changed_holds: BTreeSet::new(),
+            changed_approvals: BTreeSet::new(),
         };
         for key in keys {
             ledger.note(key.ordinal, key.checksum);
@@ -123,6 +131,13 @@ impl Ledger {
                 return Err(format!("{place} is there twice"));
             }
         }
+        for approval in approvals {
+            ledger.note(approval.ordinal, approval.checksum);
+            let id = approval.value.id;
+            if ledger.approvals.insert(id, approval).is_some() {
+                return Err(format!("the request for approval {id} is there twice"));
+            }
+        }
         Ok(ledger)
     }
 
@@ -140,7 +155,10 @@ impl Ledger {
 
     /// How many keys, guard rows and holds there are.
     pub(crate) fn len(&self) -> usize {
-        self.keys.len() + self.holds.len() + self.rows.values().map(Vec::len).sum::<usize>()
+        self.keys.len()
+            + self.holds.len()
+            + self.approvals.len()
+            + self.rows.values().map(Vec::len).sum::<usize>()
     }
 
     /// Every key, by name.
@@ -296,6 +314,7 @@ impl Ledger {
                 }
             }
         }
+        self.take_approvals(draft.approvals);
     }
 
     /// Takes out what changed since the last time, and counts it into the digest.
@@ -330,6 +349,7 @@ impl Ledger {
             keys,
             rows: writes,
             holds,
+            approvals: self.take_changed_approvals(),
         }
     }
 }
@@ -355,6 +375,13 @@ struct Draft {
     keys: Vec<Key>,
     rows: Vec<StoredRow>,
     holds: Vec<StoredHold>,
+    approvals: Vec<StoredApproval>,
+}
+
+impl Draft {
+    fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.rows.is_empty() && self.holds.is_empty() && self.approvals.is_empty()
+    }
 }
 
 fn no_row(key: &PublicKey, chain: &ChainId) -> Refusal {

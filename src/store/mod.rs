@@ -15,6 +15,7 @@ use sigward_policies::model::key::{BackupMark, Key, VersionState};
 use sigward_policies::model::payload::Consensus;
 use sigward_policies::proof::{Receipt, Stopped, ToCommit};
 
+mod approval;
 pub(crate) mod encoding;
 mod error;
 mod filesystem;
@@ -32,6 +33,7 @@ pub mod space;
 pub mod sqlite;
 pub mod witness;
 
+pub use approval::{About, ApprovalChange, ApprovalId, End, MAX_WAIT, MAX_WHAT, StoredApproval, Use};
 pub use encoding::DecodeError;
 pub use error::{OpenCode, OpenError};
 pub use filesystem::{FileSystem, file_system};
@@ -140,6 +142,8 @@ pub enum Change {
         /// The chain.
         chain: ChainId,
     },
+    /// A request for approval is made, answered, used up or ended.
+    Approval(Box<ApprovalChange>),
 }
 
 /// Whether a key may serve more than one chain.
@@ -200,6 +204,17 @@ pub trait Store: Send + Sync + 'static {
 
     /// Every hold in force.
     fn holds(&self) -> Result<Holds, Refused>;
+
+    /// Every request for approval that is kept, the oldest first.
+    fn approvals(&self) -> Result<Vec<StoredApproval>, Refused> {
+        Ok(Vec::new())
+    }
+
+    /// SHA-256 of what an act is about, as it is now: what a request for its approval is bound to.
+    fn state_of(&self, about: &About) -> Result<[u8; 32], Refused> {
+        let _ = about;
+        Err(stopped())
+    }
 
     /// Every guard row.
     fn rows(&self) -> Result<Vec<StoredRow>, Refused>;

@@ -33,6 +33,8 @@ pub(crate) struct Redo {
     pub(crate) rows: Vec<Write>,
     /// Holds.
     pub(crate) holds: Vec<Write>,
+    /// Requests for approval.
+    pub(crate) approvals: Vec<Write>,
     /// Audit records with their encodings, in order.
     pub(crate) records: Vec<(AuditRecord, Vec<u8>)>,
 }
@@ -48,9 +50,12 @@ impl Redo {
         for (_, encoded) in &self.records {
             to.sized(encoded);
         }
-        // A commit without holds looks as it did before there were any.
-        if !self.holds.is_empty() {
+        // A commit without holds looks as it did before there were any, and so does one without approvals.
+        if !self.holds.is_empty() || !self.approvals.is_empty() {
             encode_writes(&mut to, &self.holds);
+        }
+        if !self.approvals.is_empty() {
+            encode_writes(&mut to, &self.approvals);
         }
         to.finish()
     }
@@ -65,11 +70,17 @@ impl Redo {
             let encoded = from.sized(MAX_RECORD, "record")?.to_vec();
             records.push((AuditRecord::decode(&encoded)?, encoded));
         }
-        let mut holds = Vec::new();
+        let (mut holds, mut approvals) = (Vec::new(), Vec::new());
         if !from.is_empty() {
             holds = writes(&mut from)?;
-            if holds.is_empty() {
+            if holds.is_empty() && from.is_empty() {
                 return Err(DecodeError::Value("holds"));
+            }
+        }
+        if !from.is_empty() {
+            approvals = writes(&mut from)?;
+            if approvals.is_empty() {
+                return Err(DecodeError::Value("approvals"));
             }
         }
         from.finish()?;
@@ -77,6 +88,7 @@ impl Redo {
             keys,
             rows,
             holds,
+            approvals,
             records,
         })
     }

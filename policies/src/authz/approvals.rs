@@ -2,9 +2,12 @@
 //!
 //! *Invariants:* a request stands for one digest, which its maker takes over the instance, a random request id, the exact parameters
 //! and the state before, so that a yes to one act is none to another; nobody approves what they asked, or twice; one no ends it; what
-//! was approved is used up by value, under the policy by which it was asked.
+//! was approved is used up by value, by whoever asked, under the policy by which it was asked. No yes is given under another policy.
+
+use std::fmt;
 
 use super::policy::PolicyVersion;
+use super::rule::RuleId;
 use crate::decision::{Refusal, RefusalCode};
 use crate::model::caller::Caller;
 use crate::model::id::UnixSeconds;
@@ -14,11 +17,68 @@ use crate::model::operation::Operation;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct RequestDigest(pub [u8; 32]);
 
+/// What a rule asks of an act besides the right to it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Needed {
+    /// How many others must have approved; at least one.
+    pub others: u8,
+    /// The policy that says so.
+    pub policy: PolicyVersion,
+    /// The rule of it.
+    pub rule: RuleId,
+}
+
+/// Longest name of a person who takes part, in bytes.
+const MAX_PERSON: usize = 512;
+
+/// What the names of users of this machine begin with.
+const LOCAL: &str = "uid:";
+
+/// A person who asks or speaks, by the name that records have. Two callers of one name are one person, and so are all users of this
+/// machine: whoever administers it can be each of them.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Person(Box<str>);
+
+impl Person {
+    /// The person that a caller is; a program is none.
+    pub fn of(who: &Caller) -> Result<Self, Refusal> {
+        match who {
+            Caller::LocalUser { .. } | Caller::Certificate { .. } => {}
+            Caller::Node { .. } | Caller::Service => {
+                return Err(not_yours("no program speaks on what a person must decide"));
+            }
+        }
+        Self::named(&who.to_string())
+            .ok_or_else(|| not_yours("a name of more than 512 bytes takes no part in approvals"))
+    }
+
+    /// Reads what [`as_str`](Self::as_str) wrote, where it was kept.
+    pub fn named(name: &str) -> Option<Self> {
+        (1..=MAX_PERSON).contains(&name.len()).then(|| Self(name.into()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the two may be one.
+    pub fn may_be(&self, other: &Self) -> bool {
+        self == other || (self.0.starts_with(LOCAL) && other.0.starts_with(LOCAL))
+    }
+}
+
+impl fmt::Display for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// An act that waits for others.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ApprovalRequest {
     /// Who asked for it.
-    pub requester: Caller,
+    pub requester: Person,
     /// What it is.
     pub operation: Operation,
     /// What exactly.
@@ -29,7 +89,18 @@ pub struct ApprovalRequest {
     pub needed: u8,
     /// From then on it stands for nothing.
     pub expires_at: UnixSeconds,
-    votes: Vec<(Caller, Vote)>,
+    said: Vec<Said>,
+}
+
+/// Who said what, and when.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Said {
+    /// Who.
+    pub who: Person,
+    /// What.
+    pub vote: Vote,
+    /// When.
+    pub at: UnixSeconds,
 }
 
 /// One person's word.
@@ -74,7 +145,7 @@ impl Approved {
 impl ApprovalRequest {
     /// A request that nobody has spoken on.
     pub const fn new(
-        requester: Caller,
+        requester: Person,
         operation: Operation,
         digest: RequestDigest,
         policy: PolicyVersion,
@@ -88,25 +159,31 @@ impl ApprovalRequest {
             policy,
             needed,
             expires_at,
-            votes: Vec::new(),
+            said: Vec::new(),
         }
     }
 
+    /// The same with what was said on it before, as it was kept.
+    #[must_use]
+    pub fn with_said(self, said: Vec<Said>) -> Self {
+        Self { said, ..self }
+    }
+
     /// Who said what, in order.
-    pub fn votes(&self) -> &[(Caller, Vote)] {
-        &self.votes
+    pub fn said(&self) -> &[Said] {
+        &self.said
     }
 
     /// How far it is.
     pub fn standing(&self, now: UnixSeconds) -> Standing {
-        let said = |wanted: Vote| self.votes.iter().filter(move |(_, vote)| *vote == wanted).count();
-        if said(Vote::Reject) > 0 {
+        let count = |wanted: Vote| self.said.iter().filter(move |said| said.vote == wanted).count();
+        if count(Vote::Reject) > 0 {
             return Standing::Rejected;
         }
         if now >= self.expires_at {
             return Standing::Expired;
         }
-        let approved = u8::try_from(said(Vote::Approve)).unwrap_or(u8::MAX);
+        let approved = u8::try_from(count(Vote::Approve)).unwrap_or(u8::MAX);
         match self.needed.saturating_sub(approved) {
             0 => Standing::Approved,
             missing => Standing::Waits { missing },
@@ -116,61 +193,91 @@ impl ApprovalRequest {
     /// Takes the word of `who`, who has seen `digest`. Whether they may speak at all is asked of the policy before.
     pub fn vote(
         &mut self,
-        who: &Caller,
+        who: &Person,
         vote: Vote,
         digest: RequestDigest,
+        in_force: Option<PolicyVersion>,
         now: UnixSeconds,
     ) -> Result<Standing, Refusal> {
         if digest != self.digest {
             return Err(void("this is said of another request than the one that waits"));
         }
-        match who {
-            Caller::LocalUser { .. } | Caller::Certificate { .. } => {}
-            Caller::Node { .. } | Caller::Service => {
-                return Err(not_yours("no program speaks on what a person must decide"));
-            }
+        let standing = self.standing(now);
+        if matches!(standing, Standing::Rejected | Standing::Expired) {
+            return Err(over(standing));
         }
-        match self.standing(now) {
-            Standing::Rejected => return Err(void("it was rejected")),
-            Standing::Expired => return Err(void("it has expired")),
-            Standing::Waits { .. } | Standing::Approved => {}
+        match vote {
+            Vote::Approve => self.may_approve(who, standing, in_force)?,
+            // A no takes the place of a yes; to take back what one asked is everybody's right, under whatever policy.
+            Vote::Reject => self.said.retain(|said| !said.who.may_be(who)),
         }
-        // To take back what one asked is no approval, and everybody's right.
-        if vote == Vote::Approve && *who == self.requester {
-            return Err(not_yours("nobody approves what they asked for themselves"));
-        }
-        match (self.votes.iter_mut().find(|(voter, _)| voter == who), vote) {
-            (Some((_, said)), Vote::Reject) => *said = vote,
-            (Some(_), Vote::Approve) => return Err(not_yours("this person has approved it already")),
-            (None, vote) => self.votes.push((who.clone(), vote)),
-        }
+        self.said.push(Said {
+            who: who.clone(),
+            vote,
+            at: now,
+        });
         Ok(self.standing(now))
     }
 
-    /// Uses it up, for the act whose digest is `digest`, under the policy in force. Back comes the request where it does not stand.
+    fn may_approve(
+        &self,
+        who: &Person,
+        standing: Standing,
+        in_force: Option<PolicyVersion>,
+    ) -> Result<(), Refusal> {
+        if who.may_be(&self.requester) {
+            return Err(not_yours("nobody approves what they asked for themselves"));
+        }
+        if self.said.iter().any(|said| said.who.may_be(who)) {
+            return Err(not_yours("this person has approved it already"));
+        }
+        if standing == Standing::Approved {
+            return Err(not_yours("enough others have approved it already"));
+        }
+        if in_force != Some(self.policy) {
+            return Err(void(POLICY_CHANGED));
+        }
+        Ok(())
+    }
+
+    /// Uses it up, for the act of `who` whose digest is `digest`, under the policy in force. Back comes the request where it does
+    /// not stand.
     pub fn use_up(
         self,
+        who: &Person,
         digest: RequestDigest,
         in_force: PolicyVersion,
         now: UnixSeconds,
     ) -> Result<Approved, Box<(Self, Refusal)>> {
-        let refusal = if digest != self.digest {
-            void("it is for other parameters, or the state has changed since it was asked")
+        let standing = self.standing(now);
+        let refusal = if *who != self.requester {
+            not_yours("it is used by nobody but who asked for it")
+        } else if matches!(standing, Standing::Rejected | Standing::Expired) {
+            over(standing)
+        } else if digest != self.digest {
+            void("it is for another act or other parameters, or the state has changed since it was asked")
         } else if in_force != self.policy {
-            void("the policy has changed since it was asked")
+            void(POLICY_CHANGED)
+        } else if let Standing::Waits { missing } = standing {
+            Refusal::new(
+                RefusalCode::ApprovalRequired,
+                format!("{} waits for {missing} more to approve it", self.operation),
+            )
         } else {
-            match self.standing(now) {
-                Standing::Approved => return Ok(Approved { request: self }),
-                Standing::Waits { missing } => Refusal::new(
-                    RefusalCode::ApprovalRequired,
-                    format!("{} waits for {missing} more to approve it", self.operation),
-                ),
-                Standing::Rejected => void("it was rejected"),
-                Standing::Expired => void("it has expired"),
-            }
+            return Ok(Approved { request: self });
         };
         Err(Box::new((self, refusal)))
     }
+}
+
+const POLICY_CHANGED: &str = "the policy has changed since it was asked";
+
+/// What is said of a request that ended.
+fn over(standing: Standing) -> Refusal {
+    void(match standing {
+        Standing::Rejected => "it was rejected",
+        Standing::Expired | Standing::Waits { .. } | Standing::Approved => "it has expired",
+    })
 }
 
 fn void(why: &str) -> Refusal {

@@ -20,7 +20,7 @@ mod rules;
 mod subject;
 mod window;
 
-pub use approvals::{ApprovalRequest, Approved, RequestDigest, Standing, Vote};
+pub use approvals::{ApprovalRequest, Approved, Needed, Person, RequestDigest, Said, Standing, Vote};
 pub use document::{DocumentError, MAX_DOCUMENT, MAX_PATTERNS, MAX_RULES, Place, Warning};
 pub use explain::{Explanation, Look};
 pub use foresight::Foresight;

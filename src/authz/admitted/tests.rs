@@ -113,6 +113,33 @@ fn every_key_and_chain_of_an_act_must_be_allowed() {
 }
 
 #[test]
+fn an_act_waits_for_the_most_that_a_rule_wants_and_nobody_waits_while_a_document_is_tried_out() {
+    let one = About::key(key("validator-1", 1));
+    let ask = |mode, about: &[About]| {
+        let policies = policies(mode);
+        let call = call(&policies, &ada(), Operation::Unfreeze);
+        let foreseen = call.needs_for_some().map(|needed| needed.others);
+        let outcome = call
+            .may_once(about)
+            .map(|may| may.into_parts().1.map(|needed| needed.others));
+        (foreseen, outcome.map_err(|denial| denial.refusal.code.as_str()))
+    };
+    assert_eq!(
+        ask(Mode::Enforced, std::slice::from_ref(&one)),
+        (Some(2), Ok(Some(2)))
+    );
+    assert_eq!(
+        ask(Mode::Enforced, &[one.clone(), About::key(key("other", 2))]).1,
+        Err("not_permitted"),
+        "no number of approvals makes up for a right"
+    );
+    assert_eq!(ask(Mode::Enforced, &[]).1, Err("not_permitted"));
+    let tried = ask(Mode::DryRun, &[one]);
+    assert_eq!(tried.0, None);
+    assert!(!matches!(tried.1, Ok(Some(_))), "{tried:?}");
+}
+
+#[test]
 fn a_rate_is_counted_once_for_each_call_and_not_for_what_is_refused() {
     let policies = policies(Mode::Enforced);
     let ask = |operation, about: &[About]| code(call(&policies, &ada(), operation).may(about));

@@ -15,6 +15,7 @@ use tonic::transport::Channel;
 use zeroize::Zeroize as _;
 
 use super::{age, arena, explain, inspect, passphrase, unlock};
+use crate::cli::approvals::Given;
 use crate::cli::client::{explain as explain_status, with_services};
 use crate::cli::exit::RefusedByRule;
 use crate::cli::out_file::may_be_made;
@@ -50,6 +51,8 @@ pub(in crate::cli) struct Backup {
     /// Put the configuration into it too, readable by whoever has the file
     #[arg(long)]
     with_config: bool,
+    #[command(flatten)]
+    given: Given,
     /// Say what a backup holds, without its secret
     #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "all", "file", "passphrase_file", "passphrase_fd", "age_recipient", "with_config"])]
     inspect: Option<PathBuf>,
@@ -77,6 +80,7 @@ pub(in crate::cli) fn backup(args: Backup, home: &Path, output: &Output) -> anyh
     };
     let arena = arena(Some(home))?;
     let (key, data_key, lock) = key(&arena, &args, output)?;
+    let given = args.given;
     let request = MakeBackupRequest {
         names: args.names,
         data_key: data_key.dangerous_copy(),
@@ -84,6 +88,7 @@ pub(in crate::cli) fn backup(args: Backup, home: &Path, output: &Output) -> anyh
         config,
     };
     drop(data_key);
+    let request = given.under(request)?;
     let manifest = with_services(home, async |channel| {
         let mut client = client(channel);
         let made = client.make(request).await.map_err(explain_status)?.into_inner();

@@ -14,6 +14,7 @@ use sigward_proto::v1::{MoveOutRequest, MoveOutResponse};
 use zeroize::Zeroize as _;
 
 use super::{Row, describe};
+use crate::cli::approvals::Given;
 use crate::cli::client::{explain, with_services};
 use crate::cli::out_file;
 use crate::cli::output::Output;
@@ -21,22 +22,22 @@ use crate::cli::remote;
 
 pub(super) fn run(
     row: Row,
-    file: &Path,
-    key_file: &Path,
+    (file, key_file): (&Path, &Path),
     all_chains: bool,
+    given: &Given,
     home: &Path,
     output: &Output,
 ) -> anyhow::Result<()> {
     remote::only_here("`state move-out`")?;
+    let request = given.under(MoveOutRequest {
+        key: row.key,
+        chain_id: row.chain,
+        all_chains,
+    })?;
     let key_out = out_file::create(key_file, 0o600)?;
     let state_out = out_file::create(file, 0o600).inspect_err(|_| {
         let _left = std::fs::remove_file(key_file);
     })?;
-    let request = MoveOutRequest {
-        key: row.key,
-        chain_id: row.chain,
-        all_chains,
-    };
     let left = with_services(home, async |channel| {
         let reply = StateServiceClient::new(channel)
             .move_out(request)

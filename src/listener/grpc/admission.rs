@@ -118,7 +118,8 @@ fn proved(extensions: &Extensions) -> Option<Caller> {
 
 /// The service that was called, in the audit chain's words. Only services that exist: a caller makes no words of its own there.
 fn called(path: &str) -> &'static str {
-    const SERVICES: [(&str, &str); 9] = [
+    const SERVICES: [(&str, &str); 10] = [
+        ("/sigward.v1.ApprovalService/", "rpc.approval"),
         ("/sigward.v1.AuditService/", "rpc.audit"),
         ("/sigward.v1.BackupService/", "rpc.backup"),
         ("/sigward.v1.HoldService/", "rpc.hold"),

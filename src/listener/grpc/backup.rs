@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use super::errors::status;
 use super::gate::admitted;
 use super::key::{refuse, to_wire};
+use super::petition::petitioning;
 use super::serve::Services;
 use super::target::Target;
 use crate::admin::{Heights, VerifiedBackup};
@@ -26,7 +27,7 @@ impl BackupService for Services {
         &self,
         request: Request<MakeBackupRequest>,
     ) -> Result<Response<MakeBackupResponse>, Status> {
-        let (call, request) = admitted(request)?;
+        let (call, claims, request) = petitioning(request)?;
         let data_key = Zeroizing::new(request.data_key);
         let names = names(&request.names)?;
         let lock = lock(request.lock).map_err(refuse)?;
@@ -35,13 +36,13 @@ impl BackupService for Services {
             [] => Target::Everything,
             names => Target::Keys(names),
         };
-        let may = self.may(call, target).await?;
+        let (may, petition) = self.may_once(call, claims, target).await?;
         let made = self
             .gate
             .open(&may)
-            .make_backup(may.who(), &names, &data_key, lock, config)
+            .make_backup(&petition, &names, &data_key, lock, config)
             .await
-            .map_err(status)?;
+            .map_err(self.told(&petition))?;
         Ok(Response::new(MakeBackupResponse {
             bundle: made.bundle,
             bundle_id: made.id.0.to_vec(),
@@ -66,7 +67,8 @@ impl BackupService for Services {
                 .collect::<Result<_, _>>()
                 .map_err(refuse)?,
         };
-        let may = self.may(call, Target::PublicKeys(&verified.keys)).await?;
+        // That it was read back is said of a backup that was made.
+        let may = self.may_after(call, Target::PublicKeys(&verified.keys)).await?;
         let keys = self
             .gate
             .open(&may)

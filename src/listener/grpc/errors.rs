@@ -24,6 +24,7 @@ pub(super) fn status(refused: Refused) -> Status {
             | RefusalCode::ProviderNotFound
             | RefusalCode::TokenKeyNotFound
             | RefusalCode::NodeNotFound
+            | RefusalCode::ApprovalNotFound
             | RefusalCode::HoldNotFound => Code::NotFound,
             RefusalCode::KeyExists | RefusalCode::PublicKeyExists | RefusalCode::AlreadyBound => {
                 Code::AlreadyExists
@@ -33,6 +34,7 @@ pub(super) fn status(refused: Refused) -> Status {
             RefusalCode::RateLimited => Code::ResourceExhausted,
             RefusalCode::ApprovalRequired
             | RefusalCode::ApprovalVoid
+            | RefusalCode::ApprovalLimit
             | RefusalCode::StateConflict
             | RefusalCode::SharingRefused
             | RefusalCode::BeginningRequired

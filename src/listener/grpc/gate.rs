@@ -12,12 +12,13 @@ use super::admission;
 use super::errors::status;
 use super::key::refuse;
 use super::looking::Looking;
+use super::petition::Claims;
 use super::serve::Services;
 use super::target::{Target, everywhere};
-use crate::admin::{Admin, Known, Register};
+use crate::admin::{Admin, Known, Petition, Register};
 use crate::authz::{About, Admitted, Denial, MayAct, Sight};
 use crate::clock::Clock;
-use crate::store::Store;
+use crate::store::{ApprovalId, Store, StoredApproval};
 
 /// The acts, for whoever has a proof.
 #[derive(Clone, Debug)]
@@ -57,12 +58,39 @@ pub(super) fn admitted<T>(request: Request<T>) -> Result<(Admitted, T), Status> 
 impl Services {
     /// May the caller do this with all of `target`?
     pub(super) async fn may(&self, call: Admitted, target: Target<'_>) -> Result<MayAct, Status> {
+        self.ask(call, &target, Admitted::may).await
+    }
+
+    /// The same of an act that looks for approvals: `claims` are what the call says of them.
+    pub(super) async fn may_once(
+        &self,
+        call: Admitted,
+        claims: Claims,
+        target: Target<'_>,
+    ) -> Result<(MayAct, Petition), Status> {
+        let (may, needed) = self.ask(call, &target, Admitted::may_once).await?.into_parts();
+        let petition = self.petition(may.who(), needed, claims)?;
+        Ok((may, petition))
+    }
+
+    /// The same of what belongs to an act that others have approved already, and waits for nobody itself.
+    pub(super) async fn may_after(&self, call: Admitted, target: Target<'_>) -> Result<MayAct, Status> {
+        let may = self.ask(call, &target, Admitted::may_once).await?;
+        Ok(may.into_parts().0)
+    }
+
+    async fn ask<T>(
+        &self,
+        call: Admitted,
+        target: &Target<'_>,
+        ask: impl FnOnce(Admitted, &[About]) -> Result<T, Denial>,
+    ) -> Result<T, Status> {
         let Some(register) = self.register_before(&call).await? else {
-            return call.may(&[]).map_err(|denial| refuse(denial.refusal));
+            return ask(call, &[]).map_err(|denial| refuse(denial.refusal));
         };
         let about = target.about(&register).map_err(refuse)?;
         let (who, operation) = (call.who().clone(), call.operation_name());
-        call.may(&about).map_err(|denial| {
+        ask(call, &about).map_err(|denial| {
             self.put_on_record(&who, operation, &denial);
             refuse(target.told(denial.refusal))
         })
@@ -93,6 +121,15 @@ impl Services {
             return Ok(None);
         }
         self.gate.0.register().await.map(Some).map_err(status)
+    }
+
+    /// What waits for approval, to ask about what it is about.
+    pub(super) async fn approval_before(
+        &self,
+        _call: &Admitted,
+        id: ApprovalId,
+    ) -> Result<StoredApproval, Status> {
+        self.gate.0.kept_approval(id).await.map_err(status)
     }
 
     fn put_on_record(&self, who: &Caller, operation: &'static str, denial: &Denial) {

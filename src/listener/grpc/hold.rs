@@ -14,10 +14,11 @@ use tonic::{Request, Response, Status};
 use super::errors::status;
 use super::gate::admitted;
 use super::key::refuse;
+use super::petition::petitioning;
 use super::serve::Services;
 use super::target::Target;
 use crate::admin::{FreezeScope, NamedHold, StopScope};
-use crate::authz::{Admitted, MayAct, Sight};
+use crate::authz::Sight;
 
 #[tonic::async_trait]
 impl HoldService for Services {
@@ -38,14 +39,14 @@ impl HoldService for Services {
         &self,
         request: Request<UnfreezeRequest>,
     ) -> Result<Response<UnfreezeResponse>, Status> {
-        let (call, request) = admitted(request)?;
+        let (call, claims, request) = petitioning(request)?;
         let scope = scope(request.scope).map_err(refuse)?;
-        let may = self.may(call, of_scope(&scope)).await?;
+        let (may, petition) = self.may_once(call, claims, of_scope(&scope)).await?;
         self.gate
             .open(&may)
-            .unfreeze(may.who(), &scope, &request.reason)
+            .unfreeze(&petition, &scope, &request.reason)
             .await
-            .map_err(status)?;
+            .map_err(self.told(&petition))?;
         let holds = self.in_force(&may.sight()).await?;
         Ok(Response::new(UnfreezeResponse { holds }))
     }
@@ -57,7 +58,7 @@ impl HoldService for Services {
         let (call, request) = admitted(request)?;
         let line = line(&request.chain_id, &request.key).map_err(refuse)?;
         let height = Height::new(request.height).map_err(refuse)?;
-        let may = self.may_draw(call, &line).await?;
+        let may = self.may(call, of_line(&line, &[&line.chain])).await?;
         self.gate
             .open(&may)
             .set_stop_line(may.who(), &line, height, &request.reason)
@@ -71,14 +72,16 @@ impl HoldService for Services {
         &self,
         request: Request<ClearStopLineRequest>,
     ) -> Result<Response<ClearStopLineResponse>, Status> {
-        let (call, request) = admitted(request)?;
+        let (call, claims, request) = petitioning(request)?;
         let line = line(&request.chain_id, &request.key).map_err(refuse)?;
-        let may = self.may_draw(call, &line).await?;
+        let (may, petition) = self
+            .may_once(call, claims, of_line(&line, &[&line.chain]))
+            .await?;
         self.gate
             .open(&may)
-            .clear_stop_line(may.who(), &line, &request.reason)
+            .clear_stop_line(&petition, &line, &request.reason)
             .await
-            .map_err(status)?;
+            .map_err(self.told(&petition))?;
         let holds = self.in_force(&may.sight()).await?;
         Ok(Response::new(ClearStopLineResponse { holds }))
     }
@@ -95,17 +98,16 @@ impl HoldService for Services {
 }
 
 impl Services {
-    async fn may_draw(&self, call: Admitted, line: &StopScope) -> Result<MayAct, Status> {
-        let target = match &line.key {
-            Some(key) => Target::KeyOn(key, &[&line.chain]),
-            None => Target::Chain(&line.chain),
-        };
-        self.may(call, target).await
-    }
-
     async fn in_force(&self, sight: &Sight) -> Result<Vec<Hold>, Status> {
         let holds = self.holds_in(sight).await?;
         Ok(holds.into_iter().map(to_wire).collect())
+    }
+}
+
+const fn of_line<'a>(line: &'a StopScope, chain: &'a [&'a ChainId]) -> Target<'a> {
+    match &line.key {
+        Some(key) => Target::KeyOn(key, chain),
+        None => Target::Chain(&line.chain),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::admin::{Admin, ConfiguredChain, ListedKey, NamedHold, NamedRow, Regis
 use crate::clock::Clock;
 use crate::guard::Guard;
 use crate::keyring::Keyring;
-use crate::store::Health;
+use crate::store::{ApprovalId, Health, StoredApproval};
 
 /// A look at everything.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +53,14 @@ impl<'a> Looking<'a> {
 
     pub(super) async fn tokens(&self, search: bool) -> Result<Vec<SeenToken>, Refused> {
         self.0.tokens(search).await
+    }
+
+    pub(super) async fn approval(&self, id: ApprovalId) -> Result<StoredApproval, Refused> {
+        self.0.kept_approval(id).await
+    }
+
+    pub(super) async fn approvals(&self) -> Result<Vec<StoredApproval>, Refused> {
+        self.0.approvals().await
     }
 
     pub(super) fn chains(&self) -> Arc<[ConfiguredChain]> {

@@ -5,6 +5,7 @@
 //! every way in whether it may call this at all, and the `gate` before the acts asks for which keys and chains.
 
 mod admission;
+mod approval;
 mod audit;
 mod backup;
 mod errors;
@@ -15,6 +16,7 @@ mod key;
 mod looking;
 mod node;
 mod operations;
+mod petition;
 mod reload;
 mod seen;
 mod serve;
@@ -25,5 +27,6 @@ mod target;
 pub(super) use admission::From;
 pub(super) use errors::{refusal, too_late};
 pub use operations::operation_of;
+pub use petition::{APPROVAL, WAIT};
 pub use serve::{Services, serve_stream, serve_unix};
 pub use status::Watched;

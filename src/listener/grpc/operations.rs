@@ -11,6 +11,10 @@ pub const fn operation_of(procedure: Procedure) -> Operation {
     use Operation as O;
     use Procedure as P;
     match procedure {
+        P::ApprovalList | P::ApprovalShow => O::ApprovalList,
+        P::ApprovalApprove => O::ApprovalApprove,
+        P::ApprovalReject => O::ApprovalReject,
+
         P::AuditTail | P::AuditQuery | P::AuditShowCheckpoint => O::AuditRead,
         P::AuditVerify => O::AuditVerify,
         P::AuditKeep => O::AuditKeep,

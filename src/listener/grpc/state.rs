@@ -18,6 +18,7 @@ use tonic::{Request, Response, Status};
 use super::errors::status;
 use super::gate::admitted;
 use super::key::{refuse, sharing};
+use super::petition::petitioning;
 use super::serve::Services;
 use super::target::Target;
 use crate::admin::{NamedRow, OtherChains};
@@ -75,15 +76,17 @@ impl StateService for Services {
         &self,
         request: Request<ExportStateRequest>,
     ) -> Result<Response<ExportStateResponse>, Status> {
-        let (call, request) = admitted(request)?;
+        let (call, claims, request) = petitioning(request)?;
         let (key, chain) = row(&request.key, &request.chain_id)?;
-        let may = self.may(call, Target::KeyOn(&key, &[&chain])).await?;
+        let (may, petition) = self
+            .may_once(call, claims, Target::KeyOn(&key, &[&chain]))
+            .await?;
         let (row, state_json) = self
             .gate
             .open(&may)
-            .export_state(may.who(), &key, &chain)
+            .export_state(&petition, &key, &chain)
             .await
-            .map_err(status)?;
+            .map_err(self.told(&petition))?;
         Ok(Response::new(ExportStateResponse {
             state_json,
             state: Some(to_wire(&row)),
@@ -91,7 +94,7 @@ impl StateService for Services {
     }
 
     async fn move_out(&self, request: Request<MoveOutRequest>) -> Result<Response<MoveOutResponse>, Status> {
-        let (call, request) = admitted(request)?;
+        let (call, claims, request) = petitioning(request)?;
         let (key, chain) = row(&request.key, &request.chain_id)?;
         let others = if request.all_chains {
             OtherChains::Stop
@@ -102,13 +105,13 @@ impl StateService for Services {
             OtherChains::Refuse => Target::KeyOn(&key, &[&chain]),
             OtherChains::Stop => Target::Keys(std::slice::from_ref(&key)),
         };
-        let may = self.may(call, target).await?;
+        let (may, petition) = self.may_once(call, claims, target).await?;
         let left = self
             .gate
             .open(&may)
-            .move_out(may.who(), &key, &chain, others)
+            .move_out(&petition, &key, &chain, others)
             .await
-            .map_err(status)?;
+            .map_err(self.told(&petition))?;
         Ok(Response::new(MoveOutResponse {
             priv_validator_key_json: left.key.dangerous_bytes().to_vec(),
             state_json: left.state,
@@ -120,16 +123,18 @@ impl StateService for Services {
         &self,
         request: Request<AllowStateRequest>,
     ) -> Result<Response<AllowStateResponse>, Status> {
-        let (call, request) = admitted(request)?;
+        let (call, claims, request) = petitioning(request)?;
         let (key, chain) = row(&request.key, &request.chain_id)?;
         let until = Height::new(request.until).map_err(refuse)?;
-        let may = self.may(call, Target::KeyOn(&key, &[&chain])).await?;
+        let (may, petition) = self
+            .may_once(call, claims, Target::KeyOn(&key, &[&chain]))
+            .await?;
         let row = self
             .gate
             .open(&may)
-            .allow(may.who(), &key, &chain, until)
+            .allow(&petition, &key, &chain, until)
             .await
-            .map_err(status)?;
+            .map_err(self.told(&petition))?;
         Ok(Response::new(AllowStateResponse {
             state: Some(to_wire(&row)),
         }))
@@ -157,17 +162,19 @@ impl StateService for Services {
         &self,
         request: Request<RebindStateRequest>,
     ) -> Result<Response<RebindStateResponse>, Status> {
-        let (call, request) = admitted(request)?;
+        let (call, claims, request) = petitioning(request)?;
         let (key, from) = row(&request.key, &request.chain_id)?;
         let to = ChainId::new(&request.new_chain_id).map_err(refuse)?;
         let above = request.above.map(Height::new).transpose().map_err(refuse)?;
-        let may = self.may(call, Target::KeyOn(&key, &[&from, &to])).await?;
+        let (may, petition) = self
+            .may_once(call, claims, Target::KeyOn(&key, &[&from, &to]))
+            .await?;
         let row = self
             .gate
             .open(&may)
-            .rebind(may.who(), &key, &from, &to, above)
+            .rebind(&petition, &key, &from, &to, above)
             .await
-            .map_err(status)?;
+            .map_err(self.told(&petition))?;
         Ok(Response::new(RebindStateResponse {
             state: Some(to_wire(&row)),
         }))

@@ -8,9 +8,10 @@ use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::id::{ChainId, KeyName};
 
-use crate::admin::{Known, Register};
+use crate::admin::{Known, Register, no_approval};
 use crate::authz::About;
 use crate::config::SOFTWARE;
+use crate::store::StoredApproval;
 
 /// What an act is about, as its request says it.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(super) enum Target<'a> {
     NodesOf(&'a ChainId),
     /// Whatever a provider keeps.
     Provider(&'a str),
+    /// What an act is about that waits for approval.
+    Approval(&'a StoredApproval),
 }
 
 impl Target<'_> {
@@ -109,6 +112,7 @@ impl Target<'_> {
                     kept
                 }
             }
+            Self::Approval(stored) => of_approval(stored, register),
         })
     }
 
@@ -123,10 +127,30 @@ impl Target<'_> {
             Self::PublicKeys(_) => one_of_them(),
             Self::Chain(chain) => no_chain(chain),
             Self::NodesOf(chain) => no_nodes(chain),
+            Self::Approval(stored) => no_approval(stored.id),
             // Nothing here that might be there or not.
             Self::Nothing | Self::Everything | Self::NewKey(..) | Self::Restored(..) | Self::Provider(_) => {
                 refusal
             }
+        }
+    }
+}
+
+/// What waits is about its key and chain; what names neither, about everything.
+fn of_approval(stored: &StoredApproval, register: &Register) -> Vec<About> {
+    let known = stored.key.as_ref().and_then(|key| register.find_public(key));
+    match (known, &stored.chain) {
+        (Some(known), Some(chain)) => on(&known.facts, &[chain]),
+        (Some(known), None) => everywhere(known),
+        (None, Some(chain)) => {
+            let keys = register
+                .on(chain)
+                .map(|known| About::key_on(known.facts.clone(), chain.clone()));
+            std::iter::once(About::chain(chain.clone())).chain(keys).collect()
+        }
+        (None, None) => {
+            let keys = register.keys().flat_map(everywhere);
+            std::iter::once(About::default()).chain(keys).collect()
         }
     }
 }

@@ -99,6 +99,7 @@ impl Ledger {
                 chain,
                 height,
             } => self.update(draft, &public_key, &chain, |row| row.closed_to(height, now)),
+            Change::Approval(change) => self.approval(draft, *change, now),
             Change::Stop { public_key, chain } => self.update(draft, &public_key, &chain, GuardRow::stop),
         }
     }

@@ -18,7 +18,7 @@ use super::super::record::{AuditEntry, AuditRecord, Outcome};
 use super::super::redo::Redo;
 use super::super::row::decode_guard;
 use super::super::witness::{Entry, Testified, Witness, beside, folder_of};
-use super::super::{Change, StoredRow};
+use super::super::{ApprovalChange, Change, StoredRow};
 use super::books::Books;
 use super::create::{FIRST_COMMIT, build, checkpoint};
 use super::open::{find_database, take_place};
@@ -179,6 +179,13 @@ fn close_rows(
     }));
     let holds = testified.iter().flat_map(|said| known_holds(said, &books));
     changes.extend(holds.map(Change::Hold).collect::<Vec<_>>());
+    // What waits for approval in an older store may have been used since.
+    let waiting = books
+        .ledger
+        .approvals()
+        .into_iter()
+        .filter(|stored| stored.ended.is_none());
+    changes.extend(waiting.map(|stored| Change::Approval(Box::new(ApprovalChange::Abandon(stored.id)))));
     match books.ledger.judge(None, changes, options.clock.unix_seconds()) {
         Judged::Accepted(_) => {}
         Judged::Refused(why, _) => return Err(OpenError::new(OpenCode::AdoptTooLow, why.to_string())),

@@ -70,9 +70,10 @@ impl Books {
         let keys = table::read_keys(connection, &meta.store)?;
         let rows = table::read_rows(connection, &meta.store)?;
         let holds = table::read_holds(connection, &meta.store)?;
-        let ledger = Ledger::load(meta.store, keys, rows, holds).map_err(Unreadable::Damaged)?;
+        let approvals = table::read_approvals(connection, &meta.store)?;
+        let ledger = Ledger::load(meta.store, keys, rows, holds, approvals).map_err(Unreadable::Damaged)?;
         if ledger.digest().0 != meta.digest {
-            let what = "rows, keys or holds are missing, doubled or older than the rest";
+            let what = "rows, keys, holds or approvals are missing, doubled or older than the rest";
             return Err(Unreadable::Damaged(what.to_owned()));
         }
         let base = table::read_audit_base(connection, &meta.store)?;
@@ -82,7 +83,12 @@ impl Books {
 
     /// Takes out of the ledger what `records` go with, as commit `sequence`.
     pub(super) fn draw(&mut self, sequence: u64, records: Vec<(AuditRecord, Vec<u8>)>) -> (Meta, Redo) {
-        let Changes { keys, rows, holds } = self.ledger.take_changes();
+        let Changes {
+            keys,
+            rows,
+            holds,
+            approvals,
+        } = self.ledger.take_changes();
         let audit = records
             .last()
             .map_or(self.meta.audit, |(record, _)| record.head());
@@ -96,6 +102,7 @@ impl Books {
             keys,
             rows,
             holds,
+            approvals,
             records,
         };
         (meta, redo)
@@ -183,11 +190,14 @@ impl Books {
         let keys = table::read_keys(&self.connection, &self.meta.store)?;
         let rows = table::read_rows(&self.connection, &self.meta.store)?;
         let holds = table::read_holds(&self.connection, &self.meta.store)?;
-        let tables = Ledger::load(self.meta.store, keys, rows, holds).map_err(Unreadable::Damaged)?;
+        let approvals = table::read_approvals(&self.connection, &self.meta.store)?;
+        let tables =
+            Ledger::load(self.meta.store, keys, rows, holds, approvals).map_err(Unreadable::Damaged)?;
         let same = tables.digest() == self.ledger.digest()
             && tables.keys() == self.ledger.keys()
             && tables.guard_rows() == self.ledger.guard_rows()
-            && tables.kept_holds() == self.ledger.kept_holds();
+            && tables.kept_holds() == self.ledger.kept_holds()
+            && tables.approvals() == self.ledger.approvals();
         if same {
             Ok(())
         } else {
@@ -206,6 +216,9 @@ fn apply(connection: &Connection, meta: &Meta, redo: &Redo) -> Result<(), Unread
     }
     for hold in &redo.holds {
         table::write_hold(connection, &meta.store, hold)?;
+    }
+    for approval in &redo.approvals {
+        table::write_approval(connection, &meta.store, approval)?;
     }
     for (record, encoded) in &redo.records {
         table::append_record(connection, record, encoded)?;

@@ -40,7 +40,7 @@ use sigward_policies::model::key::Key;
 pub use adopt::{Above, Adopted};
 
 use super::space::SpaceLimits;
-use super::{AuditHead, AuditRecord, Batch, Done, Health, Store, StoredRow};
+use super::{About, AuditHead, AuditRecord, Batch, Done, Health, Store, StoredApproval, StoredRow};
 use crate::clock::Clock;
 use crate::telemetry::StoreMetrics;
 use shared::Shared;
@@ -176,6 +176,14 @@ impl Store for SqliteStore {
 
     fn holds(&self) -> Result<Holds, Refused> {
         self.ask(|writer| Ok(writer.ledger().holds()))
+    }
+
+    fn approvals(&self) -> Result<Vec<StoredApproval>, Refused> {
+        self.ask(|writer| Ok(writer.ledger().approvals()))
+    }
+
+    fn state_of(&self, about: &About) -> Result<[u8; 32], Refused> {
+        self.ask(|writer| Ok(writer.ledger().state_of(about)))
     }
 
     fn rows(&self) -> Result<Vec<StoredRow>, Refused> {

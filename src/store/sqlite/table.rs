@@ -20,17 +20,23 @@ use super::super::redo::Write;
 use super::super::row::{Checksum, decode_guard, decode_key};
 use super::super::witness::Testimony;
 
+mod approvals;
 mod audit;
 
+pub(super) use approvals::{read_approvals, write_approval};
 use audit::create_audit_base;
 pub(super) use audit::{append_record, check_ends, forget_records, read_audit_base, read_records};
 
 /// The layout that this sigward writes.
-pub(super) const SCHEMA_VERSION: i64 = 3;
+pub(super) const SCHEMA_VERSION: i64 = 4;
 /// The first layout: without holds.
 const FIRST_VERSION: i64 = 1;
 /// The layout that brought holds.
 const HOLDS_VERSION: i64 = 2;
+/// The layout that brought records that may be forgotten.
+const AUDIT_BASE_VERSION: i64 = 3;
+/// The layout that brought requests for approval.
+const APPROVALS_VERSION: i64 = 4;
 /// `PRAGMA application_id`: "sgwd".
 const APPLICATION_ID: i64 = 0x7367_7764;
 
@@ -82,6 +88,15 @@ CREATE TABLE audit_base (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     sequence INTEGER NOT NULL,
     hash BLOB NOT NULL,
+    checksum BLOB NOT NULL
+) STRICT;
+";
+
+/// What the fourth layout adds. A request's id is in its body; the ledger refuses two of one id.
+const APPROVALS: &str = "
+CREATE TABLE approval (
+    ordinal INTEGER PRIMARY KEY,
+    body BLOB NOT NULL,
     checksum BLOB NOT NULL
 ) STRICT;
 ";
@@ -150,6 +165,7 @@ impl Meta {
 pub(super) fn create(connection: &Connection, meta: &Meta) -> rusqlite::Result<()> {
     connection.execute_batch(SCHEMA)?;
     connection.execute_batch(HOLDS)?;
+    connection.execute_batch(APPROVALS)?;
     create_audit_base(connection, &meta.store)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     connection.execute(
@@ -199,7 +215,12 @@ pub(super) fn migrate(connection: &Connection) -> Result<(), Unreadable> {
     if from < HOLDS_VERSION {
         connection.execute_batch(HOLDS)?;
     }
-    create_audit_base(connection, &read_meta(connection)?.store)?;
+    if from < AUDIT_BASE_VERSION {
+        create_audit_base(connection, &read_meta(connection)?.store)?;
+    }
+    if from < APPROVALS_VERSION {
+        connection.execute_batch(APPROVALS)?;
+    }
     let written = connection.execute("UPDATE schema_version SET version = ?1", [SCHEMA_VERSION])?;
     Ok(exactly_one(written)?)
 }

@@ -9,6 +9,7 @@
 )]
 
 mod acts;
+mod approvals;
 mod cost;
 mod failure;
 mod forget;

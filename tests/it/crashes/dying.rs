@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use super::{acts, audit, backup, init, moving, points, seal};
 
 /// Arms `point` in `command`; the first `skip` times it is passed.
-pub(super) fn armed(mut command: Command, point: &str, skip: usize) -> Command {
+pub(crate) fn armed(mut command: Command, point: &str, skip: usize) -> Command {
     // Whoever dies by abort leaves a core file in the folder of the tests.
     let none = Rlimit {
         current: Some(0),
@@ -31,7 +31,7 @@ pub(crate) fn dies(command: Command, point: &str) {
 }
 
 /// By abort, and by nothing else.
-pub(super) fn assert_aborted(status: ExitStatus, point: &str, said: &str) {
+pub(crate) fn assert_aborted(status: ExitStatus, point: &str, said: &str) {
     assert_eq!(
         status.signal(),
         Some(Signal::ABORT.as_raw()),
@@ -57,6 +57,7 @@ fn every_crash_point_of_the_source_is_crashed_at() {
         seal::REWRAP_POINTS,
         points::SEGMENT_POINTS,
         points::START_POINTS,
+        crate::tls::approvals::dying::POINTS,
         crate::token::cut_off::POINTS,
     ]
     .concat()

@@ -12,4 +12,4 @@ mod points;
 mod seal;
 
 pub(crate) use audit::keep_little;
-pub(crate) use dying::dies;
+pub(crate) use dying::{armed, assert_aborted, dies};

@@ -35,6 +35,7 @@ played! {
     seal: "docs/seal.md",
     reload: "docs/reload.md",
     policy: "docs/policy.md",
+    approvals: "docs/approvals.md",
     tls: "docs/tls.md",
     install: "docs/install.md",
     moving_in: "docs/moving-in.md",

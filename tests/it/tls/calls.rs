@@ -143,7 +143,22 @@ pub(super) fn message(procedure: Procedure, key: &str, chain: &str) -> Vec<u8> {
         Some(FreezeScope { scope: Some(scope) })
     };
     let reason = "a test".to_owned();
+    let no_request = "00".repeat(16);
     match procedure {
+        P::ApprovalList => ListApprovalsRequest::default().encode_to_vec(),
+        P::ApprovalShow => ShowApprovalRequest { id: no_request }.encode_to_vec(),
+        P::ApprovalApprove => ApproveRequest {
+            id: no_request,
+            digest: vec![0; 32],
+            reason,
+        }
+        .encode_to_vec(),
+        P::ApprovalReject => RejectRequest {
+            id: no_request,
+            digest: vec![0; 32],
+            reason,
+        }
+        .encode_to_vec(),
         P::AuditTail => TailRequest::default().encode_to_vec(),
         P::AuditQuery => QueryRequest {
             limit: 1,

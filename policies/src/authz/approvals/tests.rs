@@ -9,8 +9,14 @@ const DIGEST: RequestDigest = RequestDigest([1; 32]);
 const OTHER: RequestDigest = RequestDigest([2; 32]);
 const POLICY: PolicyVersion = PolicyVersion([3; 32]);
 
-fn person(uid: u32) -> Caller {
-    Caller::LocalUser { uid }
+fn holder(name: &str) -> Caller {
+    Caller::Certificate {
+        name: crate::model::caller::SubjectName::dns(name).unwrap(),
+    }
+}
+
+fn person(n: u32) -> Person {
+    Person::of(&holder(&format!("person-{n}"))).unwrap()
 }
 
 fn request(needed: u8) -> ApprovalRequest {
@@ -32,14 +38,14 @@ fn code<T>(outcome: Result<T, Refusal>) -> RefusalCode {
 fn others_approve_and_it_is_used_once_for_exactly_that() {
     let mut asked = request(2);
     assert_eq!(
-        asked.vote(&person(1), Vote::Approve, DIGEST, NOW),
+        asked.vote(&person(1), Vote::Approve, DIGEST, Some(POLICY), NOW),
         Ok(Standing::Waits { missing: 1 })
     );
-    let (back, refusal) = *asked.use_up(DIGEST, POLICY, NOW).unwrap_err();
+    let (back, refusal) = *asked.use_up(&person(0), DIGEST, POLICY, NOW).unwrap_err();
     assert_eq!(refusal.code, RefusalCode::ApprovalRequired);
     asked = back;
     assert_eq!(
-        asked.vote(&person(2), Vote::Approve, DIGEST, NOW),
+        asked.vote(&person(2), Vote::Approve, DIGEST, Some(POLICY), NOW),
         Ok(Standing::Approved)
     );
     for (digest, policy, now) in [
@@ -47,50 +53,112 @@ fn others_approve_and_it_is_used_once_for_exactly_that() {
         (DIGEST, PolicyVersion([9; 32]), NOW),
         (DIGEST, POLICY, UnixSeconds(2_000)),
     ] {
-        let (back, refusal) = *asked.use_up(digest, policy, now).unwrap_err();
+        let (back, refusal) = *asked.use_up(&person(0), digest, policy, now).unwrap_err();
         assert_eq!(refusal.code, RefusalCode::ApprovalVoid);
         asked = back;
     }
-    let approved = asked.use_up(DIGEST, POLICY, NOW).unwrap();
-    assert_eq!(approved.request().votes().len(), 2);
+    let approved = asked.use_up(&person(0), DIGEST, POLICY, NOW).unwrap();
+    assert_eq!(approved.request().said().len(), 2);
 }
 
 #[test]
 fn nobody_approves_their_own_or_twice_and_no_program_does() {
     let mut asked = request(1);
-    for who in [person(0), Caller::Service] {
-        assert_eq!(
-            code(asked.vote(&who, Vote::Approve, DIGEST, NOW)),
-            RefusalCode::ApprovalNotYours
-        );
-    }
+    assert_eq!(code(Person::of(&Caller::Service)), RefusalCode::ApprovalNotYours);
     assert_eq!(
-        code(asked.vote(&person(1), Vote::Approve, OTHER, NOW)),
+        code(asked.vote(&person(0), Vote::Approve, DIGEST, Some(POLICY), NOW)),
+        RefusalCode::ApprovalNotYours
+    );
+    assert_eq!(
+        code(asked.vote(&person(1), Vote::Approve, OTHER, Some(POLICY), NOW)),
         RefusalCode::ApprovalVoid
     );
     let mut asked = request(2);
-    asked.vote(&person(1), Vote::Approve, DIGEST, NOW).unwrap();
+    asked
+        .vote(&person(1), Vote::Approve, DIGEST, Some(POLICY), NOW)
+        .unwrap();
     assert_eq!(
-        code(asked.vote(&person(1), Vote::Approve, DIGEST, NOW)),
+        code(asked.vote(&person(1), Vote::Approve, DIGEST, Some(POLICY), NOW)),
         RefusalCode::ApprovalNotYours
     );
     assert_eq!(asked.standing(NOW), Standing::Waits { missing: 1 });
 }
 
 #[test]
+fn nobody_says_yes_under_another_policy_and_nobody_else_uses_it() {
+    let mut asked = request(1);
+    for in_force in [None, Some(PolicyVersion([9; 32]))] {
+        let said = asked.vote(&person(1), Vote::Approve, DIGEST, in_force, NOW);
+        assert_eq!(code(said), RefusalCode::ApprovalVoid);
+    }
+    asked
+        .vote(&person(1), Vote::Approve, DIGEST, Some(POLICY), NOW)
+        .unwrap();
+    // Enough is enough: what nobody needs is not kept.
+    let said = asked.vote(&person(2), Vote::Approve, DIGEST, Some(POLICY), NOW);
+    assert_eq!(code(said), RefusalCode::ApprovalNotYours);
+    for who in [person(1), person(2)] {
+        let (back, refusal) = *asked.use_up(&who, DIGEST, POLICY, NOW).unwrap_err();
+        assert_eq!(refusal.code, RefusalCode::ApprovalNotYours);
+        asked = back;
+    }
+    // A no helps under whatever policy, and after a yes.
+    let said = asked.vote(&person(1), Vote::Reject, DIGEST, None, NOW);
+    assert_eq!(said, Ok(Standing::Rejected));
+    assert_eq!(asked.said().len(), 1);
+}
+
+#[test]
+fn a_person_is_a_name_and_two_certificates_of_one_name_are_one_person() {
+    let (ada, also) = (holder("ada.example.org"), holder("Ada.Example.org"));
+    let (ada, also) = (Person::of(&ada).unwrap(), Person::of(&also).unwrap());
+    assert_eq!(ada, also);
+    assert_eq!(Person::named(ada.as_str()), Some(ada));
+    assert_eq!(Person::named(""), None);
+    assert_eq!(Person::named(&"a".repeat(513)), None);
+}
+
+#[test]
+fn all_users_of_the_machine_are_one_person() {
+    let user = |uid| Person::of(&Caller::LocalUser { uid }).unwrap();
+    let mut asked = ApprovalRequest {
+        requester: user(1000),
+        ..request(2)
+    };
+    let said = asked.vote(&user(0), Vote::Approve, DIGEST, Some(POLICY), NOW);
+    assert_eq!(code(said), RefusalCode::ApprovalNotYours);
+    let mut asked = request(2);
+    asked
+        .vote(&user(0), Vote::Approve, DIGEST, Some(POLICY), NOW)
+        .unwrap();
+    let said = asked.vote(&user(1), Vote::Approve, DIGEST, Some(POLICY), NOW);
+    assert_eq!(code(said), RefusalCode::ApprovalNotYours);
+    assert!(!user(0).may_be(&person(0)));
+    // To use it is for the very one who asked.
+    let asked = ApprovalRequest {
+        requester: user(1000),
+        ..request(1)
+    };
+    let (_, refusal) = *asked.use_up(&user(0), DIGEST, POLICY, NOW).unwrap_err();
+    assert_eq!(refusal.code, RefusalCode::ApprovalNotYours);
+}
+
+#[test]
 fn one_no_ends_it_even_of_those_who_had_said_yes_or_asked() {
     for who in [person(0), person(1), person(7)] {
         let mut asked = request(1);
-        asked.vote(&person(1), Vote::Approve, DIGEST, NOW).unwrap();
+        asked
+            .vote(&person(1), Vote::Approve, DIGEST, Some(POLICY), NOW)
+            .unwrap();
         assert_eq!(
-            asked.vote(&who, Vote::Reject, DIGEST, NOW),
+            asked.vote(&who, Vote::Reject, DIGEST, Some(POLICY), NOW),
             Ok(Standing::Rejected)
         );
         assert_eq!(
-            code(asked.vote(&person(8), Vote::Approve, DIGEST, NOW)),
+            code(asked.vote(&person(8), Vote::Approve, DIGEST, Some(POLICY), NOW)),
             RefusalCode::ApprovalVoid
         );
-        assert!(asked.use_up(DIGEST, POLICY, NOW).is_err());
+        assert!(asked.use_up(&person(0), DIGEST, POLICY, NOW).is_err());
     }
 }
 
@@ -108,7 +176,7 @@ proptest! {
         said.sort_by_key(|(.., at)| *at);
         for (uid, approve, right, at) in said {
             let (vote, digest) = (if approve { Vote::Approve } else { Vote::Reject }, if right { DIGEST } else { OTHER });
-            let _ = asked.vote(&person(uid), vote, digest, UnixSeconds(at));
+            let _ = asked.vote(&person(uid), vote, digest, Some(POLICY), UnixSeconds(at));
             if right && at < 2_000 && !no {
                 if !approve {
                     no = true;
@@ -118,6 +186,6 @@ proptest! {
             }
         }
         let stands = !no && yes.len() >= usize::from(needed) && used_at < 2_000;
-        prop_assert_eq!(asked.use_up(DIGEST, POLICY, UnixSeconds(used_at)).is_ok(), stands);
+        prop_assert_eq!(asked.use_up(&person(0), DIGEST, POLICY, UnixSeconds(used_at)).is_ok(), stands);
     }
 }

@@ -15,6 +15,7 @@ use crate::authz::roles;
 use crate::authz::rule::{Effect, Rule, RuleId};
 use crate::authz::subject::SubjectPattern;
 use crate::authz::window::{DAYS, Hours, Window};
+use crate::model::operation::Operation;
 use crate::model::suggest;
 
 pub(super) fn rules(raw: &[RawRule], source: &Source<'_>) -> Result<Vec<Rule>, DocumentError> {
@@ -195,6 +196,17 @@ fn approvals(
             value,
             field,
             format!("{signs} is among the operations, and a vote cannot wait for people"),
+            "write a rule of its own for what needs approval",
+        ));
+    }
+    if operations
+        .find(|operation| operation == Operation::Freeze)
+        .is_some()
+    {
+        return Err(source.bad(
+            value,
+            field,
+            "freeze is among the operations, and what stops signing waits for nobody",
             "write a rule of its own for what needs approval",
         ));
     }

@@ -139,6 +139,10 @@ fn a_document_that_is_not_understood_is_refused_at_its_line_with_advice() {
             "rule[0].approvals: a rule that denies",
         ),
         (
+            with("approvals = 1\noperations = [\"unfreeze\", \"freeze\"]"),
+            "freeze is among the operations, and what stops signing waits for nobody",
+        ),
+        (
             with("approvals = 1\noperations = [\"sign.*\"]"),
             "sign.cometbft.proposal is among the operations, and a vote cannot wait",
         ),

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use sigward_policies::model::id::StoreId;
 
 use super::{
-    AUDIT_BASE, SCHEMA_VERSION, Unreadable, counter, damaged, exactly_one, number, read_schema_version,
+    AUDIT_BASE, AUDIT_BASE_VERSION, Unreadable, counter, damaged, exactly_one, number, read_schema_version,
 };
 use crate::store::encoding::Encoder;
 use crate::store::record::{AuditHead, AuditRecord};
@@ -35,7 +35,7 @@ pub(in crate::store::sqlite) fn read_audit_base(
     connection: &Connection,
     store: &StoreId,
 ) -> Result<AuditHead, Unreadable> {
-    if read_schema_version(connection)? < SCHEMA_VERSION {
+    if read_schema_version(connection)? < AUDIT_BASE_VERSION {
         return Ok(AuditHead::genesis(store));
     }
     let (base, checksum) = connection.query_row(
