@@ -125,7 +125,7 @@ impl ApprovalRequest {
             return Err(void("this is said of another request than the one that waits"));
         }
         match who {
-            Caller::LocalUser { .. } | Caller::Certificate { .. } => {}
+            Caller::LocalUser { .. } | Caller::Certificate { .. } | Caller::Token { .. } => {}
             Caller::Node { .. } | Caller::Service => {
                 return Err(not_yours("no program speaks on what a person must decide"));
             }
