@@ -201,6 +201,8 @@ codes! {
         TokenRefused = "token_refused",
         /// A token that was shown before.
         TokenReplayed = "token_replayed",
+        /// A file of an issuer's public keys that is of no use.
+        IssuerKeyInvalid = "issuer_key_invalid",
         /// More tokens than can be remembered until they expire.
         TooManyTokens = "too_many_tokens",
         /// No such key, or none that this caller may know of.

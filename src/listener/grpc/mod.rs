@@ -21,5 +21,6 @@ mod status;
 pub(super) use admission::From;
 pub(super) use errors::{refusal, too_late};
 pub use operations::operation_of;
+pub(super) use serve::MAX_OF_OTHERS;
 pub use serve::{Services, serve_stream, serve_unix};
 pub use status::Watched;
