@@ -69,7 +69,8 @@ impl TokenKeyError {
             Self::File(e) => e.remedy(),
             Self::Memory(e) => e.remedy(),
             Self::Malformed(_) => Some(
-                "`sigward token keygen NAME` makes one, and so does `openssl genpkey -algorithm ed25519`".to_owned(),
+                "`sigward token keygen NAME` makes one, and so does `openssl genpkey -algorithm ed25519`"
+                    .to_owned(),
             ),
             Self::NoToken | Self::DoesNotSign => None,
         }
@@ -109,9 +110,11 @@ impl TokenKey {
             .strip_prefix(BEGIN)
             .and_then(|rest| rest.strip_suffix(END))
             .ok_or_else(malformed)?;
-        let der = SecretBytes::<DER>::try_init_with(arena, |into| match BASE64_STANDARD.decode_slice(body, into) {
-            Ok(DER) => Ok(()),
-            _ => Err(malformed()),
+        let der = SecretBytes::<DER>::try_init_with(arena, |into| {
+            match BASE64_STANDARD.decode_slice(body, into) {
+                Ok(DER) => Ok(()),
+                _ => Err(malformed()),
+            }
         })?;
         let seed = der
             .expose()
@@ -156,7 +159,10 @@ impl TokenKey {
     /// [`TokenKeyError::NoToken`] for anything else; [`TokenKeyError::DoesNotSign`] when the library fails.
     pub fn sign(&self, header_and_claims: &str) -> Result<Signature, TokenKeyError> {
         let word = |part: &str| {
-            !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
         };
         match header_and_claims.split_once('.') {
             Some((header, claims)) if word(header) && word(claims) => {}
@@ -213,9 +219,15 @@ mod tests {
             assert_eq!(code, "invalid_token_key", "{what}");
         }
         std::fs::write(&path, &RFC_8410[..90]).unwrap();
-        assert_eq!(TokenKey::load(&arena, &path).err().unwrap().code(), "invalid_token_key");
+        assert_eq!(
+            TokenKey::load(&arena, &path).err().unwrap().code(),
+            "invalid_token_key"
+        );
         std::fs::set_permissions(&again, PermissionsExt::from_mode(0o644)).unwrap();
-        assert_eq!(TokenKey::load(&arena, &again).err().unwrap().code(), "file_permissions");
+        assert_eq!(
+            TokenKey::load(&arena, &again).err().unwrap().code(),
+            "file_permissions"
+        );
     }
 
     #[test]

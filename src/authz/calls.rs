@@ -105,7 +105,9 @@ const STAYS_HERE: [Operation; 4] = [
 
 fn stays_here(call: Call<'_>) -> Result<(), Refusal> {
     match (call.caller, call.operation) {
-        (Caller::Certificate { .. } | Caller::Token { .. }, Some(operation)) if STAYS_HERE.contains(&operation) => {
+        (Caller::Certificate { .. } | Caller::Token { .. }, Some(operation))
+            if STAYS_HERE.contains(&operation) =>
+        {
             let message = format!(
                 "{operation} carries private keys, and is done on the machine of the signer alone: sign in there"
             );

@@ -83,10 +83,12 @@ pub(super) fn bearer(
             "name it; the certificate and the key of [listen] will do, and `sigward pki server` makes them",
         )),
     };
-    let audience = raw
-        .audience
-        .as_ref()
-        .ok_or_else(|| missing("audience", "write what clients call this sigward, such as https://signer.example.org:26661"))?;
+    let audience = raw.audience.as_ref().ok_or_else(|| {
+        missing(
+            "audience",
+            "write what clients call this sigward, such as https://signer.example.org:26661",
+        )
+    })?;
     let plain = audience.as_ref().bytes().all(|b| b.is_ascii_graphic());
     if !plain || !(1..=MAX_AUDIENCE).contains(&audience.as_ref().len()) {
         return Err(source.bad(
@@ -119,12 +121,14 @@ fn issuers(
         })?;
         if issuers.iter().any(|known| known.name == name) {
             let message = format!("{} is an issuer already", quote(name.as_str()));
-            let advice = "one key_file may hold several keys of an issuer: the old and the new one, while they change";
+            let advice =
+                "one key_file may hold several keys of an issuer: the old and the new one, while they change";
             return Err(source.bad(&raw.name, key("name"), message, advice));
         }
         if raw.revoked.len() > MAX_REVOKED {
             let message = format!("more than {MAX_REVOKED} are revoked");
-            let advice = "a token ends within five minutes: take out those that have; or give the issuer another key";
+            let advice =
+                "a token ends within five minutes: take out those that have; or give the issuer another key";
             return Err(source.bad(&raw.name, key("revoked"), message, advice));
         }
         let revoked: Result<_, _> = raw
@@ -140,7 +144,12 @@ fn issuers(
     }
     if issuers.len() > MAX_ISSUERS {
         let message = format!("there are more than {MAX_ISSUERS} issuers");
-        return Err(source.bad(table, "listen.bearer.issuer", message, "let fewer sign for more subjects"));
+        return Err(source.bad(
+            table,
+            "listen.bearer.issuer",
+            message,
+            "let fewer sign for more subjects",
+        ));
     }
     Ok(issuers)
 }

@@ -31,7 +31,13 @@ pub(super) fn listen(
     let Some(spanned) = raw else { return Ok(None) };
     let raw = spanned.as_ref();
     // Only `[listen.bearer]` stands there: a door of its own.
-    let of_this = [&raw.address, &raw.certificate, &raw.private_key, &raw.client_ca, &raw.crl];
+    let of_this = [
+        &raw.address,
+        &raw.certificate,
+        &raw.private_key,
+        &raw.client_ca,
+        &raw.crl,
+    ];
     if raw.bearer.is_some() && of_this.iter().all(|field| field.is_none()) {
         return Ok(None);
     }

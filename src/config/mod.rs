@@ -208,7 +208,11 @@ impl Config {
                     .to_owned(),
             );
         }
-        if self.bearer.as_ref().is_some_and(|bearer| bearer.issuers.is_empty()) {
+        if self
+            .bearer
+            .as_ref()
+            .is_some_and(|bearer| bearer.issuers.is_empty())
+        {
             said.push("[listen.bearer] has no issuer: nobody has a token that it takes".to_owned());
         }
         if self.chains.is_empty() {

@@ -93,7 +93,9 @@ pub(super) fn config(raw: RawConfig, source: &Source<'_>) -> Result<Config, Conf
         http: http(&raw.http.unwrap_or_default(), source)?,
         listen: listen::listen(raw.listen.as_ref(), source)?,
         bearer: bearer::bearer(
-            raw.listen.as_ref().and_then(|listen| listen.as_ref().bearer.as_ref()),
+            raw.listen
+                .as_ref()
+                .and_then(|listen| listen.as_ref().bearer.as_ref()),
             source,
         )?,
         log: log(&raw.log.unwrap_or_default(), source)?,
@@ -281,7 +283,10 @@ fn paths_are_distinct(config: &Config) -> Result<(), ConfigError> {
         .iter()
         .map(|listen| ("listen.private_key", &listen.private_key));
     // Both doors may have one certificate, and so one key.
-    let bearer = config.bearer.iter().map(|bearer| ("listen.bearer.private_key", &bearer.private_key));
+    let bearer = config
+        .bearer
+        .iter()
+        .map(|bearer| ("listen.bearer.private_key", &bearer.private_key));
     let bearer = bearer.filter(|(_, path)| config.listen.iter().all(|listen| listen.private_key != **path));
     for (key, path) in paths
         .into_iter()

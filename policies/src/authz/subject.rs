@@ -37,7 +37,8 @@ impl SubjectPattern {
         let Some((kind, rest)) = text.split_once(':') else {
             return Err((
                 "a subject is a kind and a name".to_owned(),
-                "write dns:NAME, uri:URI, jwt:ISSUER/SUBJECT, uid:NUMBER, node:CHAIN/NODE, or * for anyone".to_owned(),
+                "write dns:NAME, uri:URI, jwt:ISSUER/SUBJECT, uid:NUMBER, node:CHAIN/NODE, or * for anyone"
+                    .to_owned(),
             ));
         };
         if rest.is_empty() || rest.len() > MAX_PATTERN {
@@ -139,9 +140,16 @@ impl SubjectPattern {
         match (self, other) {
             (Self::Anyone, _) | (_, Self::Anyone) => true,
             (Self::Dns(a), Self::Dns(b)) | (Self::Uri(a), Self::Uri(b)) => a.may_meet(b),
-            (Self::Jwt { issuer: a, subject: m }, Self::Jwt { issuer: b, subject: n }) => {
-                a.may_meet(b) && m.may_meet(n)
-            }
+            (
+                Self::Jwt {
+                    issuer: a,
+                    subject: m,
+                },
+                Self::Jwt {
+                    issuer: b,
+                    subject: n,
+                },
+            ) => a.may_meet(b) && m.may_meet(n),
             (Self::Uid(a), Self::Uid(b)) => a.is_none() || b.is_none() || a == b,
             (Self::Node { chain: a, node: m }, Self::Node { chain: b, node: n }) => {
                 a.may_meet(b) && m.may_meet(n)
@@ -207,7 +215,10 @@ mod tests {
                 "uri:spiffe://example/ns/*/sa/*",
                 [false, true, false, false, false, false],
             ),
-            ("uri:spiffe://example/*", [false, false, false, false, false, false]),
+            (
+                "uri:spiffe://example/*",
+                [false, false, false, false, false, false],
+            ),
             ("uid:1000", [false, false, true, false, false, false]),
             ("uid:*", [false, false, true, false, false, false]),
             ("uid:100", [false; 6]),

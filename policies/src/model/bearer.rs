@@ -99,7 +99,19 @@ mod tests {
         }
         let long = format!("ci/{}", "a".repeat(256));
         let issuer = format!("{}/a", "i".repeat(65));
-        for text in ["", "ci", "ci/", "/a", "CI/a", "c i/a", "ci/a b", "ci/\u{e9}", "ci/a\n", &long, &issuer] {
+        for text in [
+            "",
+            "ci",
+            "ci/",
+            "/a",
+            "CI/a",
+            "c i/a",
+            "ci/a b",
+            "ci/\u{e9}",
+            "ci/a\n",
+            &long,
+            &issuer,
+        ] {
             assert!(TokenHolder::parse(text).is_err(), "{text:?}");
         }
         let holder = TokenHolder::parse("a/b/c").unwrap();

@@ -10,8 +10,8 @@ use crate::admin::live::{ReloadError, ReloadMode, Reloaded};
 use crate::app::bearer::issuers;
 use crate::app::serve::put_in_force;
 use crate::app::{parts, tokens};
-use crate::config::diff::{Diff, Entry};
 use crate::authn::bearer::Issuers;
+use crate::config::diff::{Diff, Entry};
 use crate::config::{self, BearerConfig, ChainConfig, Config, ProviderConfig, SOFTWARE};
 use crate::store::Store as _;
 

@@ -72,10 +72,12 @@ impl Issuers {
                 if let Some(other) = known.insert(key.as_bytes().to_vec(), &issuer.name) {
                     return bad(format!("a key in it is one of {other} already"));
                 }
-                let verifier = Verifier::new(&key)
-                    .map_err(|error| invalid(&issuer.key_file, error.to_string()))?;
+                let verifier =
+                    Verifier::new(&key).map_err(|error| invalid(&issuer.key_file, error.to_string()))?;
                 if keys.len() >= MAX_KEYS || keys.insert(kid, verifier).is_some() {
-                    return bad(format!("an issuer has at most {MAX_KEYS} keys, each with a kid of its own"));
+                    return bad(format!(
+                        "an issuer has at most {MAX_KEYS} keys, each with a kid of its own"
+                    ));
                 }
             }
             let revoked = issuer.revoked.iter().cloned().collect();
@@ -101,11 +103,18 @@ impl Issuers {
     /// How many keys there are, and a digest of all of them: what a reload tells of.
     pub fn summary(&self) -> (usize, [u8; 32]) {
         let mut digest = Sha256::new();
-        let keys = self.0.iter().flat_map(|(name, issuer)| issuer.keys.iter().map(move |key| (name, key)));
+        let keys = self
+            .0
+            .iter()
+            .flat_map(|(name, issuer)| issuer.keys.iter().map(move |key| (name, key)));
         let mut count = 0;
         for (name, (kid, key)) in keys {
             count += 1;
-            for part in [name.as_str().as_bytes(), kid.as_bytes(), key.public_key().as_bytes()] {
+            for part in [
+                name.as_str().as_bytes(),
+                kid.as_bytes(),
+                key.public_key().as_bytes(),
+            ] {
                 digest.update((part.len() as u64).to_be_bytes());
                 digest.update(part);
             }
@@ -131,7 +140,10 @@ fn read(path: &Path) -> Result<Vec<(String, PublicKey)>, Refusal> {
     let bytes = files::read(path).map_err(unreadable)?;
     let mode = std::fs::metadata(path).map(|about| about.permissions().mode());
     if !matches!(mode, Ok(mode) if mode & 0o002 == 0) {
-        return Err(invalid(path, "everybody on this machine may write it, and so be the issuer"));
+        return Err(invalid(
+            path,
+            "everybody on this machine may write it, and so be the issuer",
+        ));
     }
     if bytes.trim_ascii_start().first() == Some(&b'{') {
         return of_json(&bytes).map_err(|why| invalid(path, why));
@@ -158,12 +170,16 @@ fn of_json(bytes: &[u8]) -> Result<Vec<(String, PublicKey)>, String> {
     }
     let keys = keys.into_iter().map(|jwk| {
         if jwk.d.is_some() {
-            return Err("a private key is in it: keep that with the issuer, and put the public one here".to_owned());
+            return Err(
+                "a private key is in it: keep that with the issuer, and put the public one here".to_owned(),
+            );
         }
         if (jwk.kty.as_str(), jwk.crv.as_str()) != ("OKP", "Ed25519") {
             return Err("a key in it is no Ed25519 key".to_owned());
         }
-        let raw = BASE64_URL_SAFE_NO_PAD.decode(&jwk.x).map_err(|_| "x is no base64url")?;
+        let raw = BASE64_URL_SAFE_NO_PAD
+            .decode(&jwk.x)
+            .map_err(|_| "x is no base64url")?;
         let key = PublicKey::new(Algorithm::Ed25519, &raw).map_err(|refusal| refusal.message)?;
         match jwk.kid {
             None => Ok((key_id(&key), key)),

@@ -74,7 +74,10 @@ impl Bearer {
 
     /// The issuers in force.
     pub fn issuers(&self) -> Arc<Issuers> {
-        self.issuers.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.issuers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Takes a token for the head of a request.
@@ -101,7 +104,9 @@ impl Bearer {
         }
         self.is_of_now(&claims, head.now.0)?;
         if (claims.method.as_str(), claims.path.as_str()) != (head.method, head.path) {
-            return Err(refused("the token is for another method or path than it was shown for"));
+            return Err(refused(
+                "the token is for another method or path than it was shown for",
+            ));
         }
         let end = claims.expires.saturating_add(SKEW);
         self.replays
@@ -125,7 +130,9 @@ impl Bearer {
         if !self.issuers().stands(&claims) {
             return Err(revoked());
         }
-        Ok(Caller::Token { holder: claims.holder })
+        Ok(Caller::Token {
+            holder: claims.holder,
+        })
     }
 
     fn is_of_now(&self, claims: &Claims, now: i64) -> Result<(), Refusal> {

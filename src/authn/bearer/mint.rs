@@ -20,7 +20,9 @@ pub struct Mint {
 
 impl std::fmt::Debug for Mint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Mint").field("holder", &self.holder).finish_non_exhaustive()
+        f.debug_struct("Mint")
+            .field("holder", &self.holder)
+            .finish_non_exhaustive()
     }
 }
 
@@ -50,7 +52,13 @@ impl Mint {
     ///
     /// # Errors
     /// [`MintError`].
-    pub fn token(&self, method: &str, path: &str, body: &[u8], now: UnixSeconds) -> Result<String, MintError> {
+    pub fn token(
+        &self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+        now: UnixSeconds,
+    ) -> Result<String, MintError> {
         let mut id = [0_u8; 16];
         getrandom::fill(&mut id).map_err(MintError::Random)?;
         let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);

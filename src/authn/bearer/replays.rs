@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sha2::{Digest as _, Sha256};
 use sigward_policies::decision::{Refusal, RefusalCode};
-use sigward_policies::model::bearer::TokenHolder;
 
 use super::refused;
 use super::token::Claims;
@@ -92,6 +91,8 @@ fn digest(parts: &[&str]) -> Id {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use sigward_policies::model::bearer::TokenHolder;
+
     use super::*;
 
     fn claims(holder: &str, id: &str) -> Claims {
@@ -137,13 +138,23 @@ mod tests {
             ("i/a", "1", "token_replayed"),
             ("i/b", "3", ""),
         ] {
-            assert_eq!(code(replays.take(&claims(holder, id), 10, 0)), wanted, "{holder} {id}");
+            assert_eq!(
+                code(replays.take(&claims(holder, id), 10, 0)),
+                wanted,
+                "{holder} {id}"
+            );
         }
         for number in 4..9 {
             let holder = format!("i/{number}");
-            assert_eq!(code(replays.take(&claims(&holder, &number.to_string()), 20, 0)), "");
+            assert_eq!(
+                code(replays.take(&claims(&holder, &number.to_string()), 20, 0)),
+                ""
+            );
         }
-        assert_eq!(code(replays.take(&claims("i/new", "x"), 20, 0)), "too_many_tokens");
+        assert_eq!(
+            code(replays.take(&claims("i/new", "x"), 20, 0)),
+            "too_many_tokens"
+        );
         assert_eq!(code(replays.take(&claims("i/a", "x"), 20, 11)), "");
         assert_eq!((replays.shown.len(), replays.holders.len()), (6, 6));
     }

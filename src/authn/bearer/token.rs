@@ -141,7 +141,9 @@ impl Claims {
             .try_into()
             .map_err(|_| refused("body_sha256 is the SHA-256 of the body, in base64url"))?;
         if !is_id(&raw.jti, MIN_JTI) {
-            return Err(refused("jti is 128 random bits at least: 22 to 128 of A-Z a-z 0-9 . - _"));
+            return Err(refused(
+                "jti is 128 random bits at least: 22 to 128 of A-Z a-z 0-9 . - _",
+            ));
         }
         if raw.htm.is_empty() || raw.htm.len() > MAX_METHOD || raw.path.len() > MAX_PATH {
             return Err(refused("htm is a method, and path the path that is asked for"));
@@ -176,7 +178,12 @@ fn json<T: DeserializeOwned>(word: &str, what: &str) -> Result<T, Refusal> {
     }
     serde_json::from_slice(&bytes).map_err(|error| {
         // The reader quotes what it met: it is the caller's own, and short.
-        let said: String = error.to_string().chars().filter(|c| matches!(c, ' '..='~')).take(200).collect();
+        let said: String = error
+            .to_string()
+            .chars()
+            .filter(|c| matches!(c, ' '..='~'))
+            .take(200)
+            .collect();
         refused(format!("the {what} of a token: {said}"))
     })
 }

@@ -103,7 +103,13 @@ impl Diff {
             let first = digest.iter().take(4).map(|byte| format!("{byte:02x}"));
             format!("{count} ({})", first.collect::<String>())
         };
-        self.set(&Subject::Setting, "listen.bearer keys", (&old, &new), Effect::Live, show);
+        self.set(
+            &Subject::Setting,
+            "listen.bearer keys",
+            (&old, &new),
+            Effect::Live,
+            show,
+        );
         // Settings come first.
         self.entries
             .sort_by_key(|entry| entry.subject != Subject::Setting);

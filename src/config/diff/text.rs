@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::{Change, Diff, Effect, Entry, Subject};
 use crate::config::error::quote;
 use crate::config::{
-    BearerConfig, ChainConfig, IssuerConfig, ListenConfig, LogFormat, NodeAddress, PinFrom, Pkcs11Config, Revoked,
-    RpcUrl, SealSource, TokenName,
+    BearerConfig, ChainConfig, IssuerConfig, ListenConfig, LogFormat, NodeAddress, PinFrom, Pkcs11Config,
+    Revoked, RpcUrl, SealSource, TokenName,
 };
 
 /// How much of a list is shown.

@@ -31,7 +31,7 @@ pub(super) fn status(refused: Refused) -> Status {
             RefusalCode::NotPermitted | RefusalCode::ApprovalNotYours => Code::PermissionDenied,
             RefusalCode::CertificateRefused | RefusalCode::TokenRefused | RefusalCode::TokenReplayed => {
                 Code::Unauthenticated
-            },
+            }
             RefusalCode::RateLimited | RefusalCode::TooManyTokens => Code::ResourceExhausted,
             RefusalCode::ApprovalRequired
             | RefusalCode::ApprovalVoid

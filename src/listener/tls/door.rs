@@ -93,12 +93,7 @@ impl Visitor {
 }
 
 impl Door {
-    pub(super) fn new(
-        grpc: Router,
-        gate: Gate,
-        metrics: Arc<Metrics>,
-        readiness: Readiness,
-    ) -> Self {
+    pub(super) fn new(grpc: Router, gate: Gate, metrics: Arc<Metrics>, readiness: Readiness) -> Self {
         Self {
             grpc,
             metrics: gate.metrics(&metrics),

@@ -92,7 +92,9 @@ impl Gate {
                 match &known {
                     Ok(_) => visitor.is_known(),
                     // A flood of them is counted, and neither logged nor put on record.
-                    Err(refusal) => tracing::debug!(code = refusal.code.as_str(), "refused: {}", refusal.message),
+                    Err(refusal) => {
+                        tracing::debug!(code = refusal.code.as_str(), "refused: {}", refusal.message)
+                    }
                 }
                 known
             }
@@ -120,7 +122,12 @@ impl Gate {
             // RFC 6750, section 3. What is left of the body is not read, so the connection ends where it would have to be.
             Some(_) => {
                 let challenge = HeaderValue::from_static("Bearer");
-                (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)], text).into_response()
+                (
+                    StatusCode::UNAUTHORIZED,
+                    [(header::WWW_AUTHENTICATE, challenge)],
+                    text,
+                )
+                    .into_response()
             }
         }
     }
@@ -155,7 +162,9 @@ impl Tokens {
         };
         match timeout(BODY_TIME, reading).await {
             Ok(Ok(body)) => Ok(body),
-            Ok(Err(_)) => Err(refused("the body ended early, or is longer than 1 MiB: no token is good for it")),
+            Ok(Err(_)) => Err(refused(
+                "the body ended early, or is longer than 1 MiB: no token is good for it",
+            )),
             Err(_elapsed) => Err(refused("the body took too long to come; its token is used up")),
         }
     }
