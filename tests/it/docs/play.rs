@@ -36,6 +36,7 @@ played! {
     reload: "docs/reload.md",
     policy: "docs/policy.md",
     tls: "docs/tls.md",
+    bearer: "docs/bearer.md",
     install: "docs/install.md",
     moving_in: "docs/moving-in.md",
     first_setup: "docs/runbooks/first-setup.md",
