@@ -111,6 +111,8 @@ fn the_printed_default_names_every_field() {
             format!("[[{field}]]"),
             format!("[[chain.{field}]]"),
             format!("[provider.{field}]"),
+            format!("[listen.{field}]"),
+            format!("[[listen.bearer.{field}]]"),
         ];
         let named =
             DEFAULT.contains(&format!("{field} = ")) || table.iter().any(|table| DEFAULT.contains(table));

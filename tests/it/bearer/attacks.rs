@@ -25,15 +25,25 @@ fn a_token_that_was_seen_by_somebody_else_is_of_no_use_to_them() {
     // One that was caught on its way: for another call, and with another body.
     let list = "/sigward.v1.KeyService/List";
     let (code, message) = stage.call(list, EMPTY, &[&bearer(&stage.with(|_| {}))]);
-    assert!(code == "16" && message.contains("another method or path"), "{code} {message}");
+    assert!(
+        code == "16" && message.contains("another method or path"),
+        "{code} {message}"
+    );
     let token = stage.with(|_| {});
     let (code, message) = stage.call(STATUS, &[0, 0, 0, 0, 2, 8, 1], &[&bearer(&token)]);
-    assert!(code == "16" && message.contains("another body"), "{code} {message}");
+    assert!(
+        code == "16" && message.contains("another body"),
+        "{code} {message}"
+    );
     // It is used up by that.
     assert!(stage.show(&token).1.starts_with(REPLAYED));
     // And over HTTP, where it was for gRPC.
     let output = stage.curl(&["-H", &bearer(&stage.with(|_| {})), &stage.url(STATUS)]);
-    assert!(said(&output).contains("another method or path"), "{}", said(&output));
+    assert!(
+        said(&output).contains("another method or path"),
+        "{}",
+        said(&output)
+    );
     stage.assert_unharmed();
 }
 
@@ -60,14 +70,25 @@ fn a_token_that_is_wrong_in_any_way_is_refused_counted_and_not_put_on_record() {
             .collect();
         std::fs::write(stage.home.path("signed"), &signed).unwrap();
         let mac = Command::new("openssl")
-            .args(["dgst", "-sha256", "-binary", "-mac", "HMAC", "-macopt", &format!("hexkey:{secret}")])
+            .args([
+                "dgst",
+                "-sha256",
+                "-binary",
+                "-mac",
+                "HMAC",
+                "-macopt",
+                &format!("hexkey:{secret}"),
+            ])
             .arg(stage.home.path("signed"))
             .output()
             .unwrap();
         assert_eq!(mac.stdout.len(), 32, "{}", said(&mac));
         format!("{signed}.{}", encode(mac.stdout))
     };
-    let twice = format!("{{\"sub\":\"admin\",{}", claims.to_string().strip_prefix('{').unwrap());
+    let twice = format!(
+        "{{\"sub\":\"admin\",{}",
+        claims.to_string().strip_prefix('{').unwrap()
+    );
     let alice = {
         let mut claims = claims.clone();
         claims["iss"] = json!("alice");
@@ -75,28 +96,56 @@ fn a_token_that_is_wrong_in_any_way_is_refused_counted_and_not_put_on_record() {
     };
     let cases = [
         ("no signature", format!("{signed}."), "64 bytes"),
-        ("alg none", format!("{}.{}.", encode(header.to_string().replace("EdDSA", "none")), encode(claims.to_string())), "EdDSA"),
+        (
+            "alg none",
+            format!(
+                "{}.{}.",
+                encode(header.to_string().replace("EdDSA", "none")),
+                encode(claims.to_string())
+            ),
+            "EdDSA",
+        ),
         ("alg none, signed", head("alg", "none"), "EdDSA"),
         ("HS256 by the public key", hs256, "EdDSA"),
         ("another kid", head("kid", "x"), "no issuer"),
         ("another issuer's name", alice, "no issuer"),
         ("a token of another kind", head("typ", "JWT"), "the type"),
-        ("said twice", stage.sign(&header.to_string(), &twice), "duplicate field `sub`"),
+        (
+            "said twice",
+            stage.sign(&header.to_string(), &twice),
+            "duplicate field `sub`",
+        ),
         ("too long", claim("exp", json!(now() + 301)), "exp is 1 to 300"),
-        ("expired", stage.with(|claims| {
-            claims["iat"] = json!(now() - 100);
-            claims["exp"] = json!(now() - 50);
-        }), "expired"),
-        ("not yet", stage.with(|claims| {
-            claims["iat"] = json!(now() + 60);
-            claims["exp"] = json!(now() + 120);
-        }), "future"),
+        (
+            "expired",
+            stage.with(|claims| {
+                claims["iat"] = json!(now() - 100);
+                claims["exp"] = json!(now() - 50);
+            }),
+            "expired",
+        ),
+        (
+            "not yet",
+            stage.with(|claims| {
+                claims["iat"] = json!(now() + 60);
+                claims["exp"] = json!(now() + 120);
+            }),
+            "future",
+        ),
         ("not before", claim("nbf", json!(now() + 60)), "future"),
-        ("of before the start", stage.with(|claims| {
-            claims["iat"] = json!(now() - 200);
-            claims["exp"] = json!(now() + 60);
-        }), "before sigward started"),
-        ("for another server", claim("aud", json!("https://other:1")), "audience"),
+        (
+            "of before the start",
+            stage.with(|claims| {
+                claims["iat"] = json!(now() - 200);
+                claims["exp"] = json!(now() + 60);
+            }),
+            "before sigward started",
+        ),
+        (
+            "for another server",
+            claim("aud", json!("https://other:1")),
+            "audience",
+        ),
         ("an id to guess", claim("jti", json!("7")), "128 random bits"),
         ("half a token", signed[..40].to_owned(), "three words"),
         ("10 KB", "a".repeat(10 << 10), "at most 4096 bytes"),
@@ -104,8 +153,10 @@ fn a_token_that_is_wrong_in_any_way_is_refused_counted_and_not_put_on_record() {
     let count = cases.len();
     for (what, token, wanted) in cases {
         let (code, message) = stage.show(&token);
-        // RFC 9110 has gRPC's messages percent-encoded; a backquote is not.
-        assert!(code == "16" && message.contains(wanted), "{what}: {code} {message}");
+        assert!(
+            code == "16" && message.contains(wanted),
+            "{what}: {code} {message}"
+        );
         assert!(message.starts_with("token_refused: "), "{what}: {message}");
     }
     // Clocks may differ a little.
@@ -113,9 +164,17 @@ fn a_token_that_is_wrong_in_any_way_is_refused_counted_and_not_put_on_record() {
     assert_eq!(stage.show(&ahead).0, "0");
     // None, two, another scheme, and one in the URL.
     let good = bearer(&stage.with(|_| {}));
-    for headers in [&[][..], &[&*good, &*good], &["authorization: Basic YTpi", &*good], &["authorization: Basic YTpi"]] {
+    for headers in [
+        &[][..],
+        &[&*good, &*good],
+        &["authorization: Basic YTpi", &*good],
+        &["authorization: Basic YTpi"],
+    ] {
         let (code, message) = stage.call(STATUS, EMPTY, headers);
-        assert!(code == "16" && message.starts_with(REFUSED), "{headers:?}: {message}");
+        assert!(
+            code == "16" && message.starts_with(REFUSED),
+            "{headers:?}: {message}"
+        );
     }
     let (_, token) = good.split_once("Bearer ").unwrap();
     let in_url = stage.curl(&[&stage.url(&format!("/livez?access_token={token}"))]);
@@ -148,7 +207,10 @@ fn a_body_is_not_read_before_its_token_is_good_for_the_rest() {
     let large = vec![0; (1 << 20) + 64];
     let token = stage.token("POST", path, b"");
     let (code, message) = stage.call(path, &large, &[&bearer(&token)]);
-    assert!(code == "16" && message.contains("longer than 1 MiB"), "{code} {message}");
+    assert!(
+        code == "16" && message.contains("longer than 1 MiB"),
+        "{code} {message}"
+    );
     // Two authorization headers smuggled into one field, and a body that is said twice to be of some length.
     let token = stage.token("GET", "/livez", b"");
     let mut raw = Raw::connect(&stage);
@@ -187,7 +249,10 @@ fn whoever_is_revoked_is_out_with_the_next_request_of_an_open_connection() {
     let told = reload(&[("ci", &["sub:deploy"]), ("alice", &[])]);
     assert!(told.contains("sub:deploy"), "{told}");
     let answer = get(&mut raw);
-    assert!(answer.contains("401") && answer.contains("is revoked"), "{answer}");
+    assert!(
+        answer.contains("401") && answer.contains("is revoked"),
+        "{answer}"
+    );
     assert!(stage.ask(&["status"]).status.success());
     let named = "0123456789abcdef0123456789abcdef";
     reload(&[("ci", &[&format!("jti:{named}")]), ("alice", &[])]);
@@ -200,22 +265,35 @@ fn whoever_is_revoked_is_out_with_the_next_request_of_an_open_connection() {
     // The whole table gone: the door stands until a restart, and nobody is believed there.
     stage.signer.configure(|config| drop(config.remove("listen")));
     let told = stage.signer.run(&["reload"]);
-    assert!(told.contains("listen.bearer") && told.contains("restart"), "{told}");
+    assert!(
+        told.contains("listen.bearer") && told.contains("restart"),
+        "{told}"
+    );
     let gone = stage.ask(&["status"]);
-    assert!(said(&gone).contains("token_refused: no issuer"), "{}", said(&gone));
+    assert!(
+        said(&gone).contains("token_refused: no issuer"),
+        "{}",
+        said(&gone)
+    );
     stage.assert_unharmed();
 }
 
 #[test]
 fn a_token_of_before_a_restart_is_of_no_use_after_it() {
     let mut stage = Stage::serving();
-    let (used, unused) = (stage.with(|claims| claims["exp"] = json!(now() + 290)), stage.with(|_| {}));
+    let (used, unused) = (
+        stage.with(|claims| claims["exp"] = json!(now() + 290)),
+        stage.with(|_| {}),
+    );
     assert_eq!(stage.show(&used).0, "0");
     stage.signer.stop();
     stage.signer.start();
     for token in [&used, &unused] {
         let (code, message) = stage.show(token);
-        assert!(code == "16" && message.contains("before sigward started"), "{code} {message}");
+        assert!(
+            code == "16" && message.contains("before sigward started"),
+            "{code} {message}"
+        );
     }
     stage.until_it_takes_tokens();
     assert!(stage.show(&used).1.contains("before sigward started"));
@@ -229,7 +307,11 @@ fn neither_plaintext_nor_old_tls_is_spoken() {
     assert!(said(&output).contains("protocol version"), "{}", said(&output));
     let plain = format!("http://localhost:{}/livez", stage.port);
     let output = stage.curl(&["-H", &header, &plain]);
-    assert!(!output.status.success() && !said(&output).contains("ok\n"), "{}", said(&output));
+    assert!(
+        !output.status.success() && !said(&output).contains("ok\n"),
+        "{}",
+        said(&output)
+    );
     stage.assert_unharmed();
 }
 
@@ -242,7 +324,15 @@ struct Raw {
 impl Raw {
     fn connect(stage: &Stage) -> Self {
         let mut child = Command::new("openssl")
-            .args(["s_client", "-quiet", "-verify_return_error", "-servername", "localhost", "-alpn", "http/1.1"])
+            .args([
+                "s_client",
+                "-quiet",
+                "-verify_return_error",
+                "-servername",
+                "localhost",
+                "-alpn",
+                "http/1.1",
+            ])
             .args(["-connect", &format!("127.0.0.1:{}", stage.port), "-CAfile"])
             .arg(stage.file("pki/ca.crt"))
             .stdin(Stdio::piped())

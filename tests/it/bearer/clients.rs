@@ -15,15 +15,24 @@ fn curl_and_grpcurl_come_in_with_a_token_for_each_request() {
             let out = ["-w", "%{http_version} %{http_code}"];
             let output = stage.curl(&[version, "-H", &header, out[0], out[1], &stage.url(path)]);
             let text = said(&output);
-            assert!(text.contains(wanted) && text.ends_with(&format!("{shown} 200")), "{text}");
+            assert!(
+                text.contains(wanted) && text.ends_with(&format!("{shown} 200")),
+                "{text}"
+            );
         }
         // Without one there is nothing, and it says what would be something.
         let output = stage.curl(&[version, "-i", &stage.url("/livez")]);
         let text = said(&output).to_lowercase();
-        assert!(text.contains(" 401") && text.contains("www-authenticate: bearer"), "{text}");
+        assert!(
+            text.contains(" 401") && text.contains("www-authenticate: bearer"),
+            "{text}"
+        );
         assert!(text.contains("token_refused: send `authorization"), "{text}");
     }
-    let status = stage.grpcurl(&stage.token("POST", STATUS, EMPTY), "sigward.v1.StatusService/Get");
+    let status = stage.grpcurl(
+        &stage.token("POST", STATUS, EMPTY),
+        "sigward.v1.StatusService/Get",
+    );
     assert!(
         status.status.success() && said(&status).contains("\"serving\": true"),
         "{}",
@@ -48,7 +57,10 @@ fn a_token_says_who_and_a_rule_says_what() {
     let ask = || stage.call(list, EMPTY, &[&bearer(&stage.token("POST", list, EMPTY))]);
     let (code, message) = ask();
     assert_eq!(code, "7", "{message}");
-    assert!(message.contains("not_permitted: jwt:ci/deploy may not call this"), "{message}");
+    assert!(
+        message.contains("not_permitted: jwt:ci/deploy may not call this"),
+        "{message}"
+    );
     std::fs::write(
         stage.file("policy.toml"),
         "version = 1\n\
@@ -66,7 +78,10 @@ fn a_token_says_who_and_a_rule_says_what() {
     let make = "/sigward.v1.BackupService/Make";
     let token = stage.token("POST", make, EMPTY);
     let (code, message) = stage.call(make, EMPTY, &[&bearer(&token)]);
-    assert!(code == "7" && message.contains("carries private keys"), "{code} {message}");
+    assert!(
+        code == "7" && message.contains("carries private keys"),
+        "{code} {message}"
+    );
     let denied = stage.ask(&["keys", "list"]);
     assert_eq!(denied.status.code(), Some(3), "{}", said(&denied));
     assert!(
@@ -74,13 +89,23 @@ fn a_token_says_who_and_a_rule_says_what() {
         "{}",
         said(&denied)
     );
-    let explained = stage.signer.attempt(&["policy", "explain", "--as", "jwt:ci/deploy", "--op", "key.list", "--from", "127.0.0.1"]);
+    let explained = stage.signer.attempt(&[
+        "policy",
+        "explain",
+        "--as",
+        "jwt:ci/deploy",
+        "--op",
+        "key.list",
+        "--from",
+        "127.0.0.1",
+    ]);
     assert!(explained.status.success(), "{}", said(&explained));
     // What was let in and then denied is on record, and how they proved who they are stands there too.
     let tail = stage.signer.run(&["audit", "tail"]);
     assert!(
-        tail.lines()
-            .any(|line| line.contains("denied") && line.contains("rpc.key") && line.contains("jwt:ci/deploy")),
+        tail.lines().any(|line| line.contains("denied")
+            && line.contains("rpc.key")
+            && line.contains("jwt:ci/deploy")),
         "{tail}"
     );
 }
@@ -102,13 +127,25 @@ fn an_operator_without_a_certificate_asks_another_machine() {
     assert!(top.status.success(), "{}", said(&top));
     let tail = stage.ask(&["audit", "tail"]);
     assert_eq!(tail.status.code(), Some(3), "{}", said(&tail));
-    assert!(said(&tail).contains("not_permitted: jwt:alice/alice"), "{}", said(&tail));
+    assert!(
+        said(&tail).contains("not_permitted: jwt:alice/alice"),
+        "{}",
+        said(&tail)
+    );
     // For another audience than the signer's, and as somebody whom nobody vouches for.
     let other = stage.ask(&["status", "--token-audience", "https://other:1"]);
     assert_eq!(other.status.code(), Some(3), "{}", said(&other));
-    assert!(said(&other).contains("token_refused: the token is for another audience"), "{}", said(&other));
+    assert!(
+        said(&other).contains("token_refused: the token is for another audience"),
+        "{}",
+        said(&other)
+    );
     let somebody = stage.ask(&["status", "--token-as", "ci/admin"]);
-    assert!(said(&somebody).contains("token_refused: no issuer"), "{}", said(&somebody));
+    assert!(
+        said(&somebody).contains("token_refused: no issuer"),
+        "{}",
+        said(&somebody)
+    );
     assert!(!stage.home.path("nowhere").exists());
     stage.assert_unharmed();
 }
@@ -141,7 +178,14 @@ fn keys_are_made_for_their_owner_alone_and_never_over_others() {
     assert!(made.status.success(), "{}", said(&made));
     std::fs::set_permissions(&theirs, PermissionsExt::from_mode(0o600)).unwrap();
     let sign = |more: &[&str]| {
-        let mut all = vec!["token", "sign", "--key", theirs.to_str().unwrap(), "--audience", "a"];
+        let mut all = vec![
+            "token",
+            "sign",
+            "--key",
+            theirs.to_str().unwrap(),
+            "--audience",
+            "a",
+        ];
         all.extend(more);
         stage.signer.attempt(&all)
     };
@@ -154,7 +198,11 @@ fn keys_are_made_for_their_owner_alone_and_never_over_others() {
         (&["GET", "/livez", "/no/such/file"], "file_io: "),
     ] {
         let output = sign(more);
-        assert!(!output.status.success() && said(&output).contains(wanted), "{}", said(&output));
+        assert!(
+            !output.status.success() && said(&output).contains(wanted),
+            "{}",
+            said(&output)
+        );
     }
     std::fs::set_permissions(&theirs, PermissionsExt::from_mode(0o640)).unwrap();
     let open = sign(&["GET", "/livez"]);
@@ -173,14 +221,22 @@ fn a_bad_issuer_refuses_at_the_start_and_changes_nothing_at_a_reload() {
     for arguments in [&["config", "check"][..], &["serve"]] {
         let output = stage.signer.attempt(arguments);
         assert!(!output.status.success());
-        assert!(said(&output).contains("issuer_key_invalid: "), "{}", said(&output));
+        assert!(
+            said(&output).contains("issuer_key_invalid: "),
+            "{}",
+            said(&output)
+        );
     }
     std::fs::write(stage.file("ci.pub"), &good).unwrap();
     stage.signer.start();
     stage.until_it_takes_tokens();
     std::fs::write(stage.file("ci.pub"), "nonsense").unwrap();
     let output = stage.signer.attempt(&["reload"]);
-    assert!(said(&output).contains("issuer_key_invalid: "), "{}", said(&output));
+    assert!(
+        said(&output).contains("issuer_key_invalid: "),
+        "{}",
+        said(&output)
+    );
     std::fs::write(stage.file("ci.pub"), &good).unwrap();
     assert_eq!(stage.show(&stage.with(|_| {})).0, "0", "the ones in force stay");
     stage.signer.run(&["reload"]);

@@ -198,8 +198,21 @@ impl Stage {
         let file = self.home.path("call");
         std::fs::write(&file, body).unwrap();
         let (data, url) = (format!("@{}", file.display()), self.url(path));
-        let mut arguments = vec!["--http2", "-D", "-", "-o", "/dev/null", "-X", "POST", "--data-binary", &data];
-        for header in ["content-type: application/grpc", "te: trailers"].iter().chain(headers) {
+        let mut arguments = vec![
+            "--http2",
+            "-D",
+            "-",
+            "-o",
+            "/dev/null",
+            "-X",
+            "POST",
+            "--data-binary",
+            &data,
+        ];
+        for header in ["content-type: application/grpc", "te: trailers"]
+            .iter()
+            .chain(headers)
+        {
             arguments.extend(["-H", header]);
         }
         arguments.push(&url);
@@ -209,8 +222,12 @@ impl Stage {
             let line = text.lines().find_map(|line| line.strip_prefix(name));
             line.unwrap_or_default().trim().to_owned()
         };
-        assert!(!field("grpc-status:").is_empty(), "{text}\n{}", self.signer.log_tail());
-        (field("grpc-status:"), field("grpc-message:"))
+        assert!(
+            !field("grpc-status:").is_empty(),
+            "{text}\n{}",
+            self.signer.log_tail()
+        );
+        (field("grpc-status:"), plain(&field("grpc-message:")))
     }
 
     /// Asks for the status with this token; the status of gRPC, and its message.
@@ -264,10 +281,27 @@ impl Stage {
     /// sigward lives, and nothing that was refused here is on record.
     pub(super) fn assert_unharmed(&self) {
         assert!(self.signer.lives(), "{}", self.signer.log_tail());
-        assert!(!self.signer.log().contains("panicked"), "{}", self.signer.log_tail());
+        assert!(
+            !self.signer.log().contains("panicked"),
+            "{}",
+            self.signer.log_tail()
+        );
         let tail = self.signer.run(&["audit", "tail"]);
         assert!(!tail.contains("token_"), "{tail}");
     }
+}
+
+/// Undoes the percent-encoding of gRPC's messages.
+fn plain(message: &str) -> String {
+    let mut parts = message.split('%');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        let (code, rest) = part.split_at(2);
+        format!(
+            "{text}{}{rest}",
+            char::from(u8::from_str_radix(code, 16).unwrap())
+        )
+    })
 }
 
 pub(super) fn bearer(token: &str) -> String {
