@@ -152,7 +152,7 @@ fn an_operator_without_a_certificate_asks_another_machine() {
 
 #[test]
 fn keys_are_made_for_their_owner_alone_and_never_over_others() {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::PermissionsExt;
     let stage = Stage::new();
     let mode = |name: &str| std::fs::metadata(stage.file(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("ci.key"), mode("ci.pub")), (0o600, 0o644));
