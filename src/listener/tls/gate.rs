@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, BodyDataStream};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use axum::response::IntoResponse as _;
 use rustls::{Error, ServerConnection};
@@ -11,6 +12,7 @@ use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::caller::Caller;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tokio_stream::StreamExt as _;
 
 use super::door::Visitor;
 use crate::authn;
@@ -26,6 +28,9 @@ const MAX_BODY: usize = MAX_OF_OTHERS + 5;
 /// How long a body may take to come, and how many are waited for at once: what is held of them is bounded by that.
 const BODY_TIME: Duration = Duration::from_secs(10);
 const BODIES: usize = 64;
+/// How long, and for how much, somebody is listened to whose request was refused.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 256 << 10;
 
 /// What is demanded of a client.
 #[derive(Clone, Debug)]
@@ -119,7 +124,7 @@ impl Gate {
         let text = format!("{refusal}\n");
         match self.tokens {
             None => (StatusCode::FORBIDDEN, text).into_response(),
-            // RFC 6750, section 3. What is left of the body is not read, so the connection ends where it would have to be.
+            // RFC 6750, section 3.
             Some(_) => {
                 let challenge = HeaderValue::from_static("Bearer");
                 (
@@ -136,6 +141,21 @@ impl Gate {
 impl Tokens {
     async fn who(&self, request: Request<Body>) -> Result<(Caller, Request<Body>), Refusal> {
         let (mut head, body) = request.into_parts();
+        let mut body = body.into_data_stream();
+        match self.judge(&head, &mut body).await {
+            Ok((caller, whole)) => {
+                // Nobody behind this has any use for it.
+                head.headers.remove(header::AUTHORIZATION);
+                Ok((caller, Request::from_parts(head, Body::from(whole))))
+            }
+            Err(refusal) => {
+                linger(&mut body).await;
+                Err(refusal)
+            }
+        }
+    }
+
+    async fn judge(&self, head: &Parts, body: &mut BodyDataStream) -> Result<(Caller, Vec<u8>), Refusal> {
         let headers = head.headers.get_all(header::AUTHORIZATION);
         let token = the_one(headers.iter().map(HeaderValue::as_bytes))?;
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -147,25 +167,45 @@ impl Tokens {
                 now: SystemClock.unix_seconds(),
             },
         )?;
-        let body = self.read(body).await?;
-        let caller = self.bearer.of_body(shown, &body)?;
-        // Nobody behind this has any use for it.
-        head.headers.remove(header::AUTHORIZATION);
-        Ok((caller, Request::from_parts(head, Body::from(body))))
-    }
-
-    async fn read(&self, body: Body) -> Result<axum::body::Bytes, Refusal> {
         let refused = |why: &str| Refusal::new(RefusalCode::TokenRefused, why);
         let reading = async {
             let _place = self.bodies.acquire().await;
-            to_bytes(body, MAX_BODY).await
+            whole(body).await
         };
-        match timeout(BODY_TIME, reading).await {
-            Ok(Ok(body)) => Ok(body),
-            Ok(Err(_)) => Err(refused(
-                "the body ended early, or is longer than 1 MiB: no token is good for it",
-            )),
-            Err(_elapsed) => Err(refused("the body took too long to come; its token is used up")),
-        }
+        let whole = timeout(BODY_TIME, reading)
+            .await
+            .map_err(|_elapsed| refused("the body took too long to come; its token is used up"))?
+            .ok_or_else(|| {
+                refused("the body ended early, or is longer than 1 MiB: no token is good for it")
+            })?;
+        self.bearer.of_body(shown, &whole).map(|caller| (caller, whole))
     }
+}
+
+/// The whole body; nothing, if it breaks off or is too long.
+async fn whole(body: &mut BodyDataStream) -> Option<Vec<u8>> {
+    let mut whole = Vec::new();
+    while let Some(part) = body.next().await {
+        let part = part.ok()?;
+        if part.len() > MAX_BODY.saturating_sub(whole.len()) {
+            return None;
+        }
+        whole.extend_from_slice(&part);
+    }
+    Some(whole)
+}
+
+/// What is on its way of a refused request is thrown away, within bounds: left unread it would become a reset of its stream, and
+/// some clients look at that and not at the answer.
+async fn linger(body: &mut BodyDataStream) {
+    let reading = async {
+        let mut left = LINGER_BYTES;
+        while let Some(Ok(part)) = body.next().await {
+            match left.checked_sub(part.len()) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    let _there_or_not = timeout(LINGER, reading).await;
 }
