@@ -3,7 +3,7 @@
 //! *Invariants:* client certificates are demanded wherever an authority of clients is named; where CRLs are given, every certificate below the authority needs one that says that
 //! it stands, and one of the past says nothing (RFC 5280, section 6.3.3: undetermined is refused here).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
@@ -185,7 +185,7 @@ impl ServerFiles {
 
 /// What demands a certificate of a client, of these authorities, and asks their CRLs.
 fn verifier(
-    path: &PathBuf,
+    path: &Path,
     authorities: Vec<CertificateDer<'static>>,
     crls: Option<(&PathBuf, Vec<CertificateRevocationListDer<'static>>)>,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
@@ -199,7 +199,7 @@ fn verifier(
     let judged = match crls {
         Some((path, crls)) => {
             verifier = verifier.with_crls(crls).enforce_revocation_expiration();
-            path
+            path.as_path()
         }
         None => path,
     };
