@@ -9,7 +9,10 @@ fn curl_and_grpcurl_come_in_with_a_token_for_each_request() {
         for (path, wanted) in [
             ("/livez", "ok\n"),
             ("/readyz?verbose", "\"ready\":true"),
-            ("/metrics", "sigward_bearer_cert_expiry_timestamp_seconds{what=\"server\"} 1"),
+            (
+                "/metrics",
+                "sigward_bearer_cert_expiry_timestamp_seconds{what=\"server\"} 1",
+            ),
         ] {
             let header = bearer(&stage.token("GET", path, b""));
             let out = ["-w", "%{http_version} %{http_code}"];
