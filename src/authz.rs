@@ -43,7 +43,7 @@ impl Authorizer {
     }
 }
 
-/// What every holder of a client certificate may ask for: whether sigward is well.
+/// What every holder of a client certificate, and everybody an issuer of tokens vouches for, may ask for: whether sigward is well.
 const OF_EVERYBODY: [&str; 4] = [
     "/grpc.health.v1.Health/Check",
     "/grpc.health.v1.Health/List",
@@ -52,11 +52,11 @@ const OF_EVERYBODY: [&str; 4] = [
 ];
 
 /// What may be called without a policy document: the administrator of this machine may everything, and a certificate says who somebody
-/// is, and nothing more.
+/// is, and nothing more; nor does a token.
 pub(crate) fn built_in(caller: &Caller, path: &str) -> Result<(), Refusal> {
     let allowed = match caller {
         Caller::LocalUser { .. } | Caller::Service => true,
-        Caller::Certificate { .. } => OF_EVERYBODY.contains(&path),
+        Caller::Certificate { .. } | Caller::Token { .. } => OF_EVERYBODY.contains(&path),
         Caller::Node { .. } => false,
     };
     if allowed {

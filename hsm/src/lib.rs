@@ -19,6 +19,7 @@ mod private_file;
 pub mod provider;
 pub mod secret;
 pub mod software;
+pub mod token_key;
 pub mod verify;
 
 pub use private_file::{Existing, FileError};

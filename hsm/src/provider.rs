@@ -76,7 +76,10 @@ impl AuthContext {
     /// A second line of defence behind authorization: a node's connection never makes, brings in or destroys a key.
     pub(crate) fn may_manage(&self) -> Result<(), ProviderError> {
         match self.caller {
-            Caller::LocalUser { .. } | Caller::Certificate { .. } | Caller::Service => Ok(()),
+            Caller::LocalUser { .. }
+            | Caller::Certificate { .. }
+            | Caller::Token { .. }
+            | Caller::Service => Ok(()),
             Caller::Node { .. } => Err(ProviderError::refused(
                 "not_permitted",
                 "a node does not manage keys",

@@ -201,6 +201,14 @@ codes! {
         ApprovalLimit = "approval_limit",
         /// The certificate of the caller's connection does not stand any more.
         CertificateRefused = "certificate_refused",
+        /// A token that does not prove who asks for this very request.
+        TokenRefused = "token_refused",
+        /// A token that was shown before.
+        TokenReplayed = "token_replayed",
+        /// A file of an issuer's public keys that is of no use.
+        IssuerKeyInvalid = "issuer_key_invalid",
+        /// More tokens than can be remembered until they expire.
+        TooManyTokens = "too_many_tokens",
         /// No such key, or none that this caller may know of.
         KeyNotFound = "key_not_found",
         /// The key has no guard row for this chain.

@@ -1,6 +1,7 @@
-//! The door for clients on other machines as the daemon looks after it: its files are looked at all the time, readiness and metrics
+//! A door for clients on other machines as the daemon looks after it: its files are looked at all the time, readiness and metrics
 //! tell of them, and what is bad in them changes nothing but that.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::task::JoinSet;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::ListenConfig;
 use crate::listener::grpc::Services;
-use crate::listener::tls;
+use crate::listener::tls::{self, Gate};
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::{DoorMetrics, Metrics};
 use crate::telemetry::readiness::{Check, Readiness, Weight};
@@ -22,8 +23,41 @@ const LOOK: Duration = Duration::from_secs(2);
 const SOON_DAYS: i64 = 7;
 const DAY: i64 = 24 * 60 * 60;
 
+/// Where a door is, and what it is called.
+pub(super) struct Place {
+    pub(super) address: SocketAddr,
+    pub(super) files: ServerFiles,
+    pub(super) names: Names,
+}
+
+/// What a door, and what is checked of it, are called.
+#[derive(Clone, Copy)]
+pub(super) struct Names {
+    table: &'static str,
+    clients: &'static str,
+    files: &'static str,
+    expiry: &'static str,
+}
+
+/// The door for clients with certificates.
+const CERTIFICATES: Names = Names {
+    table: "[listen]",
+    clients: "clients with certificates",
+    files: "tls",
+    expiry: "tls expiry",
+};
+/// The door for clients with tokens.
+pub(super) const TOKENS: Names = Names {
+    table: "[listen.bearer]",
+    clients: "clients with tokens",
+    files: "bearer tls",
+    expiry: "bearer tls expiry",
+};
+
 /// The door, as it is looked after.
 pub(super) struct Door {
+    address: SocketAddr,
+    names: Names,
     keeper: Arc<Keeper>,
     metrics: DoorMetrics,
     /// Fails while the files are not what is in force, or what is in force has ended.
@@ -35,11 +69,11 @@ pub(super) struct Door {
 }
 
 /// Where the files of the configuration are.
-pub(super) fn files(listen: &ListenConfig) -> ServerFiles {
+fn files(listen: &ListenConfig) -> ServerFiles {
     ServerFiles {
         certificate: listen.certificate.clone(),
         private_key: listen.private_key.clone(),
-        client_ca: listen.client_ca.clone(),
+        client_ca: Some(listen.client_ca.clone()),
         crl: listen.crl.clone(),
     }
 }
@@ -49,23 +83,38 @@ pub fn check(listen: &ListenConfig) -> Result<(), TlsError> {
     Keeper::check(&files(listen))
 }
 
+impl Place {
+    /// The door of `[listen]`.
+    pub(super) fn of(listen: &ListenConfig) -> Self {
+        Self {
+            address: listen.address,
+            files: files(listen),
+            names: CERTIFICATES,
+        }
+    }
+}
+
 impl Door {
     /// Reads the files; bad ones end the start.
     pub(super) fn open(
-        listen: &ListenConfig,
-        metrics: &Metrics,
+        place: Place,
+        metrics: DoorMetrics,
         readiness: &Readiness,
     ) -> anyhow::Result<Arc<Self>> {
-        let keeper = Keeper::open(files(listen)).context("cannot open the door of [listen]")?;
+        let names = place.names;
+        let keeper =
+            Keeper::open(place.files).with_context(|| format!("cannot open the door of {}", names.table))?;
         let door = Self {
-            metrics: metrics.door(),
+            address: place.address,
+            names,
+            metrics,
             files: readiness.check(
-                "tls",
+                names.files,
                 Weight::Required,
-                "put good files where [listen] names them: they are taken over within seconds. `sigward pki` makes them",
+                "put good files where the configuration names them: they are taken over within seconds. `sigward pki` makes them",
             ),
             expiry: readiness.check(
-                "tls expiry",
+                names.expiry,
                 Weight::Told,
                 "make new ones before that: `sigward pki renew FILE.crt`, `sigward pki crl`",
             ),
@@ -79,23 +128,22 @@ impl Door {
     /// Binds, and has clients served until the end.
     pub(super) async fn serve(
         self: &Arc<Self>,
-        listen: &ListenConfig,
+        gate: Gate,
         services: Services,
         known: (Arc<Metrics>, Readiness),
         shutdown: &Shutdown,
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<()> {
-        let listener = tls::Listener::bind(listen.address).await?;
-        tracing::info!(address = %listener.address(), "clients with certificates");
-        tasks.spawn(tls::serve(
-            listener,
-            services,
-            self.keeper.clone(),
-            known,
-            shutdown.clone(),
-        ));
+        let listener = tls::Listener::bind(self.address).await?;
+        tracing::info!(address = %listener.address(), "{}", self.names.clients);
+        tasks.spawn(tls::serve(listener, services, gate, known, shutdown.clone()));
         tasks.spawn(self.clone().watch(shutdown.clone()));
         Ok(())
+    }
+
+    /// What it proves, and demands.
+    pub(super) fn keeper(&self) -> Arc<Keeper> {
+        self.keeper.clone()
     }
 
     /// Looks at the files until the daemon ends.
@@ -177,7 +225,7 @@ impl Door {
             return;
         }
         if let Some(told) = &trouble {
-            tracing::error!(alarm = true, "certificates: {told}");
+            tracing::error!(alarm = true, "certificates of {}: {told}", self.names.table);
         }
         *said = trouble;
     }

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod audit;
+mod bearer;
 mod door;
 mod holds;
 pub mod import;
@@ -19,6 +20,7 @@ mod supervisor;
 mod swap;
 mod tokens;
 
+pub use bearer::check as check_bearer;
 pub use door::check as check_door;
 pub use init::{Durability, Made, RootToken, init, init_with_token};
 pub use inspect::{Inspection, LOCKED_BYTES_KEYS, SealedFile, Trouble, inspect, try_lock_memory};

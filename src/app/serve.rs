@@ -12,7 +12,8 @@ use tokio::task::JoinSet;
 
 use super::approvals;
 use super::audit;
-use super::door::Door;
+use super::bearer::BearerDoor;
+use super::door::{Door, Place};
 use super::holds::{Held, KillSwitch};
 use super::notify;
 use super::parts;
@@ -27,6 +28,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, LogFormat, PolicyConfig};
 use crate::listener::grpc::{Services, serve_unix};
 use crate::listener::http;
+use crate::listener::tls::Gate;
 use crate::shutdown::{Cut, GRACE, Shutdown};
 use crate::store::Store as _;
 use crate::telemetry::log::{self, Levels, Style};
@@ -125,12 +127,17 @@ async fn run(
     // A freeze that fails here ends the start: serving would be what somebody asked us not to do.
     kill_switch.act_on_the_past(&parts.admin).await?;
     tasks.spawn(kill_switch.watch(parts.admin.clone(), shutdown.clone()));
-    let door = config.listen.as_ref();
+    let door = config.listen.as_ref().map(Place::of);
     let door = door
-        .map(|listen| Door::open(listen, &metrics, &readiness))
+        .map(|place| Door::open(place, metrics.door(), &readiness))
+        .transpose()?;
+    let bearer = config.bearer.as_ref();
+    let bearer = bearer
+        .map(|bearer| BearerDoor::open(bearer, &metrics, &readiness, SystemClock.unix_seconds()))
         .transpose()?;
     let shared = Shared {
-        door: door.clone(),
+        door,
+        bearer,
         denials: ledger.denials.clone(),
         sign_metrics: Arc::new(metrics.sign(Proto::Privval)),
         metrics: metrics.clone(),
@@ -210,7 +217,7 @@ async fn hear(mut hangups: Signal, supervisor: Arc<Supervisor>, shutdown: Shutdo
     }
 }
 
-/// The admin socket, health and metrics, and the door for clients on other machines.
+/// The admin socket, health and metrics, and the doors for clients on other machines.
 async fn listen(
     config: &Config,
     supervisor: &Arc<Supervisor>,
@@ -224,10 +231,14 @@ async fn listen(
         .noting(supervisor.denials())
         .under(supervisor.policies())
         .watching(seen);
-    if let (Some(door), Some(listen)) = (supervisor.door(), &config.listen) {
-        let known = (metrics.clone(), readiness.clone());
-        door.serve(listen, services.clone(), known, shutdown, tasks)
+    let known = || (metrics.clone(), readiness.clone());
+    if let Some(door) = supervisor.door() {
+        let gate = Gate::of_certificates(door.keeper());
+        door.serve(gate, services.clone(), known(), shutdown, tasks)
             .await?;
+    }
+    if let Some(door) = supervisor.bearer() {
+        door.serve(services.clone(), known(), shutdown, tasks).await?;
     }
     let (socket, stop, whole) = (
         config.admin_socket.clone(),

@@ -79,7 +79,9 @@ fn stays_here(call: Call<'_>) -> Result<(), Refusal> {
     match (call.caller, call.operation) {
         // No node calls anything: it is sigward that dials.
         (Caller::Node { .. }, _) => Err(not_permitted(call.caller)),
-        (Caller::Certificate { .. }, Some(operation)) if STAYS_HERE.contains(&operation) => {
+        (Caller::Certificate { .. } | Caller::Token { .. }, Some(operation))
+            if STAYS_HERE.contains(&operation) =>
+        {
             let message = format!(
                 "{operation} carries private keys, and is done on the machine of the signer alone: sign in there"
             );

@@ -52,6 +52,9 @@ pub(super) fn run(
             if let Some(listen) = &config.listen {
                 app::check_door(listen).map_err(|error| CheckFailed(error.to_string()))?;
             }
+            if let Some(bearer) = &config.bearer {
+                app::check_bearer(bearer).map_err(|error| CheckFailed(error.to_string()))?;
+            }
             let checked = doctor::check_config(&home, &config);
             let summary = json!({
                 "config": file, "valid": true, "chains": chains, "nodes": nodes, "findings": checked.json,

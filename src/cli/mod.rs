@@ -27,8 +27,10 @@ mod remote;
 mod running;
 mod seal;
 mod serve;
+mod signed;
 mod state;
 mod status;
+mod token;
 mod top;
 
 use std::path::PathBuf;
@@ -157,6 +159,7 @@ enum Command {
     #[command(subcommand)]
     Node(node::Command),
     Pki(pki::Args),
+    Token(token::Args),
     /// Look at the whole installation, and say what is wrong and what to do
     Doctor(doctor::Args),
     /// Watch a real CometBFT node make blocks that sigward signs
@@ -236,6 +239,7 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
         Command::Reload(args) => reload::run(&args, &home()?, output),
         Command::Node(command) => node::run(command, &home()?, output),
         Command::Pki(args) => pki::run(args, home, output),
+        Command::Token(args) => token::run(&args, output),
         Command::Doctor(args) => doctor::run(&args, &home()?, output),
         Command::Demo(args) => demo::run(&args, cli.json),
         Command::Completions(args) => {

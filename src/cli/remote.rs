@@ -1,9 +1,10 @@
-//! `--server`: the same commands, asked of a sigward on another machine, by its door for clients with certificates.
+//! `--server`: the same commands, asked of a sigward on another machine, by its door for clients with certificates, or the one for
+//! clients with tokens.
 //!
 //! *Invariant:* what is given for another machine never happens on this one: a command that cannot go there is refused.
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,10 +12,14 @@ use hyper_util::rt::TokioIo;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::exit::RefusedByRule;
+use super::signed::signed;
+use super::token;
+use crate::authn::bearer::Mint;
 use crate::tls::{ClientFiles, Dialer};
 
-/// The port of the door, where the URL has none.
+/// The ports of the doors, where the URL has none.
 const PORT: u16 = 26660;
+const BEARER_PORT: u16 = 26661;
 
 /// Where, and who asks. The files may stand in the environment; the server may not: what is meant for another machine says so.
 #[derive(Debug, clap::Args)]
@@ -32,6 +37,15 @@ pub(super) struct Args {
     /// The authority of the server's certificate [default: $SIGWARD_CA]
     #[arg(long, global = true, value_name = "FILE", requires = "server")]
     ca: Option<PathBuf>,
+    /// Sign each call with this key, in place of a certificate (see docs/bearer.md) [default: $SIGWARD_TOKEN_KEY]
+    #[arg(long, global = true, value_name = "FILE", requires = "server", conflicts_with_all = ["certificate", "private_key"])]
+    token_key: Option<PathBuf>,
+    /// Who asks, by --token-key [default: the name of its file, for both]
+    #[arg(long, global = true, value_name = "ISSUER/SUBJECT", requires = "server")]
+    token_as: Option<String>,
+    /// What the server's configuration calls itself [default: https://HOST:PORT of --server]
+    #[arg(long, global = true, value_name = "AUDIENCE", requires = "server")]
+    token_audience: Option<String>,
 }
 
 /// A sigward elsewhere.
@@ -40,6 +54,7 @@ pub(super) struct Server {
     host: String,
     port: u16,
     dialer: Dialer,
+    mint: Option<Arc<Mint>>,
 }
 
 /// Said once, before any command runs.
@@ -80,18 +95,36 @@ impl Args {
                 .or_else(|| std::env::var_os(variable).map(PathBuf::from))
                 .with_context(|| format!("--server needs --{option} FILE, or ${variable}\n`sigward pki client NAME` makes certificates"))
         };
-        let files = ClientFiles {
-            certificate: file(&self.certificate, "certificate", "SIGWARD_CERTIFICATE")?,
-            private_key: file(&self.private_key, "private-key", "SIGWARD_PRIVATE_KEY")?,
-            ca: file(&self.ca, "ca", "SIGWARD_CA")?,
-        };
         let uri: Uri = url.parse().ok().filter(is_plain).with_context(|| {
             format!("{url:?} is no address of a sigward\nwrite https://HOST:PORT, as in https://signer.example.org:26660")
         })?;
+        let host = uri.host().unwrap_or_default().to_owned();
+        let token_key = self.token_key.clone().or_else(|| match self.certificate {
+            None => std::env::var_os("SIGWARD_TOKEN_KEY").map(PathBuf::from),
+            Some(_) => None,
+        });
+        let port = uri.port_u16().unwrap_or(match token_key {
+            None => PORT,
+            Some(_) => BEARER_PORT,
+        });
+        let shows = match token_key {
+            Some(_) => None,
+            None => Some((
+                file(&self.certificate, "certificate", "SIGWARD_CERTIFICATE")?,
+                file(&self.private_key, "private-key", "SIGWARD_PRIVATE_KEY")?,
+            )),
+        };
+        let ca = file(&self.ca, "ca", "SIGWARD_CA")?;
+        let mint = token_key.map(|key| {
+            let origin = format!("https://{host}:{port}");
+            let audience = self.token_audience.as_deref().unwrap_or(&origin);
+            token::mint_for_calls(&key, self.token_as.as_deref(), audience)
+        });
         let server = Server {
-            host: uri.host().unwrap_or_default().to_owned(),
-            port: uri.port_u16().unwrap_or(PORT),
-            dialer: Dialer::new(&files)?,
+            host,
+            port,
+            dialer: Dialer::new(&ClientFiles { shows, ca })?,
+            mint: mint.transpose()?.map(Arc::new),
         };
         let _said_once = SERVER.set(server);
         Ok(())
@@ -124,11 +157,15 @@ impl Server {
         if let Some(timeout) = timeout {
             endpoint = endpoint.timeout(timeout);
         }
-        endpoint.connect_with_connector(connector).await.with_context(|| {
+        let channel = endpoint.connect_with_connector(connector).await.with_context(|| {
             format!(
-                "server_unreachable: no sigward at https://{}:{}\nsee that it runs with [listen], that its certificate has this name, and that --ca is its authority",
+                "server_unreachable: no sigward at https://{}:{}\nsee that it runs with [listen] or [listen.bearer], that its certificate has this name, and that --ca is its authority",
                 self.host, self.port
             )
-        })
+        })?;
+        match &self.mint {
+            None => Ok(channel),
+            Some(mint) => signed(channel, mint.clone()).await,
+        }
     }
 }

@@ -217,6 +217,7 @@ impl Diff {
             admin_socket,
             http,
             listen,
+            bearer,
             log: LogConfig { format, level },
             audit,
             providers: _,
@@ -279,6 +280,7 @@ impl Diff {
             path,
         );
         self.set(&of, "listen", (listen, &new.listen), NeedsRestart, text::door);
+        self.bearer(bearer.as_ref(), new.bearer.as_ref());
         self.set(&of, "http.listen", (http, &new.http), NeedsRestart, text::listen);
         self.audit(audit, &new.audit);
         self.set(

@@ -30,10 +30,29 @@ pub(super) fn listen(
 ) -> Result<Option<ListenConfig>, ConfigError> {
     let Some(spanned) = raw else { return Ok(None) };
     let raw = spanned.as_ref();
-    let text = raw.address.as_ref();
+    // Only `[listen.bearer]` stands there: a door of its own.
+    let of_this = [
+        &raw.address,
+        &raw.certificate,
+        &raw.private_key,
+        &raw.client_ca,
+        &raw.crl,
+    ];
+    if raw.bearer.is_some() && of_this.iter().all(|field| field.is_none()) {
+        return Ok(None);
+    }
+    let address = raw.address.as_ref().ok_or_else(|| {
+        source.bad(
+            spanned,
+            "listen.address",
+            "[listen] has no address",
+            "add `address = \"0.0.0.0:26660\"`, or take the table out",
+        )
+    })?;
+    let text = address.as_ref();
     let address = text.parse::<SocketAddr>().map_err(|_| {
         source.bad(
-            &raw.address,
+            address,
             "listen.address",
             format!("{} is no IP address with a port", quote(text)),
             "write 0.0.0.0:26660 for every address of this machine, [::]:26660 with IPv6, or the one that clients come in by",

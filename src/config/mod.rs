@@ -4,7 +4,7 @@
 //! that was not judged; nothing in it opens a file that the configuration names.
 //!
 //! *Invariants:* unknown fields refuse; relative paths are made absolute at the file's folder; no listener off loopback exists but
-//! one with TLS that demands client certificates; a TCP link off loopback exists only where the file says `unauthenticated = "private-network"`.
+//! with TLS, and one that demands client certificates or tokens; a TCP link off loopback exists only where the file says `unauthenticated = "private-network"`.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use sigward_policies::model::suggest;
 
 mod address;
 mod audit;
+mod bearer;
 mod chain;
 pub mod diff;
 mod error;
@@ -33,6 +34,7 @@ mod validate;
 
 pub use address::{Host, MAX_SOCKET_PATH, NodeAddress, Reach};
 pub use audit::AuditConfig;
+pub use bearer::{BearerConfig, IssuerConfig, Revoked};
 pub use error::{ConfigCode, ConfigError, Place};
 pub use file::{FILE_NAME, admin_socket_of_a_bad_file, load, load_with_text};
 pub use home::find_home;
@@ -70,6 +72,8 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     /// Where clients on other machines come in, by TLS. None unless the file says so.
     pub listen: Option<ListenConfig>,
+    /// Where clients without certificates come in, by TLS and tokens. None unless the file says so.
+    pub bearer: Option<BearerConfig>,
     /// What the log looks like.
     pub log: LogConfig,
     /// What becomes of audit records.
@@ -203,6 +207,13 @@ impl Config {
                 "[listen] has no crl: a client's certificate that was lost or stolen stands until it expires"
                     .to_owned(),
             );
+        }
+        if self
+            .bearer
+            .as_ref()
+            .is_some_and(|bearer| bearer.issuers.is_empty())
+        {
+            said.push("[listen.bearer] has no issuer: nobody has a token that it takes".to_owned());
         }
         if self.chains.is_empty() {
             said.push("no [[chain]]: nothing is signed".to_owned());

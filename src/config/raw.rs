@@ -92,11 +92,32 @@ pub(super) struct RawHttp {
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawListen {
-    pub(super) address: Text,
+    pub(super) address: Option<Text>,
     pub(super) certificate: Option<Text>,
     pub(super) private_key: Option<Text>,
     pub(super) client_ca: Option<Text>,
     pub(super) crl: Option<Text>,
+    pub(super) bearer: Option<Spanned<RawBearer>>,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBearer {
+    pub(super) address: Option<Text>,
+    pub(super) certificate: Option<Text>,
+    pub(super) private_key: Option<Text>,
+    pub(super) audience: Option<Text>,
+    #[serde(default)]
+    pub(super) issuer: Vec<RawIssuer>,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawIssuer {
+    pub(super) name: Text,
+    pub(super) key_file: Text,
+    #[serde(default)]
+    pub(super) revoked: Vec<Text>,
 }
 
 #[derive(Deserialize, Debug, Default)]

@@ -80,6 +80,12 @@ fn what_the_printed_default_leaves_out_is_its_default_too() {
     let provider = whole.providers.pop().unwrap();
     // There is no door by default; where one is, it has everything.
     assert!(whole.listen.take().is_some_and(|listen| listen.crl.is_some()));
+    assert!(
+        whole
+            .bearer
+            .take()
+            .is_some_and(|bearer| bearer.issuers.len() == 1)
+    );
     assert_eq!(whole, good(""));
     let short = good(
         "[[provider]]\nid = 'hsm-a'\npkcs11 = { module = '/usr/lib/softhsm/libsofthsm2.so', token_label = 'validators', pin_file = 'hsm-a.pin' }",
@@ -105,6 +111,8 @@ fn the_printed_default_names_every_field() {
             format!("[[{field}]]"),
             format!("[[chain.{field}]]"),
             format!("[provider.{field}]"),
+            format!("[listen.{field}]"),
+            format!("[[listen.bearer.{field}]]"),
         ];
         let named =
             DEFAULT.contains(&format!("{field} = ")) || table.iter().any(|table| DEFAULT.contains(table));

@@ -10,7 +10,7 @@ use super::raw::{Number, RawConfig, RawHttp, RawKeys, RawLog, RawStore, Text};
 use super::read_from::ReadFrom;
 use super::{
     ADMIN_SOCKET, Config, KeysConfig, LogConfig, LogFormat, MAX_SOCKET_PATH, PinFrom, SealSource,
-    StoreConfig, audit, chain, listen, policy, provider, seal, suggest,
+    StoreConfig, audit, bearer, chain, listen, policy, provider, seal, suggest,
 };
 
 /// Where health and metrics are served unless the file says otherwise.
@@ -92,6 +92,12 @@ pub(super) fn config(raw: RawConfig, source: &Source<'_>) -> Result<Config, Conf
         admin_socket: admin_socket(admin.as_ref(), source)?,
         http: http(&raw.http.unwrap_or_default(), source)?,
         listen: listen::listen(raw.listen.as_ref(), source)?,
+        bearer: bearer::bearer(
+            raw.listen
+                .as_ref()
+                .and_then(|listen| listen.as_ref().bearer.as_ref()),
+            source,
+        )?,
         log: log(&raw.log.unwrap_or_default(), source)?,
         audit: audit::audit(&raw.audit.unwrap_or_default(), source)?,
         providers,
@@ -276,12 +282,19 @@ fn paths_are_distinct(config: &Config) -> Result<(), ConfigError> {
         .listen
         .iter()
         .map(|listen| ("listen.private_key", &listen.private_key));
+    // Both doors may have one certificate, and so one key.
+    let bearer = config
+        .bearer
+        .iter()
+        .map(|bearer| ("listen.bearer.private_key", &bearer.private_key));
+    let bearer = bearer.filter(|(_, path)| config.listen.iter().all(|listen| listen.private_key != **path));
     for (key, path) in paths
         .into_iter()
         .chain(seal)
         .chain(policy)
         .chain(anchor)
         .chain(door)
+        .chain(bearer)
     {
         // Paths compare by their components: `a//b` is `a/b`.
         if let Some((other, _)) = seen.iter().find(|(_, known)| *known == path) {

@@ -1,4 +1,4 @@
-//! The command line's side: it shows a certificate of its own and believes one authority, the one that it is given.
+//! The command line's side: it shows a certificate of its own, or none, and believes one authority, the one that it is given.
 
 use std::io;
 use std::path::PathBuf;
@@ -16,10 +16,8 @@ use super::{files, provider};
 /// Where a client's files are.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClientFiles {
-    /// Its certificate.
-    pub certificate: PathBuf,
-    /// Its private key.
-    pub private_key: PathBuf,
+    /// What it shows: its certificate, and the private key of that. Nothing, where tokens say who it is.
+    pub shows: Option<(PathBuf, PathBuf)>,
     /// The authority of the server's certificate.
     pub ca: PathBuf,
 }
@@ -31,28 +29,32 @@ pub struct Dialer(Arc<ClientConfig>);
 impl Dialer {
     /// Reads the files.
     pub fn new(from: &ClientFiles) -> Result<Self, TlsError> {
-        let chain = files::certificates(&from.certificate, &files::read(&from.certificate)?)?;
-        let key = files::private_key(&from.private_key, &files::read_secret(&from.private_key)?)?;
         let mut roots = RootCertStore::empty();
         for authority in files::certificates(&from.ca, &files::read(&from.ca)?)? {
             roots
                 .add(authority)
                 .map_err(|why| TlsError::new(TlsWhat::Invalid, &from.ca, why))?;
         }
-        let invalid = |why: rustls::Error| match why {
-            rustls::Error::InconsistentKeys(_) => TlsError::new(
-                TlsWhat::Mismatch,
-                &from.private_key,
-                format!("it is not the key of {}", from.certificate.display()),
-            ),
-            why => TlsError::new(TlsWhat::Invalid, &from.certificate, why),
-        };
-        let mut config = ClientConfig::builder_with_provider(provider())
+        let config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(invalid)?
-            .with_root_certificates(roots)
-            .with_client_auth_cert(chain, key)
-            .map_err(invalid)?;
+            .map_err(|why| TlsError::new(TlsWhat::Invalid, &from.ca, why))?
+            .with_root_certificates(roots);
+        let mut config = match &from.shows {
+            None => config.with_no_client_auth(),
+            Some((certificate, private_key)) => {
+                let chain = files::certificates(certificate, &files::read(certificate)?)?;
+                let key = files::private_key(private_key, &files::read_secret(private_key)?)?;
+                let refused = |why: rustls::Error| match why {
+                    rustls::Error::InconsistentKeys(_) => TlsError::new(
+                        TlsWhat::Mismatch,
+                        private_key,
+                        format!("it is not the key of {}", certificate.display()),
+                    ),
+                    why => TlsError::new(TlsWhat::Invalid, certificate, why),
+                };
+                config.with_client_auth_cert(chain, key).map_err(refused)?
+            }
+        };
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Self(Arc::new(config)))
     }

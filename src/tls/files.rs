@@ -8,7 +8,9 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::pki_types::{
+    CertificateDer, CertificateRevocationListDer, PrivateKeyDer, SubjectPublicKeyInfoDer,
+};
 use zeroize::Zeroizing;
 
 use super::error::{TlsError, TlsWhat};
@@ -60,6 +62,12 @@ pub fn crls(path: &Path, pem: &[u8]) -> Result<Vec<CertificateRevocationListDer<
 pub fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_slice(pem)
         .map_err(|why| TlsError::new(TlsWhat::Invalid, path, format!("no private key in it: {why}")))
+}
+
+/// Every public key (SubjectPublicKeyInfo) in `pem`, at least one.
+pub fn public_keys(path: &Path, pem: &[u8]) -> Result<Vec<Vec<u8>>, TlsError> {
+    let found: Vec<SubjectPublicKeyInfoDer<'static>> = all(path, pem, "public key")?;
+    Ok(found.iter().map(|key| key.to_vec()).collect())
 }
 
 fn all<T: PemObject>(path: &Path, pem: &[u8], what: &str) -> Result<Vec<T>, TlsError> {

@@ -141,9 +141,8 @@ impl Keeper {
     fn verify(&self, chain: &[CertificateDer<'_>]) -> Result<(SubjectName, (u64, u64)), Error> {
         let (end_entity, intermediates) = chain.split_first().ok_or(Error::NoCertificatesPresented)?;
         let (material, now) = (self.material(), UnixTime::now());
-        material
-            .verifier
-            .verify_client_cert(end_entity, intermediates, now)?;
+        let verifier = material.verifier.as_ref().ok_or(Error::NoCertificatesPresented)?;
+        verifier.verify_client_cert(end_entity, intermediates, now)?;
         Ok((name_of(end_entity)?, (material.edition, now.as_secs())))
     }
 }

@@ -3,8 +3,8 @@
 //! [`connect`] is for servers of others; [`Keeper`] is what our own listener proves and demands; [`Dialer`] is a command line that talks
 //! to such a listener on another machine; [`x509`] reads names and dates.
 //!
-//! *Invariants:* TLS 1.3 by aws-lc-rs and nothing else; a server of ours never talks to a client without a certificate of an authority
-//! that its operator named; no session is resumed, because a resumed one would not show its certificate again.
+//! *Invariants:* TLS 1.3 by aws-lc-rs and nothing else; a server of ours demands a certificate of an authority that its operator named, but
+//! for the one that takes tokens, which says so by naming none; no session is resumed, because a resumed one would not show its certificate again.
 
 use std::sync::Arc;
 

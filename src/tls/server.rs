@@ -1,9 +1,9 @@
 //! What our listener proves and demands, from bytes of files to a configuration of rustls: all of it, or an error.
 //!
-//! *Invariants:* client certificates are demanded; where CRLs are given, every certificate below the authority needs one that says that
+//! *Invariants:* client certificates are demanded wherever an authority of clients is named; where CRLs are given, every certificate below the authority needs one that says that
 //! it stands, and one of the past says nothing (RFC 5280, section 6.3.3: undetermined is refused here).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
@@ -27,8 +27,8 @@ pub struct ServerFiles {
     pub certificate: PathBuf,
     /// Its private key.
     pub private_key: PathBuf,
-    /// The authorities whose client certificates are accepted.
-    pub client_ca: PathBuf,
+    /// The authorities whose client certificates are demanded; without, clients are asked for none: tokens say who they are.
+    pub client_ca: Option<PathBuf>,
     /// Their CRLs; without, a certificate stands until it expires.
     pub crl: Option<PathBuf>,
 }
@@ -37,7 +37,7 @@ pub struct ServerFiles {
 pub(super) struct Bytes {
     certificate: Vec<u8>,
     private_key: Zeroizing<Vec<u8>>,
-    client_ca: Vec<u8>,
+    client_ca: Option<Vec<u8>>,
     crl: Option<Vec<u8>>,
 }
 
@@ -56,7 +56,7 @@ pub struct Material {
     /// For the next handshake.
     pub(super) config: Arc<ServerConfig>,
     /// For the next request.
-    pub(super) verifier: Arc<dyn ClientCertVerifier>,
+    pub(super) verifier: Option<Arc<dyn ClientCertVerifier>>,
     /// Which edition this is, from 1.
     pub(super) edition: u64,
     expiries: Vec<Expiry>,
@@ -84,7 +84,7 @@ impl ServerFiles {
         Ok(Bytes {
             certificate: files::read(&self.certificate)?,
             private_key: files::read_secret(&self.private_key)?,
-            client_ca: files::read(&self.client_ca)?,
+            client_ca: self.client_ca.as_deref().map(files::read).transpose()?,
             crl: self.crl.as_deref().map(files::read).transpose()?,
         })
     }
@@ -93,36 +93,25 @@ impl ServerFiles {
     pub(super) fn material(&self, bytes: &Bytes, edition: u64, now: i64) -> Result<Material, TlsError> {
         let chain = files::certificates(&self.certificate, &bytes.certificate)?;
         let key = files::private_key(&self.private_key, &bytes.private_key)?;
-        let authorities = files::certificates(&self.client_ca, &bytes.client_ca)?;
+        let authorities = match (&self.client_ca, &bytes.client_ca) {
+            (Some(path), Some(pem)) => Some((path, files::certificates(path, pem)?)),
+            _ => None,
+        };
         let crls = match (&self.crl, &bytes.crl) {
             (Some(path), Some(pem)) => Some((path, files::crls(path, pem)?)),
             _ => None,
         };
         let expiries = self.expiries(
             &chain,
-            &authorities,
+            authorities.as_ref().map(|(path, all)| (*path, all.as_slice())),
             crls.as_ref().map(|(_, crls)| crls.as_slice()),
             now,
         )?;
 
-        let mut roots = RootCertStore::empty();
-        for authority in authorities {
-            roots
-                .add(authority)
-                .map_err(|why| TlsError::new(TlsWhat::Invalid, &self.client_ca, why))?;
-        }
-        let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
-        let judged = match crls {
-            Some((path, crls)) => {
-                verifier = verifier.with_crls(crls).enforce_revocation_expiration();
-                path
-            }
-            None => &self.client_ca,
+        let verifier = match authorities {
+            Some((path, authorities)) => Some(verifier(path, authorities, crls)?),
+            None => None,
         };
-        let verifier = verifier
-            .build()
-            .map_err(|why| TlsError::new(TlsWhat::Invalid, judged, why))?;
-        let verifier: Arc<dyn ClientCertVerifier> = Arc::new(Named(verifier));
         let invalid = |why: Error| match why {
             Error::InconsistentKeys(_) => TlsError::new(
                 TlsWhat::Mismatch,
@@ -131,12 +120,15 @@ impl ServerFiles {
             ),
             why => TlsError::new(TlsWhat::Invalid, &self.certificate, why),
         };
-        let mut config = ServerConfig::builder_with_provider(provider())
+        let config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(invalid)?
-            .with_client_cert_verifier(verifier.clone())
-            .with_single_cert(chain, key)
             .map_err(invalid)?;
+        let mut config = match &verifier {
+            Some(verifier) => config.with_client_cert_verifier(verifier.clone()),
+            None => config.with_no_client_auth(),
+        }
+        .with_single_cert(chain, key)
+        .map_err(invalid)?;
         config.alpn_protocols = ALPN.iter().map(|name| name.to_vec()).collect();
         // Whoever comes again shows the certificate again: it may have been revoked.
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -153,7 +145,7 @@ impl ServerFiles {
     fn expiries(
         &self,
         chain: &[CertificateDer<'_>],
-        authorities: &[CertificateDer<'_>],
+        authorities: Option<(&PathBuf, &[CertificateDer<'_>])>,
         crls: Option<&[CertificateRevocationListDer<'_>]>,
         now: i64,
     ) -> Result<Vec<Expiry>, TlsError> {
@@ -173,7 +165,9 @@ impl ServerFiles {
         let mut expiries = Vec::new();
         let mut note = |what, at: Option<i64>| expiries.extend(at.map(|at| Expiry { what, at }));
         note("server", first(&server));
-        note("client_ca", first(&of(&self.client_ca, authorities)?));
+        if let Some((path, authorities)) = authorities {
+            note("client_ca", first(&of(path, authorities)?));
+        }
         if let (Some(path), Some(crls)) = (&self.crl, crls) {
             let facts: Result<Vec<_>, _> = crls.iter().map(|der| x509::crl_facts(der)).collect();
             let facts = facts.map_err(|why| TlsError::new(TlsWhat::Invalid, path, why))?;
@@ -189,12 +183,39 @@ impl ServerFiles {
     }
 }
 
+/// What demands a certificate of a client, of these authorities, and asks their CRLs.
+fn verifier(
+    path: &Path,
+    authorities: Vec<CertificateDer<'static>>,
+    crls: Option<(&PathBuf, Vec<CertificateRevocationListDer<'static>>)>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        roots
+            .add(authority)
+            .map_err(|why| TlsError::new(TlsWhat::Invalid, path, why))?;
+    }
+    let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+    let judged = match crls {
+        Some((path, crls)) => {
+            verifier = verifier.with_crls(crls).enforce_revocation_expiration();
+            path.as_path()
+        }
+        None => path,
+    };
+    let verifier = verifier
+        .build()
+        .map_err(|why| TlsError::new(TlsWhat::Invalid, judged, why))?;
+    Ok(Arc::new(Named(verifier)))
+}
+
 impl Bytes {
     /// Whether two readings are the same.
     pub(super) fn digest(&self) -> [u8; 32] {
         let mut digest = Sha256::new();
+        let ca = self.client_ca.as_deref().unwrap_or_default();
         let crl = self.crl.as_deref().unwrap_or_default();
-        for part in [&self.certificate, &*self.private_key, &self.client_ca, crl] {
+        for part in [&self.certificate, &*self.private_key, ca, crl] {
             digest.update((part.len() as u64).to_be_bytes());
             digest.update(part);
         }

@@ -73,7 +73,8 @@ const HOMES: &[(&[&str], &[&str])] = &[
     ),
     (&["rcgen"], &["pki"]),
     (&["x509_parser"], &["tls"]),
-    (&["hyper", "http_body_util"], &["chain"]),
+    (&["hyper"], &["chain"]),
+    (&["http_body_util"], &["chain", "cli"]),
     (&["clap", "clap_complete", "indicatif"], &["cli"]),
     (&["prometheus_client", "tracing_subscriber"], &["telemetry"]),
 ];

@@ -12,6 +12,7 @@
 
 mod audit;
 mod backup;
+mod bearer;
 mod cli;
 #[cfg(feature = "failpoints")]
 mod crashes;

@@ -62,9 +62,11 @@ impl Rules {
             Caller::Node { chain, node } if chain == claim.chain() => {
                 self.grants.get(&(chain.clone(), node.clone()))
             }
-            Caller::Node { .. } | Caller::LocalUser { .. } | Caller::Certificate { .. } | Caller::Service => {
-                None
-            }
+            Caller::Node { .. }
+            | Caller::LocalUser { .. }
+            | Caller::Certificate { .. }
+            | Caller::Token { .. }
+            | Caller::Service => None,
         };
         if granted == Some(claim.key()) {
             return Decision::Allow(Permit { claim: claim.clone() });

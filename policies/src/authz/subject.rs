@@ -9,7 +9,7 @@ use crate::model::caller::Caller;
 use crate::model::suggest;
 
 /// The kinds, as documents write them.
-const KINDS: [&str; 4] = ["dns", "uri", "uid", "node"];
+const KINDS: [&str; 5] = ["dns", "uri", "jwt", "uid", "node"];
 
 /// Callers that are alike.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,6 +20,8 @@ pub(super) enum SubjectPattern {
     Dns(Glob),
     /// `uri:…`: the URI of a client certificate, SPIFFE ids among them; parts are segments.
     Uri(Glob),
+    /// `jwt:ISSUER/SUBJECT`: whoever an issuer of tokens vouches for; parts of the subject are segments.
+    Jwt { issuer: Glob, subject: Glob },
     /// `uid:…`: a user of this machine on the admin socket; `None` is each of them.
     Uid(Option<u32>),
     /// `node:CHAIN/NODE`: a node that sigward dials.
@@ -35,7 +37,8 @@ impl SubjectPattern {
         let Some((kind, rest)) = text.split_once(':') else {
             return Err((
                 "a subject is a kind and a name".to_owned(),
-                "write dns:NAME, uri:URI, uid:NUMBER, node:CHAIN/NODE, or * for anyone".to_owned(),
+                "write dns:NAME, uri:URI, jwt:ISSUER/SUBJECT, uid:NUMBER, node:CHAIN/NODE, or * for anyone"
+                    .to_owned(),
             ));
         };
         if rest.is_empty() || rest.len() > MAX_PATTERN {
@@ -66,6 +69,18 @@ impl SubjectPattern {
                 "this is no URI: it has no scheme".to_owned(),
                 "write it whole, such as uri:spiffe://example.org/ns/validators/sa/signer".to_owned(),
             )),
+            // An issuer's name holds no slash; a subject may.
+            "jwt" => match rest.split_once('/') {
+                Some((issuer, subject)) if !issuer.is_empty() && !subject.is_empty() => Ok(Self::Jwt {
+                    issuer: Glob::new(issuer, None),
+                    subject: Glob::new(subject, Some(b'/')),
+                }),
+                _ => Err((
+                    "who shows a token is written with its issuer".to_owned(),
+                    "write jwt:ISSUER/SUBJECT, the issuer as [[listen.bearer.issuer]] calls it; jwt:ISSUER/** is everybody it vouches for"
+                        .to_owned(),
+                )),
+            },
             "uid" if rest == "*" => Ok(Self::Uid(None)),
             "uid" => match rest.parse() {
                 Ok(uid) if rest.bytes().all(|b| b.is_ascii_digit()) => Ok(Self::Uid(Some(uid))),
@@ -105,6 +120,9 @@ impl SubjectPattern {
                 .as_str()
                 .strip_prefix("uri:")
                 .is_some_and(|name| glob.matches(name)),
+            (Self::Jwt { issuer, subject }, Caller::Token { holder }) => {
+                issuer.matches(holder.issuer().as_str()) && subject.matches(holder.subject())
+            }
             (Self::Uid(wanted), Caller::LocalUser { uid }) => wanted.is_none_or(|wanted| wanted == *uid),
             (
                 Self::Node { chain, node },
@@ -113,7 +131,7 @@ impl SubjectPattern {
                     node: name,
                 },
             ) => chain.matches(id.as_str()) && node.matches(name.as_str()),
-            (Self::Dns(_) | Self::Uri(_) | Self::Uid(_) | Self::Node { .. }, _) => false,
+            (Self::Dns(_) | Self::Uri(_) | Self::Jwt { .. } | Self::Uid(_) | Self::Node { .. }, _) => false,
         }
     }
 
@@ -122,11 +140,21 @@ impl SubjectPattern {
         match (self, other) {
             (Self::Anyone, _) | (_, Self::Anyone) => true,
             (Self::Dns(a), Self::Dns(b)) | (Self::Uri(a), Self::Uri(b)) => a.may_meet(b),
+            (
+                Self::Jwt {
+                    issuer: a,
+                    subject: m,
+                },
+                Self::Jwt {
+                    issuer: b,
+                    subject: n,
+                },
+            ) => a.may_meet(b) && m.may_meet(n),
             (Self::Uid(a), Self::Uid(b)) => a.is_none() || b.is_none() || a == b,
             (Self::Node { chain: a, node: m }, Self::Node { chain: b, node: n }) => {
                 a.may_meet(b) && m.may_meet(n)
             }
-            (Self::Dns(_) | Self::Uri(_) | Self::Uid(_) | Self::Node { .. }, _) => false,
+            (Self::Dns(_) | Self::Uri(_) | Self::Jwt { .. } | Self::Uid(_) | Self::Node { .. }, _) => false,
         }
     }
 }
@@ -137,6 +165,7 @@ impl fmt::Display for SubjectPattern {
             Self::Anyone => f.write_str("*"),
             Self::Dns(glob) => write!(f, "dns:{}", glob.as_str()),
             Self::Uri(glob) => write!(f, "uri:{}", glob.as_str()),
+            Self::Jwt { issuer, subject } => write!(f, "jwt:{}/{}", issuer.as_str(), subject.as_str()),
             Self::Uid(Some(uid)) => write!(f, "uid:{uid}"),
             Self::Uid(None) => f.write_str("uid:*"),
             Self::Node { chain, node } => write!(f, "node:{}/{}", chain.as_str(), node.as_str()),
@@ -152,6 +181,7 @@ fn cut(text: &str) -> String {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::model::bearer::TokenHolder;
     use crate::model::caller::SubjectName;
     use crate::model::id::{ChainId, NodeName};
 
@@ -172,22 +202,32 @@ mod tests {
             certificate("uri:spiffe://example/ns/v/sa/signer"),
             Caller::LocalUser { uid: 1000 },
             node,
+            Caller::Token {
+                holder: TokenHolder::parse("ci/deploy/7").unwrap(),
+            },
             Caller::Service,
         ];
         for (pattern, wanted) in [
-            ("*", [true, true, true, true, false]),
-            ("dns:*.OPS.example", [true, false, false, false, false]),
-            ("dns:**", [true, false, false, false, false]),
+            ("*", [true, true, true, true, true, false]),
+            ("dns:*.OPS.example", [true, false, false, false, false, false]),
+            ("dns:**", [true, false, false, false, false, false]),
             (
                 "uri:spiffe://example/ns/*/sa/*",
-                [false, true, false, false, false],
+                [false, true, false, false, false, false],
             ),
-            ("uri:spiffe://example/*", [false, false, false, false, false]),
-            ("uid:1000", [false, false, true, false, false]),
-            ("uid:*", [false, false, true, false, false]),
-            ("uid:100", [false; 5]),
-            ("node:a/b-*/n?", [false, false, false, true, false]),
-            ("node:*/*", [false, false, false, true, false]),
+            (
+                "uri:spiffe://example/*",
+                [false, false, false, false, false, false],
+            ),
+            ("uid:1000", [false, false, true, false, false, false]),
+            ("uid:*", [false, false, true, false, false, false]),
+            ("uid:100", [false; 6]),
+            ("node:a/b-*/n?", [false, false, false, true, false, false]),
+            ("jwt:ci/*/7", [false, false, false, false, true, false]),
+            ("jwt:*/**", [false, false, false, false, true, false]),
+            ("jwt:ci/deploy", [false; 6]),
+            ("jwt:c/deploy/7", [false; 6]),
+            ("node:*/*", [false, false, false, true, false, false]),
         ] {
             let parsed = SubjectPattern::parse(pattern).unwrap();
             for (caller, wanted) in callers.iter().zip(wanted) {
@@ -208,6 +248,9 @@ mod tests {
             "uri:nothing",
             "node:chain",
             "node:/n",
+            "jwt:ci",
+            "jwt:/a",
+            "jwt:ci/",
             "dns:ä",
             "dns:a b",
             "dns:a/b",

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::bearer::TokenHolder;
 use super::id::{ChainId, NodeName};
 use crate::decision::{Refusal, RefusalCode};
 
@@ -93,6 +94,11 @@ pub enum Caller {
         /// The name.
         name: SubjectName,
     },
+    /// Whoever showed a token that an issuer of the configuration signed for this very request.
+    Token {
+        /// By whose word, and who.
+        holder: TokenHolder,
+    },
     /// sigward itself: start-up, binding of configured chains.
     Service,
 }
@@ -103,6 +109,7 @@ impl fmt::Display for Caller {
             Self::Node { chain, node } => write!(f, "node:{chain}/{node}"),
             Self::LocalUser { uid } => write!(f, "uid:{uid}"),
             Self::Certificate { name } => write!(f, "cert:{name}"),
+            Self::Token { holder } => write!(f, "jwt:{holder}"),
             Self::Service => f.write_str("service"),
         }
     }

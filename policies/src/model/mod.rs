@@ -2,6 +2,7 @@
 //! construction; parsing happens once, at the edge.
 
 pub mod algorithm;
+pub mod bearer;
 pub mod caller;
 pub mod id;
 pub mod key;

@@ -17,6 +17,7 @@ use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, Generation, NodeName};
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::bearer::BearerDoor;
 use super::door::Door;
 use super::holds::Held;
 use super::links::Links;
@@ -53,6 +54,8 @@ pub(super) struct Shared {
     pub(super) levels: Levels,
     /// The door for clients on other machines, if there is one.
     pub(super) door: Option<Arc<Door>>,
+    /// The one for clients with tokens, if there is one.
+    pub(super) bearer: Option<Arc<BearerDoor>>,
     /// What is held back, as it is told.
     pub(super) held: Arc<Held>,
     /// The folder of the configuration.
@@ -136,6 +139,10 @@ impl Supervisor {
 
     pub(super) fn door(&self) -> Option<&Arc<Door>> {
         self.shared.door.as_ref()
+    }
+
+    pub(super) fn bearer(&self) -> Option<&Arc<BearerDoor>> {
+        self.shared.bearer.as_ref()
     }
 
     /// The policy in force.

@@ -7,10 +7,12 @@ use sigward_policies::model::caller::Caller;
 
 use super::{Shared, State, chains};
 use crate::admin::live::{ReloadError, ReloadMode, Reloaded};
+use crate::app::bearer::issuers;
 use crate::app::serve::put_in_force;
 use crate::app::{parts, tokens};
+use crate::authn::bearer::Issuers;
 use crate::config::diff::{Diff, Entry};
-use crate::config::{self, ChainConfig, Config, ProviderConfig, SOFTWARE};
+use crate::config::{self, BearerConfig, ChainConfig, Config, ProviderConfig, SOFTWARE};
 use crate::store::Store as _;
 
 impl State {
@@ -21,11 +23,19 @@ impl State {
         who: &Caller,
         mode: ReloadMode,
     ) -> Result<Reloaded, ReloadError> {
-        let Read { new, text, policy } = read(shared).await?;
+        let Read {
+            new,
+            text,
+            policy,
+            issuers,
+        } = read(shared).await?;
         let sha256: [u8; 32] = Sha256::digest(&text).into();
         let mut diff = Diff::since_start(&self.config, &self.departed, &new);
         let versions = (shared.policies.version(), policy.as_ref().map(Policy::version));
         diff.policy(versions.0, versions.1);
+        if let Some(door) = &shared.bearer {
+            diff.issuer_keys(door.bearer().issuers().summary(), issuers.summary());
+        }
         if mode == ReloadMode::Apply {
             diff.entries()
                 .iter()
@@ -60,6 +70,11 @@ impl State {
             self.pins(shared, &new);
             self.level(shared, &new);
             if let Some(door) = &shared.door {
+                warnings.extend(door.reload().await);
+            }
+            if let Some(door) = &shared.bearer {
+                self.believe(new.bearer.as_ref());
+                door.bearer().replace(issuers);
                 warnings.extend(door.reload().await);
             }
             warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -116,6 +131,13 @@ impl State {
         }
     }
 
+    /// Whose tokens count changes at once; the rest of that door does not. A door that is gone from the file believes nobody.
+    fn believe(&mut self, new: Option<&BearerConfig>) {
+        if let Some(running) = &mut self.config.bearer {
+            running.issuers = new.map(|new| new.issuers.clone()).unwrap_or_default();
+        }
+    }
+
     fn level(&mut self, shared: &Shared, new: &Config) {
         if self.config.log.level == new.log.level {
             return;
@@ -132,17 +154,24 @@ struct Read {
     new: Config,
     text: String,
     policy: Option<Policy>,
+    issuers: Issuers,
 }
 
 async fn read(shared: &Shared) -> Result<Read, ReloadError> {
     let home = shared.home.clone();
-    let reading = move || {
+    let reading = move || -> Result<Read, ReloadError> {
         let (new, text) = config::load_with_text(&home)?;
         let policy = config::load_policy(&new.policy)?;
-        Ok(Read { new, text, policy })
+        let issuers = issuers(&new).map_err(Refused::from)?;
+        Ok(Read {
+            new,
+            text,
+            policy,
+            issuers,
+        })
     };
     match tokio::task::spawn_blocking(reading).await {
-        Ok(read) => read.map_err(ReloadError::Config),
+        Ok(read) => read,
         Err(_interrupted) => {
             let failure = Failure::new(
                 FailureCode::ShuttingDown,

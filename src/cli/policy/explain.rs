@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use sigward_policies::authz::{Explanation, KeyFacts, Policy, Question, Rate, Verdict};
 use sigward_policies::model::algorithm::PublicKey;
+use sigward_policies::model::bearer::TokenHolder;
 use sigward_policies::model::caller::{Caller, SubjectName};
 use sigward_policies::model::id::{ChainId, KeyName, NodeName, UnixSeconds};
 use sigward_policies::model::operation::Operation;
@@ -30,7 +31,7 @@ use crate::clock::{Clock as _, SystemClock};
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(in crate::cli) struct Args {
-    /// Who asks: dns:NAME or uri:URI of a client certificate, uid:NUMBER on the admin socket, node:CHAIN/NODE
+    /// Who asks: dns:NAME or uri:URI of a client certificate, jwt:ISSUER/SUBJECT of a token, uid:NUMBER on the admin socket, node:CHAIN/NODE
     #[arg(long = "as", value_name = "SUBJECT", value_parser = subject)]
     subject: Caller,
     /// For what; `sigward policy show` lists the operations
@@ -124,7 +125,7 @@ const fn built_in(subject: &Caller) -> Option<&'static str> {
         Caller::LocalUser { .. } => Some(
             "the user who runs sigward may everything over the admin socket; only a rule that denies takes it",
         ),
-        Caller::Certificate { .. } | Caller::Service => None,
+        Caller::Certificate { .. } | Caller::Token { .. } | Caller::Service => None,
     }
 }
 
@@ -156,7 +157,7 @@ fn rate_value(rate: Rate) -> Value {
 }
 
 fn subject(text: &str) -> Result<Caller, String> {
-    let refused = || "write dns:NAME, uri:URI, uid:NUMBER or node:CHAIN/NODE".to_owned();
+    let refused = || "write dns:NAME, uri:URI, jwt:ISSUER/SUBJECT, uid:NUMBER or node:CHAIN/NODE".to_owned();
     // As log lines and records show a certificate.
     let text = text.strip_prefix("cert:").unwrap_or(text);
     match text.split_once(':').ok_or_else(refused)? {
@@ -173,6 +174,9 @@ fn subject(text: &str) -> Result<Caller, String> {
                 node: NodeName::new(node).map_err(|refusal| refusal.message)?,
             })
         }
+        ("jwt", holder) => TokenHolder::parse(holder)
+            .map(|holder| Caller::Token { holder })
+            .map_err(|refusal| refusal.message),
         ("dns" | "uri", _) => SubjectName::parse(text)
             .map(|name| Caller::Certificate { name })
             .map_err(|refusal| refusal.message),
@@ -223,6 +227,7 @@ mod tests {
             ("node:a/b-1/n0", "node:a/b-1/n0"),
             ("dns:Ada.example", "cert:dns:ada.example"),
             ("cert:uri:spiffe://e/x", "cert:uri:spiffe://e/x"),
+            ("jwt:ci/deploy", "jwt:ci/deploy"),
         ] {
             assert_eq!(subject(text).unwrap().to_string(), shown);
         }
@@ -235,6 +240,7 @@ mod tests {
             "dns:*.example",
             "email:a@b",
             "service",
+            "jwt:ci",
         ] {
             assert!(subject(bad).is_err(), "{bad}");
         }

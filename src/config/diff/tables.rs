@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sigward_policies::authz::PolicyVersion;
 
 use super::{Diff, Effect, POLICY, Subject, text};
-use crate::config::{AuditConfig, PolicyConfig, ProviderConfig, ProviderId};
+use crate::config::{AuditConfig, BearerConfig, IssuerConfig, PolicyConfig, ProviderConfig, ProviderId};
 
 impl Diff {
     pub(super) fn audit(&mut self, old: &AuditConfig, new: &AuditConfig) {
@@ -72,6 +72,47 @@ impl Diff {
                     .map_or_else(|| "none".to_owned(), ToString::to_string)
             },
         );
+    }
+
+    /// The door itself is opened at the start. Who is believed there changes at once: to take somebody out must not wait.
+    pub(super) fn bearer(&mut self, old: Option<&BearerConfig>, new: Option<&BearerConfig>) {
+        let of = Subject::Setting;
+        let door = |bearer: Option<&BearerConfig>| {
+            bearer.map(|bearer| BearerConfig {
+                issuers: Vec::new(),
+                ..bearer.clone()
+            })
+        };
+        let doors = (&door(old), &door(new));
+        self.set(&of, "listen.bearer", doors, Effect::NeedsRestart, text::bearer);
+        // A door that is not open yet believes nobody; one that is gone from the file believes nobody any more.
+        let Some(old) = old else { return };
+        let (old, new) = (&old.issuers, new.map_or(&[][..], |new| &new.issuers));
+        let name = |issuer: &IssuerConfig| issuer.name.clone();
+        let names: BTreeSet<_> = old.iter().chain(new).map(name).collect();
+        for name in names {
+            let find = |all: &[IssuerConfig]| all.iter().find(|issuer| issuer.name == name).cloned();
+            let issuers = (&find(old), &find(new));
+            self.set(&of, "listen.bearer.issuer", issuers, Effect::Live, text::issuer);
+        }
+    }
+
+    /// The keys that issuers' files hold differ; how many, and a digest of them.
+    pub fn issuer_keys(&mut self, old: (usize, [u8; 32]), new: (usize, [u8; 32])) {
+        let show = |(count, digest): &(usize, [u8; 32])| {
+            let first = digest.iter().take(4).map(|byte| format!("{byte:02x}"));
+            format!("{count} ({})", first.collect::<String>())
+        };
+        self.set(
+            &Subject::Setting,
+            "listen.bearer keys",
+            (&old, &new),
+            Effect::Live,
+            show,
+        );
+        // Settings come first.
+        self.entries
+            .sort_by_key(|entry| entry.subject != Subject::Setting);
     }
 
     /// Another document is taken, and what it says is told by its version. None at all, or one that is only logged, would let through

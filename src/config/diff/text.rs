@@ -7,8 +7,12 @@ use std::path::{Path, PathBuf};
 use super::{Change, Diff, Effect, Entry, Subject};
 use crate::config::error::quote;
 use crate::config::{
-    ChainConfig, ListenConfig, LogFormat, NodeAddress, PinFrom, Pkcs11Config, RpcUrl, SealSource, TokenName,
+    BearerConfig, ChainConfig, IssuerConfig, ListenConfig, LogFormat, NodeAddress, PinFrom, Pkcs11Config,
+    Revoked, RpcUrl, SealSource, TokenName,
 };
+
+/// How much of a list is shown.
+const SHOWN: usize = 4;
 
 impl Effect {
     /// The word on the wire.
@@ -205,6 +209,49 @@ pub(super) fn door(listen: &Option<ListenConfig>) -> String {
         path(private_key),
         path(client_ca),
         crl.as_deref().map_or_else(|| "none".to_owned(), path)
+    )
+}
+
+/// What of `[listen.bearer]` is read at the start.
+pub(super) fn bearer(bearer: &Option<BearerConfig>) -> String {
+    let Some(bearer) = bearer else {
+        return "off".to_owned();
+    };
+    let BearerConfig {
+        address,
+        certificate,
+        private_key,
+        audience,
+        issuers: _,
+    } = bearer;
+    format!(
+        "{address}, certificate {}, private_key {}, audience {}",
+        path(certificate),
+        path(private_key),
+        quote(audience)
+    )
+}
+
+pub(super) fn issuer(issuer: &Option<IssuerConfig>) -> String {
+    let Some(issuer) = issuer else {
+        return "none".to_owned();
+    };
+    let IssuerConfig {
+        name,
+        key_file,
+        revoked,
+    } = issuer;
+    let word = |word: &Revoked| match word {
+        Revoked::Subject(subject) => quote(&format!("sub:{subject}")),
+        Revoked::Token(id) => quote(&format!("jti:{id}")),
+    };
+    let mut words: Vec<_> = revoked.iter().take(SHOWN).map(word).collect();
+    words.extend((revoked.len() > SHOWN).then(|| "…".to_owned()));
+    format!(
+        "{name}, key_file {}, {} revoked [{}]",
+        path(key_file),
+        revoked.len(),
+        words.join(", ")
     )
 }
 

@@ -30,8 +30,10 @@ pub(super) fn status(refused: Refused) -> Status {
                 Code::AlreadyExists
             }
             RefusalCode::NotPermitted | RefusalCode::ApprovalNotYours => Code::PermissionDenied,
-            RefusalCode::CertificateRefused => Code::Unauthenticated,
-            RefusalCode::RateLimited => Code::ResourceExhausted,
+            RefusalCode::CertificateRefused | RefusalCode::TokenRefused | RefusalCode::TokenReplayed => {
+                Code::Unauthenticated
+            }
+            RefusalCode::RateLimited | RefusalCode::TooManyTokens => Code::ResourceExhausted,
             RefusalCode::ApprovalRequired
             | RefusalCode::ApprovalVoid
             | RefusalCode::ApprovalLimit

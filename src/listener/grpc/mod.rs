@@ -28,5 +28,6 @@ pub(super) use admission::From;
 pub(super) use errors::{refusal, too_late};
 pub use operations::operation_of;
 pub use petition::{APPROVAL, WAIT};
+pub(super) use serve::MAX_OF_OTHERS;
 pub use serve::{Services, serve_stream, serve_unix};
 pub use status::Watched;

@@ -38,7 +38,7 @@ const MAX_MESSAGE: usize = 256 * 1024;
 /// A backup is larger, and comes with a little more.
 const MAX_BACKUP: usize = sigward_hsm::backup::MAX_BUNDLE + 64 * 1024;
 /// What a client on another machine may send at once.
-const MAX_OF_OTHERS: usize = 1024 * 1024;
+pub(in crate::listener) const MAX_OF_OTHERS: usize = 1024 * 1024;
 /// No act takes longer.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// How long calls under way may take once the end has begun.

@@ -1,6 +1,7 @@
 //! One connection: handshake, then HTTP by what ALPN chose, until its client goes, its certificate falls, or it is too old.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use super::door::{Door, Visitor};
 use super::seats::Seat;
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Handshake;
-use crate::tls::NoIdentity;
+use crate::tls::{NoIdentity, Peer};
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -30,6 +31,8 @@ const LINGER_READS: usize = 16;
 const AGE: Duration = Duration::from_secs(600);
 /// How long requests under way may take when a connection ends.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How long somebody is listened to who has not shown a good token yet.
+const STRANGER: Duration = Duration::from_secs(30);
 /// Bytes of a request's head in HTTP/1.1; hyper takes no less. In HTTP/2 all frames of a head together count against the second one,
 /// CONTINUATION frames too (CVE-2024-27316).
 const MAX_HEAD: usize = 8 << 10;
@@ -56,7 +59,7 @@ pub(super) async fn serve(stream: TcpStream, mut seat: Seat, door: Door, shutdow
         () = shutdown.begun() => return,
         handshake = timeout(HANDSHAKE, shake_hands(stream, &door)) => handshake,
     };
-    let (stream, visitor) = match handshake {
+    let (stream, peer, from) = match handshake {
         Ok(Ok(known)) => known,
         Ok(Err(error)) => {
             let result = classify(&error);
@@ -66,17 +69,22 @@ pub(super) async fn serve(stream: TcpStream, mut seat: Seat, door: Door, shutdow
         }
         Err(_late) => return door.metrics.handshake(Handshake::Late),
     };
-    seat.is_known();
+    if peer.is_some() {
+        seat.is_known();
+    }
     door.metrics.handshake(Handshake::Good);
     let connected = Connected::new(&door);
-    talk(stream, visitor, &door, &shutdown).await;
-    drop((connected, seat));
+    talk(stream, Visitor::new(peer, from, seat), &door, &shutdown).await;
+    drop(connected);
 }
 
-async fn shake_hands(stream: TcpStream, door: &Door) -> io::Result<(TlsStream<TcpStream>, Visitor)> {
+async fn shake_hands(
+    stream: TcpStream,
+    door: &Door,
+) -> io::Result<(TlsStream<TcpStream>, Option<Peer>, IpAddr)> {
     stream.set_nodelay(true)?;
     let from = stream.peer_addr()?.ip();
-    let acceptor = TlsAcceptor::from(door.keeper.material().config());
+    let acceptor = TlsAcceptor::from(door.gate.keeper().material().config());
     let stream = match acceptor.accept(stream).into_fallible().await {
         Ok(stream) => stream,
         Err((error, stream)) => {
@@ -84,8 +92,8 @@ async fn shake_hands(stream: TcpStream, door: &Door) -> io::Result<(TlsStream<Tc
             return Err(error);
         }
     };
-    let peer = door.keeper.peer(stream.get_ref().1).map_err(io::Error::other)?;
-    Ok((stream, Visitor::new(peer, from)))
+    let peer = door.gate.peer(stream.get_ref().1).map_err(io::Error::other)?;
+    Ok((stream, peer, from))
 }
 
 /// The alert that says why is on its way. What the client has sent meanwhile is read and thrown away: unread, it would make of our end
@@ -141,6 +149,7 @@ async fn talk(stream: TlsStream<TcpStream>, visitor: Visitor, door: &Door, shutd
         ended = connection.as_mut() => Some(ended),
         () = shutdown.begun() => None,
         () = visitor.has_fallen() => None,
+        () = visitor.stays_a_stranger(STRANGER) => None,
         () = sleep(AGE) => None,
     };
     let ended = match ended {
@@ -155,7 +164,7 @@ async fn talk(stream: TlsStream<TcpStream>, visitor: Visitor, door: &Door, shutd
     };
     // A client that hangs up or talks nonsense is not our trouble.
     if let Err(error) = ended {
-        tracing::debug!(%error, who = %visitor.name(), "tls: a connection ended early");
+        tracing::debug!(%error, who = ?visitor.name(), "tls: a connection ended early");
     }
 }
 

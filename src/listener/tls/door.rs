@@ -1,24 +1,24 @@
-//! Every request: does its certificate still stand, who is it, and which half of the house is it for. The request's body is not touched.
+//! Every request: who makes it, by the gate, and which half of the house it is for. Behind a certificate its body is not touched.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{Request, Response, StatusCode, Version, header};
 use axum::response::IntoResponse as _;
-use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::caller::SubjectName;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tower::ServiceExt as _;
 
-use crate::authn;
+use super::gate::Gate;
+use super::seats::Seat;
 use crate::listener::{grpc, http};
 use crate::telemetry::metrics::DoorMetrics;
 use crate::telemetry::{Metrics, Readiness};
-use crate::tls::{Keeper, Peer};
+use crate::tls::Peer;
 
 /// How long a request may take to be read and answered; a stream that is answered may go on.
 const TIME: Duration = Duration::from_secs(60);
@@ -28,30 +28,52 @@ const TIME: Duration = Duration::from_secs(60);
 pub(super) struct Door {
     grpc: Router,
     http: Router,
-    pub(super) keeper: Arc<Keeper>,
+    pub(super) gate: Gate,
     pub(super) metrics: DoorMetrics,
 }
 
 /// The client of one connection.
 #[derive(Debug)]
 pub(super) struct Visitor {
-    peer: Peer,
+    /// Its certificate, where one was demanded.
+    pub(super) peer: Option<Peer>,
     from: IpAddr,
     fallen: watch::Sender<bool>,
+    known: watch::Sender<bool>,
+    /// Its place; a stranger's until it is known.
+    seat: Mutex<Seat>,
 }
 
 impl Visitor {
-    pub(super) fn new(peer: Peer, from: IpAddr) -> Self {
+    pub(super) fn new(peer: Option<Peer>, from: IpAddr, seat: Seat) -> Self {
         Self {
+            known: watch::Sender::new(peer.is_some()),
             peer,
             // A rule for 10.0.0.0/8 means ::ffff:10.0.0.1 too.
             from: from.to_canonical(),
             fallen: watch::Sender::new(false),
+            seat: Mutex::new(seat),
         }
     }
 
-    pub(super) const fn name(&self) -> &SubjectName {
-        self.peer.name()
+    /// Whom its certificate names.
+    pub(super) fn name(&self) -> Option<&SubjectName> {
+        self.peer.as_ref().map(Peer::name)
+    }
+
+    /// Its certificate stands no more.
+    pub(super) fn falls(&self) {
+        self.fallen.send_replace(true);
+    }
+
+    /// It has shown a good token.
+    pub(super) fn is_known(&self) {
+        if !self.known.send_replace(true) {
+            self.seat
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .is_known();
+        }
     }
 
     /// Waits until its certificate stands no more.
@@ -60,19 +82,22 @@ impl Visitor {
         // The sender lives as long as this value.
         let _fallen = fallen.wait_for(|fallen| *fallen).await;
     }
+
+    /// Ends when nothing was proved for so long.
+    pub(super) async fn stays_a_stranger(&self, patience: Duration) {
+        let mut known = self.known.subscribe();
+        if timeout(patience, known.wait_for(|known| *known)).await.is_ok() {
+            std::future::pending().await
+        }
+    }
 }
 
 impl Door {
-    pub(super) fn new(
-        grpc: Router,
-        keeper: Arc<Keeper>,
-        metrics: Arc<Metrics>,
-        readiness: Readiness,
-    ) -> Self {
+    pub(super) fn new(grpc: Router, gate: Gate, metrics: Arc<Metrics>, readiness: Readiness) -> Self {
         Self {
             grpc,
-            keeper,
-            metrics: metrics.door(),
+            metrics: gate.metrics(&metrics),
+            gate,
             http: http::router_for_others(metrics, readiness),
         }
     }
@@ -83,25 +108,11 @@ impl Door {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let mut request = request.map(Body::new);
+        let request = request.map(Body::new);
         let is_grpc = request
             .headers()
             .get(header::CONTENT_TYPE)
             .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-        if let Err(error) = self.keeper.stands(&visitor.peer) {
-            visitor.fallen.send_replace(true);
-            self.metrics.refused(RefusalCode::CertificateRefused.as_str());
-            let who = authn::certificate(visitor.name());
-            tracing::warn!(subject = %who, code = RefusalCode::CertificateRefused.as_str(), %error, "refused");
-            let refusal = Refusal::new(
-                RefusalCode::CertificateRefused,
-                "the certificate of this connection does not stand any more; connect again with one that does",
-            );
-            return match is_grpc {
-                true => grpc::refusal(refusal),
-                false => (StatusCode::FORBIDDEN, format!("{refusal}\n")).into_response(),
-            };
-        }
         let half = match is_grpc {
             true if request.version() != Version::HTTP_2 => {
                 return (
@@ -113,9 +124,17 @@ impl Door {
             true => &self.grpc,
             false => &self.http,
         };
-        request
-            .extensions_mut()
-            .insert(authn::certificate(visitor.name()));
+        let (caller, mut request) = match self.gate.who(visitor, request).await {
+            Ok(known) => known,
+            Err(refusal) => {
+                self.metrics.refused(refusal.code.as_str());
+                return match is_grpc {
+                    true => grpc::refusal(refusal),
+                    false => self.gate.plainly(&refusal),
+                };
+            }
+        };
+        request.extensions_mut().insert(caller);
         request.extensions_mut().insert(grpc::From(visitor.from));
         match timeout(TIME, half.clone().oneshot(request)).await {
             Ok(Ok(response)) => response,

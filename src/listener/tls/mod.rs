@@ -1,15 +1,20 @@
-//! The door for clients on other machines: gRPC, and health and metrics, over TLS on one port (HTTP/2 and HTTP/1.1 by ALPN).
+//! The doors for clients on other machines: gRPC, and health and metrics, over TLS on one port (HTTP/2 and HTTP/1.1 by ALPN). One
+//! demands certificates; the other one, for clients that cannot have any, tokens.
 //!
 //! `serve` accepts and bounds, `seats` counts who is in, `connection` shakes hands and keeps one connection, `door` looks at every
-//! request before it is read.
+//! request before it is read, `gate` says who makes it.
 //!
-//! *Invariants:* nothing is read as HTTP before a client certificate was verified; the certificate is asked for again at every request;
+//! *Invariants:* where certificates are demanded, nothing is read as HTTP before one was verified, and it is asked for again at every
+//! request; where tokens are, no body is read before its token was found good for the rest of the request, and nobody is served before
+//! it was found good for the body; no request goes by both;
 //! connections, handshakes, heads, streams, messages, times and ages are bounded, so that who floods here takes nothing from signing:
 //! nodes are dialled, and the admin socket is another one.
 
 mod connection;
 mod door;
+mod gate;
 mod seats;
 mod serve;
 
+pub use gate::Gate;
 pub use serve::{DoorError, Listener, serve};

@@ -11,11 +11,11 @@ use tokio::time::{sleep, timeout};
 
 use super::connection;
 use super::door::Door;
+use super::gate::Gate;
 use super::seats::{Bounds, Seats};
 use crate::listener::grpc::Services;
 use crate::shutdown::Shutdown;
 use crate::telemetry::{Metrics, Readiness};
-use crate::tls::Keeper;
 
 /// How long all of them may take to finish what they are at when sigward stops.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -23,7 +23,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// Why there is no door.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot listen on {address}\n  see what else listens there, and that the address is one of this machine, or set another one in [listen]"
+    "cannot listen on {address}\n  see what else listens there, and that the address is one of this machine, or set another one in [listen] or [listen.bearer]"
 )]
 pub struct DoorError {
     /// Where.
@@ -55,17 +55,17 @@ impl Listener {
     }
 }
 
-/// Answers clients with certificates until `shutdown` begins, then lets them finish for up to 2 s.
+/// Answers clients that pass `gate` until `shutdown` begins, then lets them finish for up to 2 s.
 pub async fn serve(
     listener: Listener,
     services: Services,
-    keeper: Arc<Keeper>,
+    gate: Gate,
     (metrics, readiness): (Arc<Metrics>, Readiness),
     shutdown: Shutdown,
 ) {
     let seats = Seats::new(Bounds::of_this_process());
-    let counts = metrics.door();
-    let door = Door::new(services.routes_for_others().await, keeper, metrics, readiness);
+    let counts = gate.metrics(&metrics);
+    let door = Door::new(services.routes_for_others().await, gate, metrics, readiness);
     let mut connections = JoinSet::new();
     while !shutdown.has_begun() {
         let (stream, from) = tokio::select! {

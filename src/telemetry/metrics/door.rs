@@ -90,7 +90,8 @@ pub struct DoorMetrics {
 }
 
 impl DoorMetrics {
-    pub(super) fn register(registry: &mut Registry) -> Self {
+    /// `codes` are those of its refusals.
+    pub(super) fn register(registry: &mut Registry, codes: &[&'static str]) -> Self {
         let door = Self {
             handshakes: Family::default(),
             turned_away: Family::default(),
@@ -134,9 +135,9 @@ impl DoorMetrics {
                 result: result.as_str(),
             }));
         }
-        drop(door.refused.get_or_create(&ReasonLabels {
-            reason: "certificate_refused",
-        }));
+        for reason in codes {
+            drop(door.refused.get_or_create(&ReasonLabels { reason }));
+        }
         for full in Full::ALL {
             drop(door.turned_away.get_or_create(&ReasonLabels {
                 reason: full.as_str(),

@@ -97,6 +97,7 @@ pub struct Metrics {
     store: StoreMetrics,
     audit: AuditMetrics,
     door: DoorMetrics,
+    bearer_door: DoorMetrics,
     unauthenticated: Gauge,
     frozen: Family<ScopeLabels, Gauge>,
     keys: Family<StateLabels, Gauge>,
@@ -160,7 +161,11 @@ impl Metrics {
             provider: ProviderFamilies::register(&mut registry),
             audit: AuditMetrics::register(&mut registry),
             store,
-            door: DoorMetrics::register(&mut registry),
+            door: DoorMetrics::register(&mut registry, &["certificate_refused"]),
+            bearer_door: DoorMetrics::register(
+                registry.sub_registry_with_prefix("bearer"),
+                &["token_refused", "token_replayed", "too_many_tokens"],
+            ),
             registry,
             unauthenticated,
             frozen,
@@ -207,6 +212,11 @@ impl Metrics {
     /// Handles for the door to clients on other machines.
     pub fn door(&self) -> DoorMetrics {
         self.door.clone()
+    }
+
+    /// Handles for the door to clients that show tokens.
+    pub fn bearer_door(&self) -> DoorMetrics {
+        self.bearer_door.clone()
     }
 
     /// Says which files to measure; the first word counts.

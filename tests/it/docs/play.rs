@@ -37,6 +37,7 @@ played! {
     policy: "docs/policy.md",
     approvals: "docs/approvals.md",
     tls: "docs/tls.md",
+    bearer: "docs/bearer.md",
     install: "docs/install.md",
     moving_in: "docs/moving-in.md",
     first_setup: "docs/runbooks/first-setup.md",

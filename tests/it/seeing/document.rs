@@ -28,9 +28,12 @@ fn the_page_lists_every_metric_with_its_type_and_labels_and_no_other() {
         })
         .collect();
     let page = std::fs::read_to_string(dist("../docs/monitoring.md")).unwrap();
-    // Without a door there is nothing of it that ends; `tls::clients` reads it where there is.
+    // Without doors there is nothing of them that ends; `tls::clients` and `bearer::clients` read it where there is.
     let mut listed = listed(&page);
-    assert!(listed.remove("sigward_cert_expiry_timestamp_seconds").is_some());
+    for door in ["", "bearer_"] {
+        let ends = format!("sigward_{door}cert_expiry_timestamp_seconds");
+        assert!(listed.remove(&ends).is_some(), "{ends}");
+    }
     let (of_tokens, of_all): (BTreeMap<_, _>, BTreeMap<_, _>) = listed
         .into_iter()
         .partition(|(name, _)| name.starts_with("sigward_provider_"));

@@ -119,6 +119,20 @@ fn a_person_is_a_name_and_two_certificates_of_one_name_are_one_person() {
 }
 
 #[test]
+fn all_holders_of_one_issuers_tokens_are_one_person() {
+    let holder = |name: &str| {
+        let holder = crate::model::bearer::TokenHolder::parse(name).unwrap();
+        Person::of(&Caller::Token { holder }).unwrap()
+    };
+    let ann = holder("idp/ann");
+    assert!(
+        ann.may_be(&holder("idp/bob")),
+        "who has the key can be each of them"
+    );
+    assert!(!ann.may_be(&holder("idp-2/ann")) && !ann.may_be(&person(1)));
+}
+
+#[test]
 fn all_users_of_the_machine_are_one_person() {
     let user = |uid| Person::of(&Caller::LocalUser { uid }).unwrap();
     let mut asked = ApprovalRequest {

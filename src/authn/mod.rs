@@ -1,5 +1,7 @@
 //! Who is at the other end: establishes a [`Caller`] from what a connection proves, never from what a request says.
 
+pub mod bearer;
+
 use sigward_policies::model::caller::{Caller, SubjectName};
 use sigward_policies::model::id::{ChainId, NodeName};
 

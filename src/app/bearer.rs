@@ -1,0 +1,88 @@
+//! The door for clients that show tokens, as the daemon looks after it: whose tokens count changes with every reload.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use sigward_policies::decision::Refusal;
+use sigward_policies::model::id::UnixSeconds;
+use tokio::task::JoinSet;
+
+use super::door::{Door, Place, TOKENS};
+use crate::authn::bearer::{Bearer, Issuers};
+use crate::config::{BearerConfig, Config};
+use crate::listener::grpc::Services;
+use crate::listener::tls::Gate;
+use crate::shutdown::Shutdown;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::readiness::Readiness;
+use crate::tls::{Keeper, ServerFiles};
+
+/// The door, and what is demanded there.
+pub(super) struct BearerDoor {
+    door: Arc<Door>,
+    bearer: Arc<Bearer>,
+}
+
+fn files(config: &BearerConfig) -> ServerFiles {
+    ServerFiles {
+        certificate: config.certificate.clone(),
+        private_key: config.private_key.clone(),
+        client_ca: None,
+        crl: None,
+    }
+}
+
+/// Whether certificates and keys are such that `serve` would start with them.
+pub fn check(config: &BearerConfig) -> anyhow::Result<()> {
+    Keeper::check(&files(config))?;
+    Issuers::read(&config.issuers)?;
+    Ok(())
+}
+
+/// The issuers of `config`; none where it has no such door.
+pub(super) fn issuers(config: &Config) -> Result<Issuers, Refusal> {
+    Issuers::read(config.bearer.as_ref().map_or(&[], |bearer| &bearer.issuers))
+}
+
+impl BearerDoor {
+    /// Reads the files; bad ones end the start. No token of before `began` is ever good.
+    pub(super) fn open(
+        config: &BearerConfig,
+        metrics: &Metrics,
+        readiness: &Readiness,
+        began: UnixSeconds,
+    ) -> anyhow::Result<Arc<Self>> {
+        let issuers = Issuers::read(&config.issuers).context("cannot open the door of [listen.bearer]")?;
+        let place = Place {
+            address: config.address,
+            files: files(config),
+            names: TOKENS,
+        };
+        Ok(Arc::new(Self {
+            door: Door::open(place, metrics.bearer_door(), readiness)?,
+            bearer: Arc::new(Bearer::new(&*config.audience, issuers, began)),
+        }))
+    }
+
+    /// Binds, and has clients served until the end.
+    pub(super) async fn serve(
+        &self,
+        services: Services,
+        known: (Arc<Metrics>, Readiness),
+        shutdown: &Shutdown,
+        tasks: &mut JoinSet<()>,
+    ) -> anyhow::Result<()> {
+        let gate = Gate::of_tokens(self.door.keeper(), self.bearer.clone());
+        self.door.serve(gate, services, known, shutdown, tasks).await
+    }
+
+    /// Whose tokens count.
+    pub(super) fn bearer(&self) -> &Bearer {
+        &self.bearer
+    }
+
+    /// An operator asked for a reload; says what is wrong with the certificates.
+    pub(super) async fn reload(&self) -> Option<String> {
+        self.door.reload().await
+    }
+}

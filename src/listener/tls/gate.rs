@@ -1,0 +1,211 @@
+//! Who makes a request: the holder of the connection's certificate, or whoever signed the request's token.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Request, Response, StatusCode, header};
+use axum::response::IntoResponse as _;
+use rustls::{Error, ServerConnection};
+use sigward_policies::decision::{Refusal, RefusalCode};
+use sigward_policies::model::caller::Caller;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_stream::StreamExt as _;
+
+use super::door::Visitor;
+use crate::authn;
+use crate::authn::bearer::{Bearer, Head, the_one};
+use crate::clock::{Clock as _, SystemClock};
+use crate::listener::grpc::MAX_OF_OTHERS;
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::DoorMetrics;
+use crate::tls::{Keeper, Peer};
+
+/// What a token binds at most: one message, and what gRPC puts before it.
+const MAX_BODY: usize = MAX_OF_OTHERS + 5;
+/// How long a body may take to come, and how many are waited for at once: what is held of them is bounded by that.
+const BODY_TIME: Duration = Duration::from_secs(10);
+const BODIES: usize = 64;
+/// How long, and for how much, somebody is listened to whose request was refused.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 256 << 10;
+
+/// What is demanded of a client.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    keeper: Arc<Keeper>,
+    tokens: Option<Tokens>,
+}
+
+#[derive(Clone, Debug)]
+struct Tokens {
+    bearer: Arc<Bearer>,
+    bodies: Arc<Semaphore>,
+}
+
+impl Gate {
+    /// A certificate.
+    pub const fn of_certificates(keeper: Arc<Keeper>) -> Self {
+        Self { keeper, tokens: None }
+    }
+
+    /// A token for each request.
+    pub fn of_tokens(keeper: Arc<Keeper>, bearer: Arc<Bearer>) -> Self {
+        let bodies = Arc::new(Semaphore::new(BODIES));
+        Self {
+            keeper,
+            tokens: Some(Tokens { bearer, bodies }),
+        }
+    }
+
+    /// What is counted here.
+    pub(super) fn metrics(&self, metrics: &Metrics) -> DoorMetrics {
+        match self.tokens {
+            None => metrics.door(),
+            Some(_) => metrics.bearer_door(),
+        }
+    }
+
+    pub(super) fn keeper(&self) -> &Keeper {
+        &self.keeper
+    }
+
+    /// Who is at the other end after a handshake; nobody yet, where tokens will say so.
+    pub(super) fn peer(&self, connection: &ServerConnection) -> Result<Option<Peer>, Error> {
+        match self.tokens {
+            None => self.keeper.peer(connection).map(Some),
+            Some(_) => Ok(None),
+        }
+    }
+
+    /// Who makes this request, and the request to go on with.
+    pub(super) async fn who(
+        &self,
+        visitor: &Visitor,
+        request: Request<Body>,
+    ) -> Result<(Caller, Request<Body>), Refusal> {
+        match (&self.tokens, &visitor.peer) {
+            (None, Some(peer)) => self.by_certificate(visitor, peer).map(|caller| (caller, request)),
+            (None, None) => Err(Refusal::new(
+                RefusalCode::CertificateRefused,
+                "this connection has shown no certificate",
+            )),
+            (Some(tokens), _) => {
+                let known = tokens.who(request).await;
+                match &known {
+                    Ok(_) => visitor.is_known(),
+                    // A flood of them is counted, and neither logged nor put on record.
+                    Err(refusal) => {
+                        tracing::debug!(code = refusal.code.as_str(), "refused: {}", refusal.message)
+                    }
+                }
+                known
+            }
+        }
+    }
+
+    fn by_certificate(&self, visitor: &Visitor, peer: &Peer) -> Result<Caller, Refusal> {
+        let who = authn::certificate(peer.name());
+        self.keeper.stands(peer).map_err(|error| {
+            visitor.falls();
+            tracing::warn!(subject = %who, code = RefusalCode::CertificateRefused.as_str(), %error, "refused");
+            Refusal::new(
+                RefusalCode::CertificateRefused,
+                "the certificate of this connection does not stand any more; connect again with one that does",
+            )
+        })?;
+        Ok(who)
+    }
+
+    /// A refusal to a client that speaks no gRPC.
+    pub(super) fn plainly(&self, refusal: &Refusal) -> Response<Body> {
+        let text = format!("{refusal}\n");
+        match self.tokens {
+            None => (StatusCode::FORBIDDEN, text).into_response(),
+            // RFC 6750, section 3.
+            Some(_) => {
+                let challenge = HeaderValue::from_static("Bearer");
+                (
+                    StatusCode::UNAUTHORIZED,
+                    [(header::WWW_AUTHENTICATE, challenge)],
+                    text,
+                )
+                    .into_response()
+            }
+        }
+    }
+}
+
+impl Tokens {
+    async fn who(&self, request: Request<Body>) -> Result<(Caller, Request<Body>), Refusal> {
+        let (mut head, body) = request.into_parts();
+        let mut body = body.into_data_stream();
+        match self.judge(&head, &mut body).await {
+            Ok((caller, whole)) => {
+                // Nobody behind this has any use for it.
+                head.headers.remove(header::AUTHORIZATION);
+                Ok((caller, Request::from_parts(head, Body::from(whole))))
+            }
+            Err(refusal) => {
+                linger(&mut body).await;
+                Err(refusal)
+            }
+        }
+    }
+
+    async fn judge(&self, head: &Parts, body: &mut BodyDataStream) -> Result<(Caller, Vec<u8>), Refusal> {
+        let headers = head.headers.get_all(header::AUTHORIZATION);
+        let token = the_one(headers.iter().map(HeaderValue::as_bytes))?;
+        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+        let shown = self.bearer.of_head(
+            token,
+            Head {
+                method: head.method.as_str(),
+                path,
+                now: SystemClock.unix_seconds(),
+            },
+        )?;
+        let refused = |why: &str| Refusal::new(RefusalCode::TokenRefused, why);
+        let reading = async {
+            let _place = self.bodies.acquire().await;
+            whole(body).await
+        };
+        let whole = timeout(BODY_TIME, reading)
+            .await
+            .map_err(|_elapsed| refused("the body took too long to come; its token is used up"))?
+            .ok_or_else(|| {
+                refused("the body ended early, or is longer than 1 MiB: no token is good for it")
+            })?;
+        self.bearer.of_body(shown, &whole).map(|caller| (caller, whole))
+    }
+}
+
+/// The whole body; nothing, if it breaks off or is too long.
+async fn whole(body: &mut BodyDataStream) -> Option<Vec<u8>> {
+    let mut whole = Vec::new();
+    while let Some(part) = body.next().await {
+        let part = part.ok()?;
+        if part.len() > MAX_BODY.saturating_sub(whole.len()) {
+            return None;
+        }
+        whole.extend_from_slice(&part);
+    }
+    Some(whole)
+}
+
+/// What is on its way of a refused request is thrown away, within bounds: left unread it would become a reset of its stream, and
+/// some clients look at that and not at the answer.
+async fn linger(body: &mut BodyDataStream) {
+    let reading = async {
+        let mut left = LINGER_BYTES;
+        while let Some(Ok(part)) = body.next().await {
+            match left.checked_sub(part.len()) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    let _there_or_not = timeout(LINGER, reading).await;
+}
