@@ -33,11 +33,10 @@ const MAX_PERSON: usize = 512;
 
 /// What the names of users of this machine begin with.
 const LOCAL: &str = "uid:";
-/// What the names of holders of tokens begin with; their issuer follows, up to a slash.
-const TOKEN: &str = "jwt:";
 
 /// A person who asks or speaks, by the name that records have. Two callers of one name are one person, and so are all users of this
-/// machine, and all holders of one issuer's tokens: whoever administers it, or has its key, can be each of them.
+/// machine: whoever administers it can be each of them. Who shows a token is none: whoever has an issuer's key can be each of its
+/// holders, and somebody with a certificate besides.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Person(Box<str>);
 
@@ -45,8 +44,8 @@ impl Person {
     /// The person that a caller is; a program is none.
     pub fn of(who: &Caller) -> Result<Self, Refusal> {
         match who {
-            Caller::LocalUser { .. } | Caller::Certificate { .. } | Caller::Token { .. } => {}
-            Caller::Node { .. } | Caller::Service => {
+            Caller::LocalUser { .. } | Caller::Certificate { .. } => {}
+            Caller::Token { .. } | Caller::Node { .. } | Caller::Service => {
                 return Err(not_yours("no program speaks on what a person must decide"));
             }
         }
@@ -66,13 +65,7 @@ impl Person {
 
     /// Whether the two may be one.
     pub fn may_be(&self, other: &Self) -> bool {
-        self == other || (self.behind().is_some() && self.behind() == other.behind())
-    }
-
-    /// Who can be several persons by themselves.
-    fn behind(&self) -> Option<&str> {
-        let (issuer, _subject) = self.0.split_once('/').unwrap_or((&self.0, ""));
-        (self.0.starts_with(LOCAL).then_some(LOCAL)).or(issuer.starts_with(TOKEN).then_some(issuer))
+        self == other || (self.0.starts_with(LOCAL) && other.0.starts_with(LOCAL))
     }
 }
 

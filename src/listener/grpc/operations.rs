@@ -124,7 +124,13 @@ mod tests {
             .collect();
         assert!(names.len() >= 24, "{names:?}");
         // Several acts of one operation: what is read, and how, is for the record only.
-        let parts = ["key.backup_verified", "audit.tail", "audit.query"];
+        let parts = [
+            "key.backup_verified",
+            "audit.tail",
+            "audit.query",
+            "approval.use",
+            "approval.expire",
+        ];
         let unknown: Vec<_> = names
             .into_iter()
             .filter(|name| !parts.contains(name) && Operation::parse(name).is_none())

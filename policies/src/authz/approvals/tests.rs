@@ -119,17 +119,10 @@ fn a_person_is_a_name_and_two_certificates_of_one_name_are_one_person() {
 }
 
 #[test]
-fn all_holders_of_one_issuers_tokens_are_one_person() {
-    let holder = |name: &str| {
-        let holder = crate::model::bearer::TokenHolder::parse(name).unwrap();
-        Person::of(&Caller::Token { holder }).unwrap()
-    };
-    let ann = holder("idp/ann");
-    assert!(
-        ann.may_be(&holder("idp/bob")),
-        "who has the key can be each of them"
-    );
-    assert!(!ann.may_be(&holder("idp-2/ann")) && !ann.may_be(&person(1)));
+fn who_shows_a_token_is_no_person() {
+    let holder = crate::model::bearer::TokenHolder::parse("idp/ann").unwrap();
+    let refused = Person::of(&Caller::Token { holder });
+    assert_eq!(code(refused), RefusalCode::ApprovalNotYours);
 }
 
 #[test]
