@@ -105,6 +105,7 @@ impl Admin {
                     parameters,
                     about: matter.about,
                     in_force: needed.policy,
+                    others: needed.others,
                 };
                 Ok(Consent(Some((change(ApprovalChange::Use(used)), entry))))
             }

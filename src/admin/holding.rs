@@ -90,7 +90,7 @@ impl Admin {
         Ok(())
     }
 
-    /// Signs nothing at or above `height`; takes the place of a stop line that is there.
+    /// Signs nothing at or above `height`; takes the place of a stop line that is there and no lower.
     pub async fn set_stop_line(
         &self,
         who: &Caller,

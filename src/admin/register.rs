@@ -68,6 +68,12 @@ impl Register {
         Some(self.facts_of(name))
     }
 
+    /// The chains that the configuration gives to the key called `name`, whether it is there or not.
+    pub fn given_to(&self, name: &KeyName) -> Vec<&ChainId> {
+        let given = self.configured.iter().filter(|(_, key)| key == name);
+        given.map(|(chain, _)| chain).collect()
+    }
+
     /// What is known of the key called `name`; no more than the name where there is none.
     pub fn facts_of(&self, name: &KeyName) -> KeyFacts {
         let only_named = || KeyFacts {

@@ -119,6 +119,11 @@ impl Admitted {
         self.0.in_force.is_some()
     }
 
+    /// Whether the document by which it is judged is still in force: a request may come slowly.
+    pub fn is_current(&self) -> bool {
+        self.0.is_current()
+    }
+
     /// For whoever admitted it.
     pub fn judged(&self) -> Judged {
         Judged(Arc::clone(&self.0))

@@ -150,6 +150,11 @@ impl Judge {
             .map_err(|often| denial(often.refusal(), about))
     }
 
+    pub(super) fn is_current(&self) -> bool {
+        let edition = |in_force: &Arc<InForce>| (in_force.policy.version(), in_force.mode);
+        self.in_force.as_ref().map(edition) == self.policies.snapshot().as_ref().map(edition)
+    }
+
     /// What no rule is about.
     fn by_nobody(&self, about: &About) -> Result<(), Denial> {
         if self.without_rules {
@@ -170,14 +175,12 @@ impl Judge {
         }
     }
 
-    /// What an act waits for by a document that is in force, and not only tried out.
+    /// What an act waits for. While a document is only tried out, whoever may do it without any waits for nobody; whoever owes the
+    /// right to it to the document owes it whole.
     pub(super) fn waits_for(&self, needed: Option<Needed>) -> Option<Needed> {
         let needed = needed?;
-        if self
-            .in_force
-            .as_ref()
-            .is_some_and(|in_force| in_force.mode == Mode::Enforced)
-        {
+        let tried = |in_force: &Arc<InForce>| in_force.mode == Mode::DryRun;
+        if !(self.without_rules && self.in_force.as_ref().is_some_and(tried)) {
             return Some(needed);
         }
         tracing::warn!(

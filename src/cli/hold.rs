@@ -65,7 +65,7 @@ pub(super) struct Line {
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum StopLine {
-    /// Sign nothing at or above a height; replaces a stop line that is there
+    /// Sign nothing at or above a height; replaces a higher stop line that is there
     Set {
         #[command(flatten)]
         line: Line,

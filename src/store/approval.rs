@@ -156,6 +156,8 @@ pub struct Use {
     pub about: About,
     /// The policy in force.
     pub in_force: PolicyVersion,
+    /// How many others it wants now: from elsewhere, or of more keys, it may want more than when it was asked.
+    pub others: u8,
 }
 
 #[cfg(test)]

@@ -241,13 +241,13 @@ impl ApprovalRequest {
         Ok(())
     }
 
-    /// Uses it up, for the act of `who` whose digest is `digest`, under the policy in force. Back comes the request where it does
+    /// Uses it up, for the act of `who` whose digest is `digest`, under the policy in force, which wants `others` for it now. Back comes the request where it does
     /// not stand.
     pub fn use_up(
         self,
         who: &Person,
         digest: RequestDigest,
-        in_force: PolicyVersion,
+        (in_force, others): (PolicyVersion, u8),
         now: UnixSeconds,
     ) -> Result<Approved, Box<(Self, Refusal)>> {
         let standing = self.standing(now);
@@ -259,6 +259,8 @@ impl ApprovalRequest {
             void("it is for another act or other parameters, or the state has changed since it was asked")
         } else if in_force != self.policy {
             void(POLICY_CHANGED)
+        } else if self.needed < others {
+            void("it was asked where fewer others were wanted than are wanted here and now")
         } else if let Standing::Waits { missing } = standing {
             Refusal::new(
                 RefusalCode::ApprovalRequired,

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use sigward_policies::decision::{Failure, FailureCode};
 use sigward_policies::model::caller::Caller;
 use tonic::{Request, Status};
 
@@ -85,7 +86,12 @@ impl Services {
         target: &Target<'_>,
         ask: impl FnOnce(Admitted, &[About]) -> Result<T, Denial>,
     ) -> Result<T, Status> {
-        let Some(register) = self.register_before(&call).await? else {
+        let register = self.register_before(&call).await?;
+        if !call.is_current() {
+            let why = "the policy was replaced while this request came in; ask again";
+            return Err(status(Failure::new(FailureCode::RulesChanged, why).into()));
+        }
+        let Some(register) = register else {
             return ask(call, &[]).map_err(|denial| refuse(denial.refusal));
         };
         let about = target.about(&register).map_err(refuse)?;

@@ -7,6 +7,7 @@ use sigward_policies::authz::KeyFacts;
 use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::id::{ChainId, KeyName};
+use sigward_policies::model::operation::Operation;
 
 use crate::admin::{Known, Register, no_approval};
 use crate::authz::About;
@@ -82,7 +83,12 @@ impl Target<'_> {
             }
             Self::KeyOrNew(name, provider) => match register.find(name) {
                 Some(known) => everywhere(known),
-                None => vec![About::key(to_be(name, provider))],
+                None => {
+                    let facts = to_be(name, provider);
+                    let mut about = on(&facts, &register.given_to(name));
+                    about.push(About::key(facts));
+                    about
+                }
             },
             Self::Chain(chain) => {
                 if !register.knows_chain(chain) {
@@ -140,6 +146,15 @@ impl Target<'_> {
 fn of_approval(stored: &StoredApproval, register: &Register) -> Vec<About> {
     let known = stored.key.as_ref().and_then(|key| register.find_public(key));
     match (known, &stored.chain) {
+        // A key that leaves leaves every chain; a state that moves has two.
+        (Some(known), _)
+            if matches!(
+                stored.request.operation,
+                Operation::KeyExport | Operation::StateRebind
+            ) =>
+        {
+            everywhere(known)
+        }
         (Some(known), Some(chain)) => on(&known.facts, &[chain]),
         (Some(known), None) => everywhere(known),
         (None, Some(chain)) => {

@@ -176,7 +176,7 @@ impl Ledger {
         let digest = StoredApproval::digest(&self.id, &used.id, used.operation, &used.parameters, &before);
         let approved = stored
             .request
-            .use_up(&used.who, digest, used.in_force, now)
+            .use_up(&used.who, digest, (used.in_force, used.others), now)
             .map_err(|refused| refused.1)?;
         stored.request = approved.request().clone();
         stored.ended = Some((End::Used, now));

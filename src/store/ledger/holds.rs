@@ -44,11 +44,20 @@ impl Ledger {
                 "a chain is left by rebinding only",
             );
         }
+        let known = self.hold_of(draft, &hold.fact.place()).map(|known| &known.fact);
+        // To move a line up is to lift it, which may need others.
+        if let (Some(Fact::StopLine(_, before)), Fact::StopLine(_, after)) = (known, &hold.fact)
+            && after > before
+        {
+            return refuse(
+                RefusalCode::InvalidParameters,
+                format!(
+                    "a stop line at {before} is in force: setting it moves it down; to move it up, clear it first"
+                ),
+            );
+        }
         // Twice is once: the first note stands, and the audit chain has both.
-        let same = self
-            .hold_of(draft, &hold.fact.place())
-            .is_some_and(|known| known.fact == hold.fact);
-        if !same {
+        if known != Some(&hold.fact) {
             draft.holds.push(StoredHold { hold, lifted: false });
         }
         Ok(())

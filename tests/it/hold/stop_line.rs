@@ -18,9 +18,16 @@ fn nothing_at_or_above_the_line_is_signed_until_it_is_cleared() {
     scene.signer.kill();
     scene.start();
     assert_refused(&mut scene, Ask::prevote(6, 1), "stop_line");
-    scene
-        .signer
-        .run(&["stop-line", "set", "--chain", CHAIN, "--at", "7"]);
+    let up = ["stop-line", "set", "--chain", CHAIN, "--at", "7"];
+    let refused = scene.signer.attempt(&up);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        !refused.status.success() && said.contains("clear it first"),
+        "{said}"
+    );
+    assert_refused(&mut scene, Ask::prevote(6, 1), "stop_line");
+    scene.signer.run(&["stop-line", "clear", "--chain", CHAIN]);
+    scene.signer.run(&up);
     scene.sign(6..=6);
     assert_refused(&mut scene, Ask::prevote(7, 1), "stop_line");
     let lines = scene.signer.json(&["stop-line", "list", "--json"]);

@@ -41,23 +41,26 @@ fn others_approve_and_it_is_used_once_for_exactly_that() {
         asked.vote(&person(1), Vote::Approve, DIGEST, Some(POLICY), NOW),
         Ok(Standing::Waits { missing: 1 })
     );
-    let (back, refusal) = *asked.use_up(&person(0), DIGEST, POLICY, NOW).unwrap_err();
+    let (back, refusal) = *asked.use_up(&person(0), DIGEST, (POLICY, 1), NOW).unwrap_err();
     assert_eq!(refusal.code, RefusalCode::ApprovalRequired);
     asked = back;
     assert_eq!(
         asked.vote(&person(2), Vote::Approve, DIGEST, Some(POLICY), NOW),
         Ok(Standing::Approved)
     );
-    for (digest, policy, now) in [
+    for (digest, (policy, 1), now) in [
         (OTHER, POLICY, NOW),
         (DIGEST, PolicyVersion([9; 32]), NOW),
         (DIGEST, POLICY, UnixSeconds(2_000)),
     ] {
-        let (back, refusal) = *asked.use_up(&person(0), digest, policy, now).unwrap_err();
+        let (back, refusal) = *asked.use_up(&person(0), digest, (policy, 1), now).unwrap_err();
         assert_eq!(refusal.code, RefusalCode::ApprovalVoid);
         asked = back;
     }
-    let approved = asked.use_up(&person(0), DIGEST, POLICY, NOW).unwrap();
+    let (back, refusal) = *asked.use_up(&person(0), DIGEST, (POLICY, 3), NOW).unwrap_err();
+    assert_eq!(refusal.code, RefusalCode::ApprovalVoid, "three are wanted by now");
+    asked = back;
+    let approved = asked.use_up(&person(0), DIGEST, (POLICY, 2), NOW).unwrap();
     assert_eq!(approved.request().said().len(), 2);
 }
 
@@ -98,7 +101,7 @@ fn nobody_says_yes_under_another_policy_and_nobody_else_uses_it() {
     let said = asked.vote(&person(2), Vote::Approve, DIGEST, Some(POLICY), NOW);
     assert_eq!(code(said), RefusalCode::ApprovalNotYours);
     for who in [person(1), person(2)] {
-        let (back, refusal) = *asked.use_up(&who, DIGEST, POLICY, NOW).unwrap_err();
+        let (back, refusal) = *asked.use_up(&who, DIGEST, (POLICY, 1), NOW).unwrap_err();
         assert_eq!(refusal.code, RefusalCode::ApprovalNotYours);
         asked = back;
     }
@@ -146,7 +149,7 @@ fn all_users_of_the_machine_are_one_person() {
         requester: user(1000),
         ..request(1)
     };
-    let (_, refusal) = *asked.use_up(&user(0), DIGEST, POLICY, NOW).unwrap_err();
+    let (_, refusal) = *asked.use_up(&user(0), DIGEST, (POLICY, 1), NOW).unwrap_err();
     assert_eq!(refusal.code, RefusalCode::ApprovalNotYours);
 }
 
@@ -165,7 +168,7 @@ fn one_no_ends_it_even_of_those_who_had_said_yes_or_asked() {
             code(asked.vote(&person(8), Vote::Approve, DIGEST, Some(POLICY), NOW)),
             RefusalCode::ApprovalVoid
         );
-        assert!(asked.use_up(&person(0), DIGEST, POLICY, NOW).is_err());
+        assert!(asked.use_up(&person(0), DIGEST, (POLICY, 1), NOW).is_err());
     }
 }
 
@@ -193,6 +196,6 @@ proptest! {
             }
         }
         let stands = !no && yes.len() >= usize::from(needed) && used_at < 2_000;
-        prop_assert_eq!(asked.use_up(&person(0), DIGEST, POLICY, UnixSeconds(used_at)).is_ok(), stands);
+        prop_assert_eq!(asked.use_up(&person(0), DIGEST, (POLICY, 1), UnixSeconds(used_at)).is_ok(), stands);
     }
 }

@@ -87,6 +87,7 @@ fn used(n: u32) -> Use {
         parameters: PARAMETERS,
         about: About::Hold(everything()),
         in_force: POLICY,
+        others: 1,
     }
 }
 
@@ -176,6 +177,13 @@ fn nothing_but_the_very_act_of_the_very_person_uses_it() {
         (
             Use {
                 in_force: PolicyVersion([4; 32]),
+                ..used(1)
+            },
+            "approval_void",
+        ),
+        (
+            Use {
+                others: 16,
                 ..used(1)
             },
             "approval_void",

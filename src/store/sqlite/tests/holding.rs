@@ -103,8 +103,11 @@ fn the_lowest_stop_line_stops_its_height_and_all_above() {
             "stop_line"
         );
     }
-    // Raised beyond the chain's own line: that one counts now.
-    commit(&*store, line(Line::Row(public_key(1), on.clone()), 30)).unwrap();
+    // It moves down by itself, and up only once it was cleared: then the chain's own line counts.
+    let row = Line::Row(public_key(1), on.clone());
+    assert!(commit(&*store, line(row.clone(), 30)).is_err());
+    commit(&*store, lift(Place::StopLine(row.clone()))).unwrap();
+    commit(&*store, line(row, 30)).unwrap();
     sign(&*store, 1, &on, &message(19, 0, 2, 1, 10)).unwrap();
     assert_eq!(
         code(sign(&*store, 1, &on, &message(20, 0, 2, 1, 10))),
