@@ -48,7 +48,7 @@ fn others_approve_and_it_is_used_once_for_exactly_that() {
         asked.vote(&person(2), Vote::Approve, DIGEST, Some(POLICY), NOW),
         Ok(Standing::Approved)
     );
-    for (digest, (policy, 1), now) in [
+    for (digest, policy, now) in [
         (OTHER, POLICY, NOW),
         (DIGEST, PolicyVersion([9; 32]), NOW),
         (DIGEST, POLICY, UnixSeconds(2_000)),
