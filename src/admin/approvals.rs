@@ -4,9 +4,7 @@
 
 use sigward_policies::authz::{Person, PolicyVersion, RequestDigest, Standing, Vote};
 use sigward_policies::decision::{Refusal, RefusalCode, Refused};
-use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::caller::Caller;
-use sigward_policies::model::id::KeyName;
 use sigward_policies::model::text;
 
 use super::Admin;
@@ -18,16 +16,6 @@ impl Admin {
     /// Every request that is kept, the oldest first.
     pub async fn approvals(&self) -> Result<Vec<StoredApproval>, Refused> {
         self.read(|store| store.approvals()).await
-    }
-
-    /// What a key is called, if it is here.
-    pub async fn name_of(&self, key: &PublicKey) -> Result<Option<KeyName>, Refused> {
-        let found = self
-            .keys()
-            .await?
-            .into_iter()
-            .find(|known| known.version.public_key == *key);
-        Ok(found.map(|known| known.name))
     }
 
     /// One request.

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use super::*;
-use crate::store::{AuditEntry, Batch, Done, Health, Outcome, StoredRow, stopped};
+use crate::audit::testing;
+use crate::store::{Batch, Done, Health, StoredRow, stopped};
 use sigward_policies::decision::Failure;
 use sigward_policies::model::id::StoreId;
 use sigward_policies::model::key::Key;
@@ -17,20 +18,7 @@ impl Chain {
     fn new(len: u64) -> Self {
         let mut head = AuditHead::genesis(&StoreId([1; 16]));
         let rows = (1..=len).map(|n| {
-            let entry = AuditEntry {
-                time_micros: 5,
-                subject: format!("uid:{n}"),
-                operation: "key.create".to_owned(),
-                key: None,
-                chain: None,
-                position: None,
-                outcome: Outcome::Allowed,
-                reason: String::new(),
-                request_digest: Some([3; 32]),
-                signature_digest: None,
-                count: 1,
-            };
-            let (record, bytes) = AuditRecord::link(&head, entry);
+            let (record, bytes) = AuditRecord::link(&head, testing::entry(n));
             head = record.head();
             (n, bytes)
         });

@@ -48,10 +48,7 @@ impl Target<'_> {
     pub(super) fn about(&self, register: &Register) -> Result<Vec<About>, Refusal> {
         Ok(match self {
             Self::Nothing => vec![About::default()],
-            Self::Everything => {
-                let keys = register.keys().flat_map(everywhere);
-                std::iter::once(About::default()).chain(keys).collect()
-            }
+            Self::Everything => everything(register),
             Self::Keys(names) => {
                 let mut about = Vec::new();
                 for name in *names {
@@ -94,12 +91,7 @@ impl Target<'_> {
                 if !register.knows_chain(chain) {
                     return Err(no_chain(chain));
                 }
-                let keys = register
-                    .on(chain)
-                    .map(|known| About::key_on(known.facts.clone(), (*chain).clone()));
-                std::iter::once(About::chain((*chain).clone()))
-                    .chain(keys)
-                    .collect()
+                of_chain(chain, register)
             }
             // Of a chain that left the configuration a drained node may still be there, and no key.
             Self::NodesOf(chain) => vec![About {
@@ -157,17 +149,23 @@ fn of_approval(stored: &StoredApproval, register: &Register) -> Vec<About> {
         }
         (Some(known), Some(chain)) => on(&known.facts, &[chain]),
         (Some(known), None) => everywhere(known),
-        (None, Some(chain)) => {
-            let keys = register
-                .on(chain)
-                .map(|known| About::key_on(known.facts.clone(), chain.clone()));
-            std::iter::once(About::chain(chain.clone())).chain(keys).collect()
-        }
-        (None, None) => {
-            let keys = register.keys().flat_map(everywhere);
-            std::iter::once(About::default()).chain(keys).collect()
-        }
+        (None, Some(chain)) => of_chain(chain, register),
+        (None, None) => everything(register),
     }
+}
+
+/// Whatever there is.
+fn everything(register: &Register) -> Vec<About> {
+    let keys = register.keys().flat_map(everywhere);
+    std::iter::once(About::default()).chain(keys).collect()
+}
+
+/// A chain, and each key on it.
+fn of_chain(chain: &ChainId, register: &Register) -> Vec<About> {
+    let keys = register
+        .on(chain)
+        .map(|known| About::key_on(known.facts.clone(), chain.clone()));
+    std::iter::once(About::chain(chain.clone())).chain(keys).collect()
 }
 
 /// A key as such, and on each of its chains.
