@@ -102,7 +102,7 @@ fn heads_that_do_not_end_and_messages_that_are_too_large_are_refused_unread() {
 #[test]
 fn a_compressed_bomb_stays_packed() {
     let stage = Stage::serving();
-    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
     let nothing = vec![0; 1 << 20];
     for _ in 0..256 {
         packed.write_all(&nothing).unwrap();
@@ -113,7 +113,11 @@ fn a_compressed_bomb_stays_packed() {
     let message = stage.home.path("bomb");
     std::fs::write(&message, [&[1][..], &length, &packed].concat()).unwrap();
     let data = format!("@{}", message.display());
-    for encoding in ["grpc-encoding: gzip", "grpc-encoding: identity", "content-encoding: gzip"] {
+    for encoding in [
+        "grpc-encoding: gzip",
+        "grpc-encoding: identity",
+        "content-encoding: gzip",
+    ] {
         let output = stage.curl(
             Some(&stage.client("admin")),
             &[
@@ -130,8 +134,10 @@ fn a_compressed_bomb_stays_packed() {
             ],
         );
         let told = said(&output);
+        // Its stream may be ended before curl has sent all of it.
+        let refused = ["grpc-status: 12", "grpc-status: 13", "Stream error"];
         assert!(
-            told.contains("grpc-status: 12") || told.contains("grpc-status: 13"),
+            refused.iter().any(|word| told.contains(word)),
             "{encoding}: {told}"
         );
     }
