@@ -8,6 +8,8 @@ mod approvals;
 mod audit;
 mod backup;
 mod bind;
+mod bundles;
+mod coming;
 mod consent;
 mod holding;
 mod keys;
@@ -38,6 +40,8 @@ pub use approvals::no_approval;
 pub use audit::{Kept, Reading};
 pub use backup::{MadeBackup, VerifiedBackup};
 pub use bind::unnamed_chain;
+pub use bundles::HandedOut;
+pub use coming::{Returning, returning};
 pub use consent::{DEFAULT_WAIT, Petition};
 pub use holding::{FreezeScope, NamedHold, StopScope};
 pub use keys::{ImportBeginning, ListedKey};
@@ -108,6 +112,8 @@ pub struct Admin {
     pub archive: Arc<Archive>,
     /// The chains of the configuration.
     pub chains: Chains,
+    /// Bundles that may be confirmed.
+    pub handed_out: HandedOut,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
