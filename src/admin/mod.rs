@@ -48,7 +48,7 @@ pub use keys::{ImportBeginning, ListedKey};
 pub use leave::{LeftKey, OtherChains};
 pub use moving::{Incoming, IncomingChain};
 pub use providers::Providers;
-pub use register::{Known, Register};
+pub use register::{Known, LastRegister, Register};
 pub use restore::Heights;
 pub use seal::SealAct;
 pub use state::NamedRow;
@@ -112,6 +112,8 @@ pub struct Admin {
     pub archive: Arc<Archive>,
     /// The chains of the configuration.
     pub chains: Chains,
+    /// Which keys there were when somebody asked last.
+    pub last_register: LastRegister,
     /// Bundles that may be confirmed.
     pub handed_out: HandedOut,
     /// The time.

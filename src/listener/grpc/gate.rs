@@ -124,7 +124,7 @@ impl Services {
     }
 
     /// Which keys there are, to ask about them; none where no document is in force, and nobody asks.
-    pub(super) async fn register_before(&self, call: &Admitted) -> Result<Option<Register>, Status> {
+    pub(super) async fn register_before(&self, call: &Admitted) -> Result<Option<Arc<Register>>, Status> {
         if !call.has_policy() {
             return Ok(None);
         }
