@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sigward_policies::authz::{KeyFacts, Needed, Question, Verdict};
 use sigward_policies::decision::Refusal;
 use sigward_policies::model::caller::Caller;
-use sigward_policies::model::id::ChainId;
+use sigward_policies::model::id::{ChainId, UnixSeconds};
 use sigward_policies::model::operation::Operation;
 
 use super::calls::Call;
@@ -218,6 +218,15 @@ impl Admitted {
 }
 
 impl Judged {
+    /// Whether a call that is still being answered may go on, by the document that is in force now. It is about no key and no chain, as
+    /// every answer is that is held open; nothing is counted.
+    ///
+    /// # Errors
+    /// `not_permitted`, `approval_required`.
+    pub fn stands(&self, now: UnixSeconds) -> Result<(), Refusal> {
+        self.0.again(now).map_err(|denial| denial.refusal)
+    }
+
     /// Whether the second question was asked, whatever the answer.
     pub fn was_asked(&self) -> bool {
         self.0.asked.load(Ordering::Acquire)

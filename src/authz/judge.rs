@@ -115,6 +115,30 @@ impl Judge {
         }
     }
 
+    /// Whether it may go on, by the rules of now and about nothing. It has been counted.
+    pub(super) fn again(&self, now: UnixSeconds) -> Result<(), Denial> {
+        let judge = Self {
+            in_force: self.policies.snapshot(),
+            now,
+            ..self.clone()
+        };
+        let none = About::default();
+        let outcome = match &judge.in_force {
+            None => judge.by_nobody(&none),
+            Some(in_force) => match judge.verdict(&in_force.policy, &none) {
+                None | Some(Verdict::Deny { rule: None }) => judge.by_nobody(&none),
+                Some(Verdict::Deny { rule: Some(rule) }) => {
+                    Err(denial(denied_by(&judge.caller, rule.as_str()), &none))
+                }
+                Some(Verdict::Allow { approvals: 0, .. }) => Ok(()),
+                Some(Verdict::Allow { rule, approvals, .. }) => {
+                    Err(denial(cannot_wait(&needed(in_force, &rule, approvals)), &none))
+                }
+            },
+        };
+        judge.dry_run(outcome)
+    }
+
     /// Whether it may look at any of it; nobody waits for others to look.
     pub(super) fn any(&self, abouts: &[About]) -> Result<(), Denial> {
         let mut no = None;
