@@ -114,9 +114,33 @@ pub(super) fn change(asked: ApprovalChange) -> Change {
     Change::Approval(Box::new(asked))
 }
 
-/// One line that terminals show as it is, no longer than it is kept.
+/// What others are to approve, in one line that terminals show as it is. `decisive` is what becomes of it: whoever makes it keeps it far
+/// below [`MAX_WHAT`], with a digest in the place of what may be long. `more` is for reading along, and is cut.
+pub(super) fn told(decisive: &str, more: &str) -> String {
+    shown(&format!("{decisive}{more}"))
+}
+
+/// One line that terminals show as it is, no longer than it is kept; it shows that something was cut off.
 pub(super) fn shown(what: &str) -> String {
+    const CUT: &str = "…";
     let mut line = text::one_line(what);
-    line.truncate(line.floor_char_boundary(MAX_WHAT));
+    if line.len() > MAX_WHAT {
+        line.truncate(line.floor_char_boundary(MAX_WHAT - CUT.len()));
+        line.push_str(CUT);
+    }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_long_is_cut_at_its_end_and_shows_it() {
+        assert_eq!(told("stop", ", because: \u{1b}[2J"), "stop, because: \u{fffd}[2J");
+        let long = told("stop", &"é".repeat(MAX_WHAT));
+        assert!(long.starts_with("stopé") && long.ends_with("é…") && long.len() <= MAX_WHAT);
+        let whole = "x".repeat(MAX_WHAT);
+        assert_eq!(shown(&whole), whole);
+    }
 }

@@ -14,16 +14,16 @@ use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{BundleId, KeyName, UnixSeconds};
 use sigward_policies::model::key::{BackupMark, Key, VersionState};
-use sigward_policies::model::operation::Operation;
 
 use super::Admin;
 use super::act::Act;
-use super::consent::{Matter, Petition};
+use super::bundles::{Opens, matter};
+use super::consent::Petition;
 use super::keys::ListedKey;
 use super::refusals::provider_refused;
 use crate::config::SOFTWARE;
 use crate::crash::crash_point;
-use crate::store::{self, About, Batch, Change, Sharing, StoredRow};
+use crate::store::{self, Batch, Change, Sharing, StoredRow};
 
 /// A bundle that nobody has written yet.
 #[derive(Debug)]
@@ -58,14 +58,15 @@ impl Admin {
         petition: &Petition,
         names: &[KeyName],
         data_key: &[u8],
-        lock: Lock,
+        (lock, recipients): (Lock, Vec<String>),
         config: Option<String>,
     ) -> Result<MadeBackup, Refused> {
         let data_key = DataKey::from_slice(&self.arena, data_key).map_err(bundle_refused)?;
+        let opens = Opens::new(&lock, recipients)?;
         let (keys, left_out) = self.chosen(names).await?;
         let who = &petition.who;
         let consent = self
-            .consent(petition, backup_matter(&keys, &lock, config.is_some()))
+            .consent(petition, matter(&keys, &opens, config.as_deref()))
             .await?;
         let rows = self.rows().await?;
         let holds = self.holds().await?;
@@ -91,12 +92,14 @@ impl Admin {
             .map_err(bundle_refused)?;
         let sha256: [u8; 32] = Sha256::digest(&bundle).into();
         // Private keys are about to leave this process, sealed: that is on record before they do.
-        let detail = describe(id, &sha256);
+        let detail = format!("{}, {opens}", describe(id, &sha256));
         let entries = keys
             .iter()
             .map(|key| self.entry(who, Act::KeyBackup, &key.version.public_key, None, &detail));
         let batch = consent.with(Batch::record(entries.collect()));
         store::commit(self.store.as_ref(), batch).await?;
+        self.handed_out
+            .note(id, sha256, keys.iter().map(|key| key.version.public_key).collect());
         crash_point!("admin_backup_recorded");
         Ok(MadeBackup {
             id,
@@ -112,6 +115,7 @@ impl Admin {
         who: &Caller,
         backup: &VerifiedBackup,
     ) -> Result<Vec<ListedKey>, Refused> {
+        self.handed_out.knows(backup)?;
         let mark = BackupMark {
             bundle: backup.id,
             at: backup.made_at.min(self.clock.unix_seconds()),
@@ -168,38 +172,6 @@ impl Admin {
             return Err(Refusal::new(RefusalCode::KeyNotFound, message).into());
         }
         Ok((chosen, in_tokens.into_iter().map(|key| key.name).collect()))
-    }
-}
-
-/// What is approved: which keys, and what opens them. A passphrase is not told to anybody; whose it is, is the requester's word.
-fn backup_matter(keys: &[Key], lock: &Lock, with_config: bool) -> Matter {
-    let lock = match lock {
-        Lock::Argon2id { .. } => "a passphrase",
-        Lock::Age { .. } => "age recipients",
-    };
-    let of_each = keys
-        .iter()
-        .map(|key| format!("{} {}", key.name, key.version.public_key));
-    let names: Vec<_> = keys.iter().map(|key| key.name.as_str()).collect();
-    Matter {
-        operation: Operation::KeyBackup,
-        parameters: of_each
-            .chain([lock.to_owned(), with_config.to_string()])
-            .collect(),
-        about: About::Keys(keys.iter().map(|key| key.version.public_key).collect()),
-        what: format!(
-            "back up {} ({}), to be opened with {lock} of the requester's choice",
-            match keys.len() {
-                1 => "one key".to_owned(),
-                count => format!("{count} keys"),
-            },
-            names.join(", ")
-        ),
-        key: match keys {
-            [only] => Some(only.version.public_key),
-            _ => None,
-        },
-        chain: None,
     }
 }
 

@@ -45,6 +45,8 @@ pub(super) struct Matter {
     pub(super) what: String,
     pub(super) key: Option<PublicKey>,
     pub(super) chain: Option<ChainId>,
+    /// The chain id that a state goes on under.
+    pub(super) to: Option<ChainId>,
 }
 
 impl Matter {
@@ -155,6 +157,7 @@ impl Admin {
             before,
             key: matter.key,
             chain: matter.chain.clone(),
+            to: matter.to.clone(),
             created_at: now,
             ended: None,
         };

@@ -13,6 +13,7 @@ use sigward_policies::model::text;
 
 use super::Admin;
 use super::act::Act;
+use super::approvals::told;
 use super::consent::{Matter, Petition};
 use crate::store::{About, Batch, Change, MAX_HOLD_REASON};
 
@@ -152,11 +153,12 @@ impl Admin {
             parameters: vec![place.to_string(), reason.to_owned()],
             about: About::Hold(place.clone()),
             what: match reason.trim() {
-                "" => format!("lift {named}"),
-                reason => format!("lift {named}, because: {reason}"),
+                "" => told(&format!("lift {named}"), ""),
+                reason => told(&format!("lift {named}"), &format!(", because: {reason}")),
             },
             key,
             chain: chain.clone(),
+            to: None,
         };
         let consent = self.consent(petition, matter).await?;
         let lift = Change::Lift {

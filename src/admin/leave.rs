@@ -10,6 +10,7 @@ use sigward_policies::model::key::Origin;
 use sigward_policies::model::operation::Operation;
 
 use super::act::Act;
+use super::approvals::told;
 use super::consent::{Matter, Petition};
 use super::refusals::provider_refused;
 use super::{Admin, NamedRow, state_file};
@@ -41,6 +42,18 @@ impl std::fmt::Debug for LeftKey {
         f.debug_struct("LeftKey")
             .field("rows", &self.rows)
             .finish_non_exhaustive()
+    }
+}
+
+/// For those who are to approve it: what leaves comes first, and then where it stops.
+fn leaving(name: &KeyName, chain: &ChainId, all: &[&str]) -> String {
+    let decisive = format!("give out the private key of {name} in the clear, with its state on {chain}");
+    match all {
+        [_] => told(&decisive, "; it stops there for ever"),
+        all => told(
+            &format!("{decisive}; it stops for ever on all of its {} chains", all.len()),
+            &format!(": {}", all.join(", ")),
+        ),
     }
 }
 
@@ -85,12 +98,10 @@ impl Admin {
                 names.join(" "),
             ],
             about: About::Keys(vec![public_key]),
-            what: format!(
-                "stop {name} for ever on {}, and give out its private key in the clear",
-                names.join(", ")
-            ),
+            what: leaving(name, chain, &names),
             key: Some(public_key),
             chain: Some(chain.clone()),
+            to: None,
         };
         let consent = self.consent(petition, matter).await?;
         // In order of chain ids, so that two of these never wait for each other.
@@ -144,5 +155,34 @@ impl Admin {
             state,
             rows: self.states(Some(name), None).await?,
         })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use sigward_policies::model::id::{MAX_CHAIN_ID, MAX_NAME};
+
+    use super::*;
+    use crate::store::MAX_WHAT;
+
+    #[test]
+    fn who_approves_reads_what_leaves_however_long_the_names_are() {
+        let name = KeyName::new(&"k".repeat(MAX_NAME)).unwrap();
+        let chain = "c".repeat(MAX_CHAIN_ID);
+        let all = vec![chain.as_str(); 100];
+        let what = leaving(&name, &ChainId::new(&chain).unwrap(), &all);
+        assert!(what.len() <= MAX_WHAT && what.ends_with('…'), "{what}");
+        for decisive in [
+            "give out the private key",
+            name.as_str(),
+            "in the clear",
+            &chain,
+            "all of its 100 chains",
+        ] {
+            assert!(what.contains(decisive), "{decisive}: {what}");
+        }
+        let alone = leaving(&name, &ChainId::new("a-1").unwrap(), &["a-1"]);
+        assert!(alone.ends_with("state on a-1; it stops there for ever"), "{alone}");
     }
 }

@@ -8,6 +8,8 @@ mod approvals;
 mod audit;
 mod backup;
 mod bind;
+mod bundles;
+mod coming;
 mod consent;
 mod holding;
 mod keys;
@@ -38,13 +40,15 @@ pub use approvals::no_approval;
 pub use audit::{Kept, Reading};
 pub use backup::{MadeBackup, VerifiedBackup};
 pub use bind::unnamed_chain;
+pub use bundles::HandedOut;
+pub use coming::{Returning, returning};
 pub use consent::{DEFAULT_WAIT, Petition};
 pub use holding::{FreezeScope, NamedHold, StopScope};
 pub use keys::{ImportBeginning, ListedKey};
 pub use leave::{LeftKey, OtherChains};
 pub use moving::{Incoming, IncomingChain};
 pub use providers::Providers;
-pub use register::{Known, Register};
+pub use register::{Known, LastRegister, Register};
 pub use restore::Heights;
 pub use seal::SealAct;
 pub use state::NamedRow;
@@ -108,6 +112,10 @@ pub struct Admin {
     pub archive: Arc<Archive>,
     /// The chains of the configuration.
     pub chains: Chains,
+    /// Which keys there were when somebody asked last.
+    pub last_register: LastRegister,
+    /// Bundles that may be confirmed.
+    pub handed_out: HandedOut,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }

@@ -4,13 +4,14 @@
 //! there.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sigward_policies::authz::KeyFacts;
 use sigward_policies::decision::Refused;
 use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::id::{ChainId, KeyName};
 
-use super::Admin;
+use super::{Admin, ConfiguredChain};
 
 /// A key, and its chains in order.
 #[derive(Clone, Debug)]
@@ -91,13 +92,48 @@ impl Register {
     }
 }
 
+/// The register as it was made last, for as long as nothing was committed and the configuration is the same: whoever asks often reads
+/// nothing. One reads at a time.
+#[derive(Debug, Default)]
+pub struct LastRegister(tokio::sync::Mutex<Option<Made>>);
+
+#[derive(Debug)]
+struct Made {
+    commit: u64,
+    chains: Arc<[ConfiguredChain]>,
+    register: Arc<Register>,
+}
+
+impl Made {
+    fn is_of(&self, commit: u64, chains: &Arc<[ConfiguredChain]>) -> bool {
+        self.commit == commit && Arc::ptr_eq(&self.chains, chains)
+    }
+}
+
 impl Admin {
     /// Which keys there are now.
-    pub async fn register(&self) -> Result<Register, Refused> {
+    pub async fn register(&self) -> Result<Arc<Register>, Refused> {
+        let mut last = self.last_register.0.lock().await;
+        // The commit before the reading: what is read is of that one or later, and whoever was told of a later one finds another number.
+        let (health, chains) = (self.store.health(), self.chains.now());
+        if let Some(made) = last.as_ref()
+            && health.failed.is_none()
+            && made.is_of(health.commit, &chains)
+        {
+            return Ok(made.register.clone());
+        }
+        let register = Arc::new(self.read_register(&chains).await?);
+        *last = Some(Made {
+            commit: health.commit,
+            chains,
+            register: register.clone(),
+        });
+        Ok(register)
+    }
+
+    async fn read_register(&self, chains: &[ConfiguredChain]) -> Result<Register, Refused> {
         let (keys, rows) = (self.keys().await?, self.rows().await?);
-        let configured: Vec<_> = self
-            .chains
-            .now()
+        let configured: Vec<_> = chains
             .iter()
             .map(|chain| (chain.id.clone(), chain.key.clone()))
             .collect();

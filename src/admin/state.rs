@@ -182,7 +182,10 @@ impl Admin {
             Some(above) => format!("to {to}, above {above}"),
         };
         let what = format!("have {name} leave {from} for ever and sign on another chain id: {detail}");
-        let matter = row_matter(Operation::StateRebind, &key, from, &[&detail], what);
+        let matter = Matter {
+            to: Some(to.clone()),
+            ..row_matter(Operation::StateRebind, &key, from, &[&detail], what)
+        };
         let consent = self.consent(petition, matter).await?;
         let change = Change::Rebind {
             public_key: key.version.public_key,
@@ -268,5 +271,6 @@ fn row_matter(
         what,
         key: Some(public_key),
         chain: Some(chain.clone()),
+        to: None,
     }
 }

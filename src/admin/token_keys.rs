@@ -3,6 +3,8 @@
 //! The record of a key is on disk before the store hears of it, as with keys in sealed files: asking again finishes an act that was
 //! cut off.
 
+use std::sync::Arc;
+
 use sigward_hsm::pkcs11::{
     DamagedRecord, FoundKey, Leaving, Load, LoggedIn, Pkcs11Provider, TokenConfig, TokenIdentity, TokenKey,
     damaged_records,
@@ -69,18 +71,8 @@ impl Admin {
     ) -> Result<ListedKey, Refused> {
         self.name_is_free(name).await?;
         let token = self.providers.token(provider)?.clone();
-        let place = Place::Token(token.clone());
-        let wanted = object.clone();
-        let left = self.left_over(&place, |key| key.name == *name).await?;
-        let found = with_token(&token, move |token| match left {
-            Some(left) => Ok(Found::Left(left)),
-            None => find(token, &wanted).map(Found::Here),
-        })
-        .await?;
-        let public_key = match &found {
-            Found::Left(left) => left.public_key,
-            Found::Here(key) => key.public_key,
-        };
+        let found = self.object(name, &token, &object).await?;
+        let public_key = found.public_key();
         self.public_key_is_free(&public_key).await?;
         let verifier = Verifier::new(&public_key).map_err(not_a_key)?;
         let beginning = match beginning {
@@ -121,6 +113,22 @@ impl Admin {
         self.begin_imported(who, &key, chain, sharing, beginning, &said)
             .await?;
         Ok(self.listed(key, vec![chain.clone()]))
+    }
+
+    /// The object that is meant, or what an earlier attempt made of it.
+    pub(super) async fn object(
+        &self,
+        name: &KeyName,
+        token: &Arc<Token>,
+        object: &TokenObject,
+    ) -> Result<Found, Refused> {
+        let (place, wanted) = (Place::Token(token.clone()), object.clone());
+        let left = self.left_over(&place, |key| key.name == *name).await?;
+        with_token(token, move |token| match left {
+            Some(left) => Ok(Found::Left(left)),
+            None => find(token, &wanted).map(Found::Here),
+        })
+        .await
     }
 
     /// Every token of the configuration, by id. `search`: also ask each for key pairs that nobody took in yet.
@@ -204,10 +212,21 @@ impl Admin {
     }
 }
 
-enum Found {
+/// Where a key pair of a token was found.
+pub(super) enum Found {
     /// By an earlier attempt that was cut off.
     Left(KeyMetadata),
+    /// In the token.
     Here(FoundKey),
+}
+
+impl Found {
+    pub(super) const fn public_key(&self) -> PublicKey {
+        match self {
+            Self::Left(left) => left.public_key,
+            Self::Here(key) => key.public_key,
+        }
+    }
 }
 
 fn find(token: &Pkcs11Provider, object: &TokenObject) -> Result<FoundKey, Refused> {
@@ -276,7 +295,7 @@ fn no_record(token: &Token, public_key: &PublicKey) -> String {
 }
 
 async fn with_token<T: Send + 'static>(
-    token: &std::sync::Arc<Token>,
+    token: &Arc<Token>,
     act: impl FnOnce(&Pkcs11Provider) -> Result<T, Refused> + Send + 'static,
 ) -> Result<T, Refused> {
     let token = token.clone();

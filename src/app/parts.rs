@@ -10,7 +10,7 @@ use sigward_hsm::software::SoftwareProvider;
 use tokio::sync::Notify;
 
 use super::{audit, seal, tokens};
-use crate::admin::{Admin, Chains, ConfiguredChain, Providers, Token};
+use crate::admin::{Admin, Chains, ConfiguredChain, HandedOut, LastRegister, Providers, Token};
 use crate::clock::SystemClock;
 use crate::config::{ChainConfig, Config, StoreConfig};
 use crate::guard::Guard;
@@ -139,6 +139,8 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
         arena: arena.clone(),
         archive,
         chains: Chains::new(config.chains.iter().map(configured)),
+        last_register: LastRegister::default(),
+        handed_out: HandedOut::default(),
         clock: Arc::new(SystemClock),
     });
     Ok(Parts {

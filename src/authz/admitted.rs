@@ -8,10 +8,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sigward_policies::authz::{Foresight, KeyFacts, Needed, Question, Verdict};
+use sigward_policies::authz::{KeyFacts, Needed, Question, Verdict};
 use sigward_policies::decision::Refusal;
 use sigward_policies::model::caller::Caller;
-use sigward_policies::model::id::ChainId;
+use sigward_policies::model::id::{ChainId, UnixSeconds};
 use sigward_policies::model::operation::Operation;
 
 use super::calls::Call;
@@ -100,7 +100,15 @@ impl Admitted {
             now: call.now,
             tick: call.tick,
             without_rules,
-            asked: AtomicBool::new(false),
+            asked: Arc::new(AtomicBool::new(false)),
+        }))
+    }
+
+    /// The same call, which turns out to ask for something else than its procedure says; it is judged as that.
+    pub fn rather(self, operation: Operation) -> Self {
+        Self(Arc::new(Judge {
+            operation: Some(operation),
+            ..Judge::clone(&self.0)
         }))
     }
 
@@ -159,17 +167,17 @@ impl Admitted {
         })
     }
 
-    /// What a rule wants of others for this operation with some key or chain: of an act that cannot say which they are.
-    pub fn needs_for_some(&self) -> Option<Needed> {
-        let (in_force, question) = (self.in_force()?, self.question(None, None)?);
-        match in_force.policy.foresee(&question) {
-            Foresight::Perhaps { rule, approvals, .. } if approvals > 0 => self.0.waits_for(Some(Needed {
-                others: approvals,
-                policy: in_force.policy.version(),
-                rule,
-            })),
-            _ => None,
-        }
+    /// The same of an act that cannot say what it is about: every rule that might be about any of it is heard, and the strictest counts.
+    ///
+    /// # Errors
+    /// `not_permitted`, `rate_limited`: the first no.
+    pub fn may_whatever(self) -> Result<MayOnce, Denial> {
+        self.0.asked.store(true, Ordering::Release);
+        let needed = self.0.dry_run(self.0.whatever())?;
+        Ok(MayOnce {
+            needed: self.0.waits_for(needed),
+            may: MayAct(self.0),
+        })
     }
 
     /// Asks for what there is to see. It is granted where something of it could be; each row is judged for itself.
@@ -210,6 +218,15 @@ impl Admitted {
 }
 
 impl Judged {
+    /// Whether a call that is still being answered may go on, by the document that is in force now. It is about no key and no chain, as
+    /// every answer is that is held open; nothing is counted.
+    ///
+    /// # Errors
+    /// `not_permitted`, `approval_required`.
+    pub fn stands(&self, now: UnixSeconds) -> Result<(), Refusal> {
+        self.0.again(now).map_err(|denial| denial.refusal)
+    }
+
     /// Whether the second question was asked, whatever the answer.
     pub fn was_asked(&self) -> bool {
         self.0.asked.load(Ordering::Acquire)

@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use sigward_policies::authz::{Foresight, KeyFacts, Needed, Policy, Question, Rate, RuleId, Tick, Verdict};
+use sigward_policies::authz::{
+    Foresight, KeyFacts, Needed, Policy, Question, Rate, RuleId, Strictest, Tick, Verdict,
+};
 use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, UnixSeconds};
@@ -16,7 +18,7 @@ use super::admitted::{About, Denial};
 use super::calls::denied_by;
 use super::{InForce, Mode, Policies, not_permitted};
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Judge {
     pub(super) policies: Arc<Policies>,
     pub(super) in_force: Option<Arc<InForce>>,
@@ -27,7 +29,7 @@ pub(super) struct Judge {
     pub(super) tick: Tick,
     /// Whether it may call this where no rule is about it.
     pub(super) without_rules: bool,
-    pub(super) asked: AtomicBool,
+    pub(super) asked: Arc<AtomicBool>,
 }
 
 impl Judge {
@@ -95,6 +97,46 @@ impl Judge {
             .iter()
             .try_for_each(|(about, rule, rate)| self.take(about, rule, *rate))?;
         Ok(most)
+    }
+
+    /// Whether it may do this whatever it turns out to be about, and what that needs of others.
+    pub(super) fn whatever(&self) -> Result<Option<Needed>, Denial> {
+        let none = About::default();
+        let most = self.all(std::slice::from_ref(&none))?;
+        let (Some(in_force), Some(question)) = (&self.in_force, self.question(None, None)) else {
+            return Ok(most);
+        };
+        match in_force.policy.strictest(&question) {
+            Strictest::Denies { rule } => Err(denial(denied_by(&self.caller, rule.as_str()), &none)),
+            Strictest::Asks { rule, approvals } if approvals > most.as_ref().map_or(0, |most| most.others) => {
+                Ok(Some(needed(in_force, &rule, approvals)))
+            }
+            Strictest::Asks { .. } | Strictest::AsksNobody => Ok(most),
+        }
+    }
+
+    /// Whether it may go on, by the rules of now and about nothing. It has been counted.
+    pub(super) fn again(&self, now: UnixSeconds) -> Result<(), Denial> {
+        let judge = Self {
+            in_force: self.policies.snapshot(),
+            now,
+            ..self.clone()
+        };
+        let none = About::default();
+        let outcome = match &judge.in_force {
+            None => judge.by_nobody(&none),
+            Some(in_force) => match judge.verdict(&in_force.policy, &none) {
+                None | Some(Verdict::Deny { rule: None }) => judge.by_nobody(&none),
+                Some(Verdict::Deny { rule: Some(rule) }) => {
+                    Err(denial(denied_by(&judge.caller, rule.as_str()), &none))
+                }
+                Some(Verdict::Allow { approvals: 0, .. }) => Ok(()),
+                Some(Verdict::Allow { rule, approvals, .. }) => {
+                    Err(denial(cannot_wait(&needed(in_force, &rule, approvals)), &none))
+                }
+            },
+        };
+        judge.dry_run(outcome)
     }
 
     /// Whether it may look at any of it; nobody waits for others to look.

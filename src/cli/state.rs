@@ -395,7 +395,7 @@ fn show_all(states: &[SignState], output: &Output) {
     }
     if states.is_empty() {
         output
-            .line("No key has a sign state yet. It begins when a chain of the configuration names the key.");
+            .line("There is no sign state that you may see. One begins when a chain of the configuration names its key.");
     }
     for state in states {
         output.line(line(state));

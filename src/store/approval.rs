@@ -78,6 +78,8 @@ pub struct StoredApproval {
     pub key: Option<PublicKey>,
     /// The chain that it is about, where it is about one.
     pub chain: Option<ChainId>,
+    /// The chain id that a state goes on under, of one that moves.
+    pub to: Option<ChainId>,
     /// When it was asked.
     pub created_at: UnixSeconds,
     /// How and when it ended.

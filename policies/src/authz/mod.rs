@@ -23,7 +23,7 @@ mod window;
 pub use approvals::{ApprovalRequest, Approved, Needed, Person, RequestDigest, Said, Standing, Vote};
 pub use document::{DocumentError, MAX_DOCUMENT, MAX_PATTERNS, MAX_RULES, Place, Warning};
 pub use explain::{Explanation, Look};
-pub use foresight::Foresight;
+pub use foresight::{Foresight, Strictest};
 pub use keys::KeyFacts;
 pub use limits::{Limits, MAX_OF_A_SUBJECT, MAX_SUBJECTS, Rate, Tick, TooOften};
 pub use operations::{Operations, Reserved};

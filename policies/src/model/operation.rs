@@ -175,6 +175,21 @@ impl Operation {
         }
     }
 
+    /// Whether it is about no key and no chain, whatever is asked: a rule that names some never decides it.
+    pub const fn is_about_nothing(self) -> bool {
+        matches!(
+            self,
+            Self::ConfigReload
+                | Self::AuditRead
+                | Self::AuditVerify
+                | Self::AuditExport
+                | Self::AuditKeep
+                | Self::PolicyCheck
+                | Self::PolicyExplain
+                | Self::PolicyWrite
+        )
+    }
+
     /// Whether private keys leave or end by it. Nobody who may do this may write the policy.
     pub const fn takes_keys(self) -> bool {
         matches!(self, Self::KeyExport | Self::KeyDestroy | Self::KeyBackup)

@@ -118,27 +118,77 @@ fn an_act_waits_for_the_most_that_a_rule_wants() {
     let ask = |mode, about: &[About]| {
         let policies = policies(mode);
         let call = call(&policies, &ada(), Operation::Unfreeze);
-        let foreseen = call.needs_for_some().map(|needed| needed.others);
         let outcome = call
             .may_once(about)
             .map(|may| may.into_parts().1.map(|needed| needed.others));
-        (foreseen, outcome.map_err(|denial| denial.refusal.code.as_str()))
+        outcome.map_err(|denial| denial.refusal.code.as_str())
     };
     assert_eq!(
         ask(Mode::Enforced, std::slice::from_ref(&one)),
-        (Some(2), Ok(Some(2)))
+        Ok(Some(2))
     );
     assert_eq!(
-        ask(Mode::Enforced, &[one.clone(), About::key(key("other", 2))]).1,
+        ask(Mode::Enforced, &[one.clone(), About::key(key("other", 2))]),
         Err("not_permitted"),
         "no number of approvals makes up for a right"
     );
-    assert_eq!(ask(Mode::Enforced, &[]).1, Err("not_permitted"));
+    assert_eq!(ask(Mode::Enforced, &[]), Err("not_permitted"));
     assert_eq!(
         ask(Mode::DryRun, &[one]),
-        (Some(2), Ok(Some(2))),
+        Ok(Some(2)),
         "a document that is tried out gives a stranger no more than it says"
     );
+}
+
+#[test]
+fn what_cannot_say_what_it_is_about_is_judged_as_if_it_were_about_everything() {
+    let text = "version = 1
+        [[rule]]
+        id = \"one\"
+        effect = \"allow\"
+        subjects = [\"uid:*\"]
+        operations = [\"state.allow\"]
+        keys = [\"test-*\"]
+        approvals = 1
+        [[rule]]
+        id = \"three\"
+        effect = \"allow\"
+        subjects = [\"uid:*\"]
+        operations = [\"state.allow\"]
+        keys = [\"validator-*\"]
+        approvals = 3
+        [[rule]]
+        id = \"never\"
+        effect = \"deny\"
+        subjects = [\"uid:7\"]
+        operations = [\"state.allow\"]
+        keys = [\"treasury\"]";
+    let policies = Arc::new(Policies::default());
+    let ask = |mode, uid| {
+        let policy = Policy::parse(text, PolicyVersion([1; 32])).unwrap();
+        policies.replace(Some(policy), mode);
+        let call = call(&policies, &Caller::LocalUser { uid }, Operation::StateAllow);
+        let may = call.may_whatever();
+        may.map(|may| may.into_parts().1.map(|needed| needed.others))
+            .map_err(|denial| denial.refusal.code.as_str())
+    };
+    assert_eq!(ask(Mode::Enforced, 0), Ok(Some(3)));
+    assert_eq!(ask(Mode::Enforced, 7), Err("not_permitted"));
+    assert_eq!((ask(Mode::DryRun, 0), ask(Mode::DryRun, 7)), (Ok(None), Ok(None)));
+}
+
+#[test]
+fn a_call_that_asks_for_more_than_its_procedure_says_is_judged_as_that() {
+    let policies = policies(Mode::Enforced);
+    let admitted = call(&policies, &ada(), Operation::KeyShow).rather(Operation::KeyDestroy);
+    assert_eq!(admitted.operation_name(), "key.destroy");
+    let judged = admitted.judged();
+    assert_eq!(code(admitted.may(&[About::key(key("validator-1", 1))])), "not_permitted");
+    assert!(judged.was_asked());
+    let first = call(&policies, &ada(), Operation::KeyShow);
+    let judged = first.judged();
+    assert_eq!(code(first.rather(Operation::KeyList).may(&[])), "not_permitted");
+    assert!(judged.was_asked(), "whoever admitted it sees that it was asked");
 }
 
 #[test]

@@ -40,6 +40,7 @@ pub(super) fn describe(approval: &Approval) -> Value {
         "ended_at": approval.ended_at.as_ref().map(crate::cli::audit::rfc3339),
         "key": some(&approval.key),
         "chain_id": some(&approval.chain_id),
+        "new_chain_id": some(&approval.new_chain_id),
         "policy": approval.policy,
         "digest": hex::encode(&approval.digest),
     })
@@ -75,6 +76,15 @@ pub(super) fn text(approval: &Approval) -> String {
         yes(approval),
         approval.needed,
     );
+    for (name, value) in [
+        ("key", &approval.key),
+        ("chain", &approval.chain_id),
+        ("new chain", &approval.new_chain_id),
+    ] {
+        if !value.is_empty() {
+            let _infallible = writeln!(text, "{name:10} {}", one_line(value));
+        }
+    }
     for said in &approval.said {
         let word = if said.approved { "approved" } else { "rejected" };
         let _infallible = writeln!(text, "{word:10} by {} at {}", one_line(&said.who), time(&said.at));

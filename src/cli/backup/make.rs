@@ -86,6 +86,7 @@ pub(in crate::cli) fn backup(args: Backup, home: &Path, output: &Output) -> anyh
         data_key: data_key.dangerous_copy(),
         lock: Some(lock),
         config,
+        recipients: args.age_recipient,
     };
     drop(data_key);
     let request = given.under(request)?;

@@ -20,7 +20,7 @@ pub(super) fn list(keys: &[Key], prefix: &str, output: &Output) -> anyhow::Resul
         return Ok(());
     }
     if keys.is_empty() {
-        output.line("No keys yet. Make one with `sigward keys create NAME`.");
+        output.line("There is no key that you may see. `sigward keys create NAME` makes one.");
     }
     for key in keys {
         let chains = if key.chains.is_empty() {

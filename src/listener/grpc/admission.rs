@@ -17,9 +17,11 @@ use tonic::transport::server::UdsConnectInfo;
 use super::errors;
 use super::operations::operation_of;
 use super::serve::Services;
+use super::standing::while_standing;
+use super::target::Target;
 use crate::audit::{self, Asked, Denials};
 use crate::authn;
-use crate::authz::{Admitted, Call, Judged, Policies, tick};
+use crate::authz::{Admitted, Call, InForce, Judged, Mode, Policies, tick};
 
 /// Lets a request come nearer whose caller may call it for something, and hands the proof of it to whoever serves it. An answer of a
 /// service that has not turned that proof into more is thrown away: nobody may forget to ask.
@@ -46,8 +48,15 @@ pub(super) async fn admit(services: Services, mut request: Request, next: Next) 
     };
     let judged = admitted.judged();
     request.extensions_mut().insert(Ticket::of(admitted));
-    let response = next.run(request).await;
-    let_out(procedure, &judged, response)
+    let response = let_out(procedure, &judged, next.run(request).await);
+    // Only an answer of ours that streams is held open; that of a health check tells nothing.
+    match procedure {
+        None => response,
+        Some(_) => while_standing(response, move || {
+            let stands = judged.stands(services.gate.books().0.unix_seconds());
+            stands.inspect_err(|refusal| services.note(&caller, service, (None, None), refusal))
+        }),
+    }
 }
 
 /// An answer leaves if its call was judged; a refusal always does.
@@ -129,6 +138,34 @@ fn called(path: &str) -> &'static str {
 }
 
 impl Services {
+    /// Whether a document keeps anything back from those who come with a certificate.
+    pub(in crate::listener) fn keeps_back(&self) -> bool {
+        let enforced = |in_force: &Arc<InForce>| in_force.mode == Mode::Enforced;
+        self.policies.snapshot().as_ref().is_some_and(enforced)
+    }
+
+    /// May `caller` see the status of every chain and node? For what is told over plain HTTP, which shows all of it at once.
+    pub(in crate::listener) async fn may_see_all_status(
+        &self,
+        caller: &Caller,
+        from: IpAddr,
+    ) -> Result<(), tonic::Status> {
+        let procedure = Procedure::StatusGet;
+        let call = Call {
+            caller,
+            path: procedure.path(),
+            operation: Some(operation_of(procedure)),
+            from: Some(from),
+            now: self.gate.books().0.unix_seconds(),
+            tick: tick(),
+        };
+        let admitted = self.policies.admit(call).map_err(|refusal| {
+            self.note(caller, called(procedure.path()), (None, None), &refusal);
+            errors::status(refusal.into())
+        })?;
+        self.may(admitted, Target::Everything).await.map(drop)
+    }
+
     /// Puts a refusal on record, under the name of what was asked and of which key and chain.
     pub(super) fn note(
         &self,

@@ -154,6 +154,7 @@ impl Services {
             ended_at: stored.ended.and_then(|(_, at)| timestamp(at)),
             key,
             chain_id: stored.chain.map(|chain| chain.to_string()).unwrap_or_default(),
+            new_chain_id: stored.to.map(|chain| chain.to_string()).unwrap_or_default(),
             policy: format!("{:#}", request.policy),
             digest: request.digest.0.to_vec(),
             ..Approval::default()

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::algorithm::{Algorithm, PublicKey};
+use sigward_policies::model::operation::Operation;
 use sigward_proto::v1::audit_service_server::AuditService;
 use sigward_proto::v1::{
     Decision, KeepRequest, KeepResponse, QueryRequest, QueryResponse, Record, ShowCheckpointRequest,
@@ -72,12 +73,13 @@ impl AuditService for Services {
 
     async fn query(&self, request: Request<QueryRequest>) -> Result<Response<Self::QueryStream>, Status> {
         let (call, request) = admitted(request)?;
-        let may = self.may(call, Target::Nothing).await?;
-        let reading = if request.export {
-            Reading::Export
+        // To take it elsewhere is more than to look for something.
+        let (call, reading) = if request.export {
+            (call.rather(Operation::AuditExport), Reading::Export)
         } else {
-            Reading::Query
+            (call, Reading::Query)
         };
+        let may = self.may(call, Target::Nothing).await?;
         let most = if request.limit == 0 {
             u64::MAX
         } else {

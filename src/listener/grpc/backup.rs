@@ -19,7 +19,7 @@ use super::key::{refuse, to_wire};
 use super::petition::petitioning;
 use super::serve::Services;
 use super::target::Target;
-use crate::admin::{Heights, VerifiedBackup};
+use crate::admin::{Heights, VerifiedBackup, returning};
 
 #[tonic::async_trait]
 impl BackupService for Services {
@@ -40,7 +40,7 @@ impl BackupService for Services {
         let made = self
             .gate
             .open(&may)
-            .make_backup(&petition, &names, &data_key, lock, config)
+            .make_backup(&petition, &names, &data_key, (lock, request.recipients), config)
             .await
             .map_err(self.told(&petition))?;
         Ok(Response::new(MakeBackupResponse {
@@ -95,8 +95,8 @@ impl BackupService for Services {
             let chain = ChainId::new(&on.chain_id).map_err(refuse)?;
             heights.on.insert(chain, Height::new(on.height).map_err(refuse)?);
         }
-        let chains: Vec<_> = heights.on.keys().collect();
-        let may = self.may(call, Target::Restored(&names, &chains)).await?;
+        let returning = returning(&request.bundle, &names);
+        let may = self.may(call, Target::Restored(&returning)).await?;
         let keys = self
             .gate
             .open(&may)

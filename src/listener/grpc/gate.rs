@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use sigward_policies::decision::{Failure, FailureCode};
+use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::caller::Caller;
+use sigward_policies::model::id::KeyName;
 use tonic::{Request, Status};
 
 use super::admission;
@@ -16,7 +18,7 @@ use super::looking::Looking;
 use super::petition::Claims;
 use super::serve::Services;
 use super::target::{Target, everywhere};
-use crate::admin::{Admin, Known, Petition, Register};
+use crate::admin::{Admin, Known, Petition, Register, TokenObject};
 use crate::authz::{About, Admitted, Denial, MayAct, Sight};
 use crate::clock::Clock;
 use crate::store::{ApprovalId, Store, StoredApproval};
@@ -122,7 +124,7 @@ impl Services {
     }
 
     /// Which keys there are, to ask about them; none where no document is in force, and nobody asks.
-    pub(super) async fn register_before(&self, call: &Admitted) -> Result<Option<Register>, Status> {
+    pub(super) async fn register_before(&self, call: &Admitted) -> Result<Option<Arc<Register>>, Status> {
         if !call.has_policy() {
             return Ok(None);
         }
@@ -136,6 +138,32 @@ impl Services {
         id: ApprovalId,
     ) -> Result<StoredApproval, Status> {
         self.gate.0.kept_approval(id).await.map_err(status)
+    }
+
+    /// The key that a file holds, to ask about it.
+    pub(super) fn key_in_file(&self, call: &Admitted, file: &[u8]) -> Option<PublicKey> {
+        call.has_policy().then(|| self.gate.0.key_in_file(file)).flatten()
+    }
+
+    /// The key that an object of a token is.
+    pub(super) async fn key_in_token(
+        &self,
+        call: &Admitted,
+        (name, provider): (&KeyName, &str),
+        object: &TokenObject,
+    ) -> Option<PublicKey> {
+        match call.has_policy() {
+            true => self.gate.0.key_in_token(name, provider, object).await,
+            false => None,
+        }
+    }
+
+    /// The key that a sealed file of another store holds.
+    pub(super) async fn key_of_other_store(&self, call: &Admitted, name: &KeyName) -> Option<PublicKey> {
+        match call.has_policy() {
+            true => self.gate.0.key_of_other_store(name).await,
+            false => None,
+        }
     }
 
     fn put_on_record(&self, who: &Caller, operation: &'static str, denial: &Denial) {

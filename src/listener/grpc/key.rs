@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status};
 use super::errors::status;
 use super::gate::admitted;
 use super::serve::Services;
-use super::target::{Target, no_key};
+use super::target::{Target, no_key, to_be};
 use crate::admin::{ImportBeginning, ListedKey, TokenObject};
 use crate::authz::MayAct;
 use crate::config::SOFTWARE;
@@ -33,7 +33,8 @@ impl KeyService for Services {
         let name = KeyName::new(&request.name).map_err(refuse)?;
         let algorithm = Algorithm::parse(&request.algorithm).map_err(refuse)?;
         let provider = provider(&request.provider);
-        let may = self.may(call, Target::NewKey(&name, provider, &[])).await?;
+        let facts = to_be(&name, provider, None);
+        let may = self.may(call, Target::NewKey(facts, &[])).await?;
         let key = self
             .gate
             .open(&may)
@@ -55,7 +56,8 @@ impl KeyService for Services {
         let sharing = sharing(request.shared);
         let beginning = beginning(request.beginning).map_err(refuse)?;
         let file = zeroize::Zeroizing::new(request.priv_validator_key_json);
-        let may = self.may(call, Target::NewKey(&name, SOFTWARE, &[&chain])).await?;
+        let facts = to_be(&name, SOFTWARE, self.key_in_file(&call, &file));
+        let may = self.may(call, Target::NewKey(facts, &[&chain])).await?;
         let key = self
             .gate
             .open(&may)
@@ -97,9 +99,11 @@ impl KeyService for Services {
         } else {
             Leaving::Refused
         };
-        let may = self
-            .may(call, Target::NewKey(&name, &request.provider, &[&chain]))
-            .await?;
+        let public_key = self
+            .key_in_token(&call, (&name, &request.provider), &object)
+            .await;
+        let facts = to_be(&name, &request.provider, public_key);
+        let may = self.may(call, Target::NewKey(facts, &[&chain])).await?;
         let key = self
             .gate
             .open(&may)
@@ -142,7 +146,8 @@ impl KeyService for Services {
         let (call, request) = admitted(request)?;
         let name = KeyName::new(&request.name).map_err(refuse)?;
         let above = Height::new(request.above).map_err(refuse)?;
-        let may = self.may(call, Target::KeyOrNew(&name, SOFTWARE)).await?;
+        let facts = to_be(&name, SOFTWARE, self.key_of_other_store(&call, &name).await);
+        let may = self.may(call, Target::KeyOrNew(facts)).await?;
         let adopted = self.gate.open(&may).adopt_key(may.who(), &name, above).await;
         let key = adopted.map_err(|refused| not_there(&may, &name, refused))?;
         Ok(Response::new(AdoptKeyResponse {

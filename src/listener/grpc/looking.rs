@@ -23,7 +23,7 @@ impl<'a> Looking<'a> {
         Self(admin)
     }
 
-    pub(super) async fn register(&self) -> Result<Register, Refused> {
+    pub(super) async fn register(&self) -> Result<Arc<Register>, Refused> {
         self.0.register().await
     }
 

@@ -3,6 +3,8 @@
 //! *Invariant:* a row is shown where a rule lets the caller do what it called for with the row's key and chain. What is asked for by name
 //! and not shown is answered as what is not there.
 
+use std::sync::Arc;
+
 use sigward_hsm::pkcs11::TokenKey;
 use sigward_policies::authz::KeyFacts;
 use sigward_policies::decision::{Refusal, RefusalCode};
@@ -130,7 +132,7 @@ impl Services {
     }
 
     /// Which keys there are, unless everything is shown anyhow.
-    pub(super) async fn register_for(&self, sight: &Sight) -> Result<Option<Register>, Status> {
+    pub(super) async fn register_for(&self, sight: &Sight) -> Result<Option<Arc<Register>>, Status> {
         if sight.is_whole() {
             return Ok(None);
         }

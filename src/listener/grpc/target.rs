@@ -9,9 +9,8 @@ use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::id::{ChainId, KeyName};
 use sigward_policies::model::operation::Operation;
 
-use crate::admin::{Known, Register, no_approval};
+use crate::admin::{Known, Register, Returning, no_approval};
 use crate::authz::About;
-use crate::config::SOFTWARE;
 use crate::store::StoredApproval;
 
 /// What an act is about, as its request says it.
@@ -27,12 +26,12 @@ pub(super) enum Target<'a> {
     PublicKeys(&'a [PublicKey]),
     /// A key that is there, on these chains.
     KeyOn(&'a KeyName, &'a [&'a ChainId]),
-    /// A key that is to be, in this provider; on these chains.
-    NewKey(&'a KeyName, &'a str, &'a [&'a ChainId]),
-    /// Keys that come back to the software store, on these chains and perhaps on others.
-    Restored(&'a [KeyName], &'a [&'a ChainId]),
-    /// A key that may be there or not, with what the configuration gives it.
-    KeyOrNew(&'a KeyName, &'a str),
+    /// A key that is to be; on these chains, and those that the configuration gives it.
+    NewKey(KeyFacts, &'a [&'a ChainId]),
+    /// Keys that come back out of a bundle, on the chains that it speaks of and those that the configuration gives them.
+    Restored(&'a [Returning]),
+    /// A key that may be there or not, by name or by itself, with what the configuration gives it.
+    KeyOrNew(KeyFacts),
     /// Whatever signs on a chain.
     Chain(&'a ChainId),
     /// The nodes of a chain of the configuration.
@@ -67,26 +66,32 @@ impl Target<'_> {
                 let known = register.find(name).ok_or_else(|| no_key(name))?;
                 on(&known.facts, chains)
             }
-            Self::NewKey(name, provider, []) => vec![About::key(to_be(name, provider))],
-            Self::NewKey(name, provider, chains) => on(&to_be(name, provider), chains),
-            Self::Restored(names, chains) => {
-                let of = |name: &KeyName| {
-                    let facts = to_be(name, SOFTWARE);
-                    let mut about = on(&facts, chains);
-                    about.push(About::key(facts));
+            // A rule for chains lets somebody bring a key in on those chains; no rule need be about the key alone.
+            Self::NewKey(facts, chains) => match coming(facts, chains, register) {
+                about if about.is_empty() => vec![About::key(facts.clone())],
+                about => about,
+            },
+            Self::Restored(returning) => {
+                let of = |key: &Returning| {
+                    let chains: Vec<_> = key.chains.iter().collect();
+                    let mut about = coming(&key.facts, &chains, register);
+                    about.push(About::key(key.facts.clone()));
                     about
                 };
-                names.iter().flat_map(of).collect()
+                returning.iter().flat_map(of).collect()
             }
-            Self::KeyOrNew(name, provider) => match register.find(name) {
-                Some(known) => everywhere(known),
-                None => {
-                    let facts = to_be(name, provider);
-                    let mut about = on(&facts, &register.given_to(name));
-                    about.push(About::key(facts));
-                    about
+            Self::KeyOrNew(facts) => {
+                let (called, is) = (
+                    register.find(&facts.name),
+                    facts.public_key.as_ref().and_then(|key| register.find_public(key)),
+                );
+                let mut about: Vec<_> = called.into_iter().chain(is).flat_map(everywhere).collect();
+                if called.is_none() {
+                    about.extend(coming(facts, &[], register));
+                    about.push(About::key(facts.clone()));
                 }
-            },
+                about
+            }
             Self::Chain(chain) => {
                 if !register.knows_chain(chain) {
                     return Err(no_chain(chain));
@@ -99,11 +104,8 @@ impl Target<'_> {
                 chain: Some((*chain).clone()),
             }],
             Self::Provider(id) => {
-                let kept = register
-                    .keys()
-                    .filter(|known| known.facts.provider.as_deref() == Some(*id))
-                    .map(|known| About::key(known.facts.clone()));
-                let kept: Vec<_> = kept.collect();
+                let keeps = |known: &&Known| known.facts.provider.as_deref() == Some(*id);
+                let kept: Vec<_> = register.keys().filter(keeps).flat_map(everywhere).collect();
                 if kept.is_empty() {
                     vec![About::default()]
                 } else {
@@ -121,7 +123,8 @@ impl Target<'_> {
         }
         match self {
             Self::Keys(names) => no_keys(names),
-            Self::KeyOn(name, _) | Self::KeyOrNew(name, _) => no_key(name),
+            Self::KeyOn(name, _) => no_key(name),
+            Self::KeyOrNew(facts) => no_key(&facts.name),
             Self::PublicKeys(_) => one_of_them(),
             Self::Chain(chain) => no_chain(chain),
             Self::NodesOf(chain) => no_nodes(chain),
@@ -137,8 +140,15 @@ impl Target<'_> {
 /// What waits is about its key and chain; what names neither, about everything.
 fn of_approval(stored: &StoredApproval, register: &Register) -> Vec<About> {
     let known = stored.key.as_ref().and_then(|key| register.find_public(key));
+    let to = stored.to.as_ref();
     match (known, &stored.chain) {
-        // A key that leaves leaves every chain; a state that moves has two.
+        // A state that moves has two chains, and the second one need not be known here yet.
+        (Some(known), _) if to.is_some() => {
+            let mut about = everywhere(known);
+            about.extend(to.map(|to| About::key_on(known.facts.clone(), to.clone())));
+            about
+        }
+        // A key that leaves leaves every chain.
         (Some(known), _)
             if matches!(
                 stored.request.operation,
@@ -177,12 +187,21 @@ pub(super) fn everywhere(known: &Known) -> Vec<About> {
 }
 
 /// What is known of a key that is not there yet.
-fn to_be(name: &KeyName, provider: &str) -> KeyFacts {
+pub(super) fn to_be(name: &KeyName, provider: &str, public_key: Option<PublicKey>) -> KeyFacts {
     KeyFacts {
         name: name.clone(),
-        public_key: None,
+        public_key,
         provider: Some(provider.into()),
     }
+}
+
+/// A key that is to be on each of `chains`, and of those that the configuration gives to its name: there it will be asked to sign.
+fn coming(facts: &KeyFacts, chains: &[&ChainId], register: &Register) -> Vec<About> {
+    let mut all = register.given_to(&facts.name);
+    all.extend(chains);
+    all.sort();
+    all.dedup();
+    on(facts, &all)
 }
 
 fn on(facts: &KeyFacts, chains: &[&ChainId]) -> Vec<About> {

@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde_json::{Value, json};
 
 use super::host;
@@ -37,6 +37,19 @@ pub(in crate::listener) fn router_for_others(metrics: Arc<Metrics>, readiness: R
     bare(metrics, readiness).layer(from_fn(async |request, next| {
         admit(Hosts::Any, request, next).await
     }))
+}
+
+/// On a request whose caller is told no more than yes or no.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::listener) struct YesOrNo;
+
+/// Whether a query of `/readyz` asks for every check.
+pub(in crate::listener) fn is_verbose(query: Option<&str>) -> bool {
+    query.is_some_and(|query| {
+        query
+            .split('&')
+            .any(|item| item.split('=').next() == Some("verbose"))
+    })
 }
 
 /// Under which names the paths answer that are not for probes and scrapers.
@@ -119,19 +132,20 @@ async fn live() -> &'static str {
 }
 
 /// 200 when ready, 503 when not. `?verbose` lists every check, with what to do about those that fail.
-async fn ready(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Response {
+async fn ready(
+    State(shared): State<Shared>,
+    yes_or_no: Option<Extension<YesOrNo>>,
+    RawQuery(query): RawQuery,
+) -> Response {
     let report = shared.readiness.report();
     let status = if report.ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let verbose = query.is_some_and(|query| {
-        query
-            .split('&')
-            .any(|item| item.split('=').next() == Some("verbose"))
-    });
-    let body = if verbose {
+    let body = if yes_or_no.is_some() {
+        json!({ "ready": report.ready })
+    } else if is_verbose(query.as_deref()) {
         json!({ "ready": report.ready, "checks": report.checks.iter().map(in_full).collect::<Vec<_>>() })
     } else {
         let failing = |check: &&CheckReport| check.failing.is_some() && check.weight == Weight::Required;

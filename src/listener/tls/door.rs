@@ -6,15 +6,21 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::{Request, Response, StatusCode, Version, header};
+use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
 use axum::response::IntoResponse as _;
+use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::caller::SubjectName;
+use sigward_policies::model::id::UnixSeconds;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tower::ServiceExt as _;
 
 use super::gate::Gate;
 use super::seats::Seat;
+use super::telling;
+use crate::authn::bearer::{MAX_LIFE, SKEW, Token, the_one};
+use crate::clock::{Clock as _, SystemClock};
+use crate::listener::grpc::Services;
 use crate::listener::{grpc, http};
 use crate::telemetry::metrics::DoorMetrics;
 use crate::telemetry::{Metrics, Readiness};
@@ -28,6 +34,7 @@ const TIME: Duration = Duration::from_secs(60);
 pub(super) struct Door {
     grpc: Router,
     http: Router,
+    services: Services,
     pub(super) gate: Gate,
     pub(super) metrics: DoorMetrics,
 }
@@ -59,6 +66,23 @@ impl Visitor {
     /// Whom its certificate names.
     pub(super) fn name(&self) -> Option<&SubjectName> {
         self.peer.as_ref().map(Peer::name)
+    }
+
+    /// Whether what it showed for an answer that is held open still stands; a token does until `ends`.
+    fn stands(&self, gate: &Gate, ends: UnixSeconds) -> Result<(), Refusal> {
+        match &self.peer {
+            Some(peer) => gate.keeper().stands(peer).map_err(|error| {
+                self.falls();
+                tracing::warn!(subject = ?self.name(), code = RefusalCode::CertificateRefused.as_str(), %error, "a stream was ended");
+                let why = "the certificate of this connection does not stand any more; connect again with one that does";
+                Refusal::new(RefusalCode::CertificateRefused, why)
+            }),
+            None if SystemClock.unix_seconds() > ends => {
+                let why = "the token of this request has ended, and what is held open by it; ask again with another one";
+                Err(Refusal::new(RefusalCode::TokenRefused, why))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Its certificate stands no more.
@@ -93,17 +117,36 @@ impl Visitor {
 }
 
 impl Door {
-    pub(super) fn new(grpc: Router, gate: Gate, metrics: Arc<Metrics>, readiness: Readiness) -> Self {
+    pub(super) async fn new(
+        services: Services,
+        gate: Gate,
+        metrics: Arc<Metrics>,
+        readiness: Readiness,
+    ) -> Self {
         Self {
-            grpc,
+            grpc: services.clone().routes_for_others().await,
+            services,
             metrics: gate.metrics(&metrics),
             gate,
             http: http::router_for_others(metrics, readiness),
         }
     }
 
+    /// When the token of a request ends, whatever becomes of it: believed only once `gate` has let it through. No token lasts longer than
+    /// the longest.
+    fn ends(&self, visitor: &Visitor, headers: &HeaderMap) -> UnixSeconds {
+        let latest = SystemClock.unix_seconds().0.saturating_add(MAX_LIFE);
+        if visitor.peer.is_some() {
+            return UnixSeconds(latest);
+        }
+        let shown = headers.get_all(header::AUTHORIZATION);
+        let token = the_one(shown.iter().map(HeaderValue::as_bytes)).and_then(Token::parse);
+        let claimed = token.map(|token| token.claims().expires);
+        UnixSeconds(claimed.map_or(latest, |claimed| claimed.min(latest)).saturating_add(SKEW))
+    }
+
     /// Answers one request of `visitor`.
-    pub(super) async fn answer<B>(&self, visitor: &Visitor, request: Request<B>) -> Response<Body>
+    pub(super) async fn answer<B>(&self, visitor: &Arc<Visitor>, request: Request<B>) -> Response<Body>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -124,6 +167,7 @@ impl Door {
             true => &self.grpc,
             false => &self.http,
         };
+        let ends = self.ends(visitor, request.headers());
         let (caller, mut request) = match self.gate.who(visitor, request).await {
             Ok(known) => known,
             Err(refusal) => {
@@ -134,10 +178,22 @@ impl Door {
                 };
             }
         };
+        if !is_grpc {
+            // It looks in the store which keys there are.
+            let asked = telling::ask(&self.services, &caller, visitor.from, &mut request);
+            match timeout(TIME, asked).await {
+                Ok(Ok(())) => {}
+                Ok(Err(refused)) => return *refused,
+                Err(_elapsed) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+            }
+        }
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(grpc::From(visitor.from));
         match timeout(TIME, half.clone().oneshot(request)).await {
-            Ok(Ok(response)) => response,
+            Ok(Ok(response)) => {
+                let (gate, visitor) = (self.gate.clone(), visitor.clone());
+                grpc::while_standing(response, move || visitor.stands(&gate, ends))
+            }
             Ok(Err(never)) => match never {},
             Err(_elapsed) if is_grpc => grpc::too_late(),
             Err(_elapsed) => StatusCode::REQUEST_TIMEOUT.into_response(),

@@ -2,7 +2,8 @@
 //! demands certificates; the other one, for clients that cannot have any, tokens.
 //!
 //! `serve` accepts and bounds, `seats` counts who is in, `connection` shakes hands and keeps one connection, `door` looks at every
-//! request before it is read, `gate` says who makes it.
+//! request before it is read, `gate` says who makes it, `telling` asks whether plain HTTP may
+//! tell it more than yes and no.
 //!
 //! *Invariants:* where certificates are demanded, nothing is read as HTTP before one was verified, and it is asked for again at every
 //! request; where tokens are, no body is read before its token was found good for the rest of the request, and nobody is served before
@@ -15,6 +16,7 @@ mod door;
 mod gate;
 mod seats;
 mod serve;
+mod telling;
 
 pub use gate::Gate;
 pub use serve::{DoorError, Listener, serve};

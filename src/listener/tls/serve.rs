@@ -65,7 +65,7 @@ pub async fn serve(
 ) {
     let seats = Seats::new(Bounds::of_this_process());
     let counts = gate.metrics(&metrics);
-    let door = Door::new(services.routes_for_others().await, gate, metrics, readiness);
+    let door = Door::new(services, gate, metrics, readiness).await;
     let mut connections = JoinSet::new();
     while !shutdown.has_begun() {
         let (stream, from) = tokio::select! {

@@ -12,14 +12,15 @@ use crate::store::encoding::{DecodeError, Decoder, Encoder};
 /// More than the greatest number of approvals that a rule asks for, and one who says no.
 const MAX_SAID: u8 = 32;
 const MAX_PERSON: usize = 512;
-/// First byte of every encoded request.
-const VERSION: u8 = 1;
+/// First byte of a request about one chain at most, and of one about a state that moves from one to another.
+const ONE_CHAIN: u8 = 1;
+const TWO_CHAINS: u8 = 2;
 
 /// The encoding of a request.
 pub(crate) fn encode_approval(stored: &StoredApproval) -> Vec<u8> {
     let request = &stored.request;
     let mut to = Encoder::with_capacity(512);
-    to.u8(VERSION);
+    to.u8(if stored.to.is_some() { TWO_CHAINS } else { ONE_CHAIN });
     to.raw(&stored.id.0);
     to.sized(request.requester.as_str().as_bytes());
     to.sized(request.operation.as_str().as_bytes());
@@ -38,6 +39,9 @@ pub(crate) fn encode_approval(stored: &StoredApproval) -> Vec<u8> {
     to.raw(&stored.before);
     to.public_key(stored.key.as_ref());
     to.chain(stored.chain.as_ref());
+    if stored.to.is_some() {
+        to.chain(stored.to.as_ref());
+    }
     to.i64(stored.created_at.0);
     match stored.ended {
         None => to.u8(0),
@@ -56,7 +60,11 @@ pub(crate) fn encode_approval(stored: &StoredApproval) -> Vec<u8> {
 /// Reads a request.
 pub(crate) fn decode_approval(bytes: &[u8]) -> Result<StoredApproval, DecodeError> {
     let mut from = Decoder::new(bytes);
-    from.version(VERSION)?;
+    let moves = match from.u8()? {
+        ONE_CHAIN => false,
+        TWO_CHAINS => true,
+        _ => return Err(DecodeError::Value("version")),
+    };
     let id = ApprovalId(from.array()?);
     let requester = person(&mut from)?;
     let operation = Operation::parse(from.text(64, "operation")?).ok_or(DecodeError::Value("operation"))?;
@@ -77,6 +85,10 @@ pub(crate) fn decode_approval(bytes: &[u8]) -> Result<StoredApproval, DecodeErro
         before: from.array()?,
         key: from.public_key()?,
         chain: from.chain()?,
+        to: match moves {
+            true => Some(from.chain()?.ok_or(DecodeError::Value("chain"))?),
+            false => None,
+        },
         created_at: UnixSeconds(from.i64()?),
         ended: match from.u8()? {
             0 => None,

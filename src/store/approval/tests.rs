@@ -57,6 +57,7 @@ fn requests() -> impl Strategy<Value = StoredApproval> {
                 before: bytes,
                 key: some.then_some(key),
                 chain: some.then(|| ChainId::new("a-1").unwrap()),
+                to: (some && needed > 2).then(|| ChainId::new("a-2").unwrap()),
                 created_at: UnixSeconds(created),
                 ended,
             }

@@ -10,6 +10,7 @@ use sigward_policies::authz::{Standing, Vote};
 use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
 use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::id::UnixSeconds;
+use sigward_policies::model::key::Key;
 
 use super::super::approval::{
     About, ApprovalChange, ApprovalId, End, MAX_KEPT, MAX_OPEN, MAX_OPEN_EACH, MAX_WAIT, MAX_WHAT,
@@ -64,7 +65,13 @@ impl Ledger {
     fn key_state(&self, to: &mut Encoder, key: &PublicKey, of: impl Fn(&StoredRow) -> bool) {
         to.public_key(Some(key));
         let known = self.names.get(key).and_then(|name| self.keys.get(name));
-        to.sized(&known.map(|kept| encode_key(&kept.value)).unwrap_or_default());
+        // That it has a backup is no state that an act could rest on: whoever says so would end what waits.
+        let without_backup = |kept: &Kept<Key>| {
+            let mut key = kept.value.clone();
+            key.version.backup = None;
+            encode_key(&key)
+        };
+        to.sized(&known.map(without_backup).unwrap_or_default());
         let mut rows: Vec<_> = self
             .rows
             .get(key)

@@ -314,6 +314,34 @@ operations = ["key.list"]
 }
 
 #[test]
+fn a_rule_that_can_never_match_is_warned_of() {
+    let warnings = |effect: &str, operations: &str, scope: &str| -> Vec<String> {
+        let text = format!(
+            "version = 1\n[[rule]]\nid = \"r\"\neffect = \"{effect}\"\nsubjects = [\"uid:1\"]\noperations = [{operations}]\n{scope}"
+        );
+        let policy = parse(&text).unwrap();
+        policy.warnings().iter().map(|warning| warning.message.clone()).collect()
+    };
+    let keys = "keys = [\"a\"]";
+    for (effect, operations, scope, wanted) in [
+        ("allow", "\"audit.read\"", keys, "never decides: it names keys or chains, and audit.read is about none"),
+        ("deny", "\"audit.read\", \"config.reload\"", "chains = [\"c-1\"]", "config.reload, audit.read are about none"),
+        ("allow", "\"audit.read\", \"key.show\"", keys, "allows nobody audit.read"),
+    ] {
+        let said = warnings(effect, operations, scope);
+        assert!(said.len() == 1 && said[0].contains(wanted), "{operations}: {said:?}");
+    }
+    for (effect, operations, scope) in [
+        ("allow", "\"audit.read\"", ""),
+        ("allow", "\"key.show\", \"status.read\"", keys),
+        // Whoever denies everything of a key denies what is about keys.
+        ("deny", "\"*\"", keys),
+    ] {
+        assert_eq!(warnings(effect, operations, scope), Vec::<String>::new(), "{operations}");
+    }
+}
+
+#[test]
 fn sizes_have_bounds() {
     let error = parse(&format!("version = 1 #{}", "x".repeat(MAX_DOCUMENT))).unwrap_err();
     assert!(error.message.contains("262144 bytes"));

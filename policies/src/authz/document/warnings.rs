@@ -65,6 +65,24 @@ pub(super) fn of(raw: &RawDocument, rules: &[Rule], source: &Source<'_>) -> Vec<
                 format!("rule {id} never decides: rule {first} is before it, and about all of it"),
             );
         }
+        if rule.is_scoped() {
+            let in_vain: Vec<_> = rule.operations.iter().filter(|o| o.is_about_nothing()).collect();
+            let all = in_vain.len() == rule.operations.iter().count();
+            let named: Vec<_> = in_vain.into_iter().map(Operation::as_str).collect();
+            let are = if named.len() > 1 { "are" } else { "is" };
+            let (id, named) = (&rule.id, named.join(", "));
+            if all {
+                let message = format!(
+                    "rule {id} never decides: it names keys or chains, and {named} {are} about none; leave `keys` and `chains` out"
+                );
+                warn(rule.line, message);
+            } else if matches!(rule.effect, Effect::Allow { .. }) && !named.is_empty() {
+                let message = format!(
+                    "rule {id} allows nobody {named}: it names keys or chains, and that {are} about none; a rule without them does"
+                );
+                warn(rule.line, message);
+            }
+        }
         if let Effect::Allow { approvals: 0, .. } = rule.effect {
             let alone: Vec<_> = rule
                 .operations

@@ -54,7 +54,11 @@ fn shown(target: &Target<'_>) -> Vec<String> {
 #[test]
 fn an_act_is_about_every_key_and_chain_that_it_touches() {
     let names = |texts: &[&str]| -> Vec<KeyName> { texts.iter().map(|text| name(text)).collect() };
-    let (a, b, z) = (name("a"), name("b"), name("z"));
+    let (a, b, c, z) = (name("a"), name("b"), name("c"), name("z"));
+    let returning = |key: &str, byte, chains: &[&str]| Returning {
+        facts: to_be(&name(key), "software", Some(public_key(byte))),
+        chains: chains.iter().map(|id| chain(id)).collect(),
+    };
     let (one, two, nine) = (chain("one"), chain("two"), chain("nine"));
     let three = chain("three");
     for (target, wanted) in [
@@ -70,19 +74,34 @@ fn an_act_is_about_every_key_and_chain_that_it_touches() {
         // A chain that it has nothing on yet is where it may get something.
         (Target::KeyOn(&a, &[&one, &nine]), "a@one a@nine"),
         (Target::KeyOn(&z, &[&one]), "key_not_found"),
-        (Target::NewKey(&z, "hsm", &[]), "(z)@-"),
-        (Target::NewKey(&z, "hsm", &[&one]), "(z)@one"),
-        (Target::NewKey(&a, "hsm", &[]), "(a)@-"),
-        (Target::Restored(&names(&["z"]), &[&one]), "(z)@one (z)@-"),
-        (Target::KeyOrNew(&b, "software"), "b@- b@two"),
-        (Target::KeyOrNew(&z, "software"), "(z)@-"),
+        (Target::NewKey(to_be(&z, "hsm", None), &[]), "(z)@-"),
+        (Target::NewKey(to_be(&z, "hsm", None), &[&one]), "(z)@one"),
+        (Target::NewKey(to_be(&a, "hsm", None), &[]), "(a)@-"),
+        // It will be asked to sign there as soon as it is here.
+        (Target::NewKey(to_be(&c, "hsm", None), &[]), "(c)@three"),
+        (
+            Target::NewKey(to_be(&c, "hsm", Some(public_key(7))), &[&one]),
+            "c@one c@three",
+        ),
+        (
+            Target::Restored(&[returning("z", 7, &["one"]), returning("c", 8, &["nine"])]),
+            "z@one z@- c@nine c@three c@-",
+        ),
+        (Target::KeyOrNew(to_be(&z, "software", None)), "(z)@-"),
+        (Target::KeyOrNew(to_be(&c, "software", None)), "(c)@three (c)@-"),
+        // A key of ours that comes back under another name is still that key.
+        (
+            Target::KeyOrNew(to_be(&z, "software", Some(public_key(2)))),
+            "b@- b@two z@-",
+        ),
+        (Target::KeyOrNew(to_be(&b, "software", None)), "b@- b@two"),
         (Target::Chain(&two), "-@two a@two b@two"),
         (Target::Chain(&three), "-@three"),
         (Target::Chain(&nine), "no_sign_state"),
         (Target::NodesOf(&two), "b@two"),
         (Target::NodesOf(&three), "(c)@three"),
         (Target::NodesOf(&nine), "-@nine"),
-        (Target::Provider("hsm"), "a@- b@-"),
+        (Target::Provider("hsm"), "a@- a@one a@two b@- b@two"),
         (Target::Provider("software"), "-@-"),
     ] {
         assert_eq!(shown(&target).join(" "), wanted, "{target:?}");
@@ -107,7 +126,10 @@ fn what_is_not_there_and_what_may_not_be_used_are_told_alike() {
             "{target:?}"
         );
     }
-    for target in [Target::KeyOrNew(&z, "software"), Target::NodesOf(&nine)] {
+    for target in [
+        Target::KeyOrNew(to_be(&z, "software", None)),
+        Target::NodesOf(&nine),
+    ] {
         assert!(!target.told(denied()).message.contains("secret"), "{target:?}");
     }
     // Which of them it is would tell that the others are there.

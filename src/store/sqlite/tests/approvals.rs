@@ -45,6 +45,7 @@ pub(super) fn request(store: &dyn Store, n: u32, requester: &str) -> StoredAppro
         before,
         key: None,
         chain: None,
+        to: None,
         created_at: UnixSeconds(NOW.0 + i64::from(n)),
         ended: None,
     }
