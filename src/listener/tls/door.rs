@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{Request, Response, StatusCode, Version, header};
 use axum::response::IntoResponse as _;
+use sigward_policies::decision::Refusal;
 use sigward_policies::model::caller::SubjectName;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -15,7 +16,9 @@ use tower::ServiceExt as _;
 
 use super::gate::Gate;
 use super::seats::Seat;
-use crate::listener::{grpc, http};
+use crate::listener::http::host;
+use crate::listener::json::Json;
+use crate::listener::{grpc, http, json};
 use crate::telemetry::metrics::DoorMetrics;
 use crate::telemetry::{Metrics, Readiness};
 use crate::tls::Peer;
@@ -23,10 +26,32 @@ use crate::tls::Peer;
 /// How long a request may take to be read and answered; a stream that is answered may go on.
 const TIME: Duration = Duration::from_secs(60);
 
-/// The two halves, and what they have in common.
+/// What a request is for, by its head alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Grpc,
+    /// Health and metrics.
+    Probe,
+    /// Everything else: a procedure in JSON, or nothing that there is.
+    Json,
+}
+
+impl Kind {
+    fn of<B>(request: &Request<B>) -> Self {
+        let kind = request.headers().get(header::CONTENT_TYPE);
+        match kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
+            true => Self::Grpc,
+            false if http::is_probe(request.uri().path()) => Self::Probe,
+            false => Self::Json,
+        }
+    }
+}
+
+/// The parts of the house, and what they have in common.
 #[derive(Clone)]
 pub(super) struct Door {
     grpc: Router,
+    json: Json,
     http: Router,
     pub(super) gate: Gate,
     pub(super) metrics: DoorMetrics,
@@ -95,6 +120,7 @@ impl Visitor {
 impl Door {
     pub(super) fn new(grpc: Router, gate: Gate, metrics: Arc<Metrics>, readiness: Readiness) -> Self {
         Self {
+            json: Json::before(grpc.clone()),
             grpc,
             metrics: gate.metrics(&metrics),
             gate,
@@ -109,38 +135,71 @@ impl Door {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let request = request.map(Body::new);
-        let is_grpc = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-        let half = match is_grpc {
-            true if request.version() != Version::HTTP_2 => {
-                return (
-                    StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-                    "http_version: gRPC is spoken over HTTP/2\n",
-                )
-                    .into_response();
+        let kind = Kind::of(&request);
+        if kind == Kind::Grpc && request.version() != Version::HTTP_2 {
+            return (
+                StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+                "http_version: gRPC is spoken over HTTP/2\n",
+            )
+                .into_response();
+        }
+        if self.gate.is_plain() {
+            if kind == Kind::Probe {
+                // As on the socket for health and metrics, which is plain and on loopback too.
+                return self.within(kind, request).await;
             }
-            true => &self.grpc,
-            false => &self.http,
-        };
+            // Before its token is looked at: a page of a browser has none to be used up.
+            if !host::names_this_machine(&request) {
+                return wrong_host(kind);
+            }
+        }
         let (caller, mut request) = match self.gate.who(visitor, request).await {
             Ok(known) => known,
             Err(refusal) => {
                 self.metrics.refused(refusal.code.as_str());
-                return match is_grpc {
-                    true => grpc::refusal(refusal),
-                    false => self.gate.plainly(&refusal),
-                };
+                return self.refused(kind, refusal);
             }
         };
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(grpc::From(visitor.from));
-        match timeout(TIME, half.clone().oneshot(request)).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(never)) => match never {},
-            Err(_elapsed) if is_grpc => grpc::too_late(),
-            Err(_elapsed) => StatusCode::REQUEST_TIMEOUT.into_response(),
+        self.within(kind, request).await
+    }
+
+    /// Answers a request whose caller is known, or need not be.
+    async fn within(&self, kind: Kind, request: Request<Body>) -> Response<Body> {
+        let answering = async {
+            let half = match kind {
+                Kind::Json => return self.json.answer(request).await,
+                Kind::Grpc => &self.grpc,
+                Kind::Probe => &self.http,
+            };
+            match half.clone().oneshot(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            }
+        };
+        match timeout(TIME, answering).await {
+            Ok(response) => response,
+            Err(_elapsed) => match kind {
+                Kind::Grpc => grpc::too_late(),
+                Kind::Json => json::too_late(),
+                Kind::Probe => StatusCode::REQUEST_TIMEOUT.into_response(),
+            },
         }
+    }
+
+    fn refused(&self, kind: Kind, refusal: Refusal) -> Response<Body> {
+        match kind {
+            Kind::Grpc => grpc::refusal(refusal),
+            Kind::Json => self.gate.challenging(json::refusal(refusal)),
+            Kind::Probe => self.gate.plainly(&refusal),
+        }
+    }
+}
+
+fn wrong_host(kind: Kind) -> Response<Body> {
+    match kind {
+        Kind::Grpc => grpc::wrong_host(host::REFUSED),
+        Kind::Json | Kind::Probe => json::wrong_host(host::REFUSED),
     }
 }

@@ -23,7 +23,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// Why there is no door.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot listen on {address}\n  see what else listens there, and that the address is one of this machine, or set another one in [listen] or [listen.bearer]"
+    "cannot listen on {address}\n  see what else listens there, and that the address is one of this machine, or set another one in [listen], [listen.bearer] or [listen.plain]"
 )]
 pub struct DoorError {
     /// Where.
@@ -47,6 +47,15 @@ impl Listener {
         let socket = TcpListener::bind(address).await.map_err(refused)?;
         let address = socket.local_addr().map_err(refused)?;
         Ok(Self { socket, address })
+    }
+
+    /// The same of a door without TLS; its configuration was refused already if it is not on loopback.
+    pub async fn bind_here(address: SocketAddr) -> Result<Self, DoorError> {
+        if !address.ip().to_canonical().is_loopback() {
+            let source = io::Error::other("it is not on loopback, and this door has no TLS");
+            return Err(DoorError { address, source });
+        }
+        Self::bind(address).await
     }
 
     /// Where it listens, with the port that was taken.
