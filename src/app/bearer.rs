@@ -79,7 +79,13 @@ impl BearerDoor {
             let listener = tls::Listener::bind_here(address).await?;
             tracing::info!(address = %listener.address(), "clients with tokens, on this machine");
             let (services, gate) = (services.clone(), gate.in_the_clear());
-            tasks.spawn(tls::serve(listener, services, gate, known.clone(), shutdown.clone()));
+            tasks.spawn(tls::serve(
+                listener,
+                services,
+                gate,
+                known.clone(),
+                shutdown.clone(),
+            ));
         }
         self.door.serve(gate, services, known, shutdown, tasks).await
     }

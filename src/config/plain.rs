@@ -23,12 +23,19 @@ pub(super) fn plain(
         source.bad(text, KEY, message, "write 127.0.0.1:26662, or [::1]:26662")
     })?;
     if !address.ip().to_canonical().is_loopback() {
-        let message = format!("{} is not on loopback, and this door has no TLS", quote(text.as_ref()));
+        let message = format!(
+            "{} is not on loopback, and this door has no TLS",
+            quote(text.as_ref())
+        );
         let advice = "listen on 127.0.0.1 or [::1]; clients on other machines come in by [listen.bearer] with the same tokens, by TLS";
         return Err(source.bad(text, KEY, message, advice));
     }
     // Whoever owns the machine's other users shares its loopback: an address is no identity.
-    if listen.bearer.as_ref().is_none_or(|bearer| bearer.as_ref().issuer.is_empty()) {
+    if listen
+        .bearer
+        .as_ref()
+        .is_none_or(|bearer| bearer.as_ref().issuer.is_empty())
+    {
         let message = "[listen.plain] has nobody whose tokens it could take";
         let advice = "name one in [[listen.bearer.issuer]], with [listen.bearer]; `sigward token keygen NAME` makes a key, docs/http.md says how";
         return Err(source.bad(spanned, "listen.plain", message, advice));
@@ -51,7 +58,10 @@ mod tests {
     fn what_has_no_tls_is_on_loopback_and_knows_whom_to_believe() {
         let read = |text: &str| parse(text, Path::new("/etc/sigward"));
         let config = read(WHOLE).unwrap();
-        assert_eq!((config.plain, config.listen), ("127.0.0.1:26662".parse().ok(), None));
+        assert_eq!(
+            (config.plain, config.listen),
+            ("127.0.0.1:26662".parse().ok(), None)
+        );
         for good in ["127.8.9.10:1", "[::1]:26662", "[::ffff:127.0.0.1]:26662"] {
             assert!(read(&WHOLE.replace("127.0.0.1:26662", good)).is_ok(), "{good}");
         }
@@ -64,7 +74,10 @@ mod tests {
             ("127.0.0.1:26662", "127.0.0.1"),
             ("127.0.0.1:26662", ""),
             ("address='127.0.0.1:26662'", ""),
-            ("address='127.0.0.1:26662'", "address='127.0.0.1:26662'\ntls=false"),
+            (
+                "address='127.0.0.1:26662'",
+                "address='127.0.0.1:26662'\ntls=false",
+            ),
             ("[[listen.bearer.issuer]]\nname='ci'\nkey_file='ci.pub'\n", ""),
         ] {
             let error = read(&WHOLE.replacen(line, wrong, 1)).unwrap_err();

@@ -79,15 +79,8 @@ async fn admit(hosts: Hosts, request: Request, next: Next) -> Response {
             "body_refused: nothing here takes a body\n",
         )
             .into_response()
-    } else if hosts == Hosts::Ours
-        && !is_probe(request.uri().path())
-        && !host::names_this_machine(&request)
-    {
-        (
-            StatusCode::MISDIRECTED_REQUEST,
-            format!("{}\n", host::REFUSED),
-        )
-            .into_response()
+    } else if hosts == Hosts::Ours && !is_probe(request.uri().path()) && !host::names_this_machine(&request) {
+        (StatusCode::MISDIRECTED_REQUEST, format!("{}\n", host::REFUSED)).into_response()
     } else {
         next.run(request).await
     };

@@ -61,7 +61,9 @@ async fn read(mut body: Body) -> Result<(Option<Vec<u8>>, Option<HeaderMap>), &'
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         let frame = frame.map_err(|_error| "the answer broke off")?;
         match frame.into_data() {
-            Ok(data) if data.len() > MOST.saturating_sub(whole.len()) => return Err("the answer is too long"),
+            Ok(data) if data.len() > MOST.saturating_sub(whole.len()) => {
+                return Err("the answer is too long");
+            }
             Ok(data) => whole.extend_from_slice(&data),
             Err(frame) => trailers = frame.into_trailers().ok().or(trailers),
         }
@@ -179,7 +181,9 @@ pub(super) fn only_post() -> Response<Body> {
         "unimplemented",
         "method_not_allowed: a procedure is called by POST",
     );
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    response
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static("POST"));
     response
 }
 

@@ -61,9 +61,8 @@ impl Call {
         if version.is_some_and(|version| version != "1") {
             return Err(invalid("connect-protocol-version is 1, if it is there"));
         }
-        let time = time(&head.headers).ok_or_else(|| {
-            invalid("connect-timeout-ms is a number of milliseconds, of 1 to 10 digits")
-        })?;
+        let time = time(&head.headers)
+            .ok_or_else(|| invalid("connect-timeout-ms is a number of milliseconds, of 1 to 10 digits"))?;
         let mut request = Request::new(());
         *request.method_mut() = Verb::POST;
         *request.uri_mut() = head.uri.clone();
@@ -81,9 +80,8 @@ impl Call {
     /// Makes it.
     pub(super) async fn make(self, grpc: Router) -> Response<Body> {
         let body = Arc::new(Mutex::new(Some(self.body)));
-        let take = |body: &Mutex<Option<BodyDataStream>>| {
-            body.lock().unwrap_or_else(PoisonError::into_inner).take()
-        };
+        let take =
+            |body: &Mutex<Option<BodyDataStream>>| body.lock().unwrap_or_else(PoisonError::into_inner).take();
         let later = {
             let (body, method) = (body.clone(), self.method.clone());
             async move {
@@ -94,7 +92,9 @@ impl Call {
                 message(&method, &mut body).await
             }
         };
-        let request = self.request.map(|()| Body::from_stream(Later(Some(Box::pin(later)))));
+        let request = self
+            .request
+            .map(|()| Body::from_stream(Later(Some(Box::pin(later)))));
         let calling = async {
             match grpc.oneshot(request).await {
                 Ok(response) => answer::of(&self.method, response).await,
@@ -156,13 +156,18 @@ impl Stream for Later {
 }
 
 fn invalid(why: &str) -> Box<Response<Body>> {
-    Box::new(answer::error(&Status::invalid_argument(format!("invalid_parameters: {why}"))))
+    Box::new(answer::error(&Status::invalid_argument(format!(
+        "invalid_parameters: {why}"
+    ))))
 }
 
 /// `application/json`, in UTF-8 if it says so, said once.
 fn is_json(headers: &HeaderMap) -> bool {
     let mut kinds = headers.get_all(header::CONTENT_TYPE).iter();
-    let kind = kinds.next().and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kinds
+        .next()
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
     let (kind, parameters) = kind.split_once(';').unwrap_or((kind, ""));
     let parameters = parameters.trim().to_ascii_lowercase();
     kinds.next().is_none()
@@ -178,7 +183,9 @@ fn time(headers: &HeaderMap) -> Option<Duration> {
     };
     let text = first.to_str().ok().filter(|_| said.next().is_none())?;
     let digits = (1..=10).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-    digits.then(|| text.parse().ok().map(Duration::from_millis)).flatten()
+    digits
+        .then(|| text.parse().ok().map(Duration::from_millis))
+        .flatten()
 }
 
 /// What of the headers goes on; nothing that means something to gRPC or HTTP itself.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use prost::Message as _;
-use prost_reflect::{DeserializeOptions, DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
+use prost_reflect::{
+    DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor, SerializeOptions,
+};
 use serde_json::error::Category;
 
 use super::strict;
@@ -100,8 +102,7 @@ impl Method {
 }
 
 fn json(descriptor: &MessageDescriptor, message: &[u8]) -> Result<Vec<u8>, String> {
-    let message =
-        DynamicMessage::decode(descriptor.clone(), message).map_err(|error| error.to_string())?;
+    let message = DynamicMessage::decode(descriptor.clone(), message).map_err(|error| error.to_string())?;
     let mut json = Vec::new();
     let options = SerializeOptions::new().skip_default_fields(false);
     message
@@ -135,7 +136,10 @@ fn told(error: &serde_json::Error, descriptor: &MessageDescriptor) -> String {
         Category::Io => "it cannot be read".to_owned(),
         Category::Data if why == strict::TWICE => why.to_owned(),
         Category::Data if why.starts_with("unrecognized field name") => {
-            let names: Vec<_> = descriptor.fields().map(|field| field.json_name().to_owned()).collect();
+            let names: Vec<_> = descriptor
+                .fields()
+                .map(|field| field.json_name().to_owned())
+                .collect();
             match names.as_slice() {
                 [] => format!("a field that is not there; {} has none", descriptor.full_name()),
                 names => format!(
@@ -145,7 +149,9 @@ fn told(error: &serde_json::Error, descriptor: &MessageDescriptor) -> String {
                 ),
             }
         }
-        Category::Data if why.starts_with("unrecognized enum value") => "a word that the enum does not have".to_owned(),
+        Category::Data if why.starts_with("unrecognized enum value") => {
+            "a word that the enum does not have".to_owned()
+        }
         Category::Data if why.starts_with("invalid base64") => "a value that is no base64".to_owned(),
         Category::Data if why.starts_with("multiple fields provided for oneof") => {
             "a second field where only one of several may be".to_owned()

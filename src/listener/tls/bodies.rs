@@ -94,7 +94,9 @@ mod tests {
     }
 
     async fn now(bodies: &Bodies, text: &str) -> Option<Place> {
-        timeout(Duration::from_millis(20), bodies.place(&holder(text))).await.ok()
+        timeout(Duration::from_millis(20), bodies.place(&holder(text)))
+            .await
+            .ok()
     }
 
     #[tokio::test]
@@ -120,7 +122,10 @@ mod tests {
             rest.push(now(&bodies, &format!("i{number}/x")).await.unwrap());
         }
         assert!(now(&bodies, "late/x").await.is_none());
-        assert!(rest.iter().all(|place| place._permits.iter().all(Option::is_some)));
+        assert!(
+            rest.iter()
+                .all(|place| place._permits.iter().all(Option::is_some))
+        );
         drop((of_one, of_issuer, rest));
         let last = now(&bodies, "late/x").await.unwrap();
         assert_eq!(bodies.all.available_permits(), ALL - 1);

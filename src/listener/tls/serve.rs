@@ -72,7 +72,10 @@ pub async fn serve(
     (metrics, readiness): (Arc<Metrics>, Readiness),
     shutdown: Shutdown,
 ) {
-    let seats = Seats::new(Bounds::of_this_process());
+    let seats = Seats::new(match gate.is_plain() {
+        true => Bounds::of_loopback(),
+        false => Bounds::of_this_process(),
+    });
     let counts = gate.metrics(&metrics);
     let door = Door::new(services.routes_for_others().await, gate, metrics, readiness);
     let mut connections = JoinSet::new();
