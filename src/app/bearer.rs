@@ -1,5 +1,6 @@
 //! The door for clients that show tokens, as the daemon looks after it: whose tokens count changes with every reload.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -11,7 +12,7 @@ use super::door::{Door, Place, TOKENS};
 use crate::authn::bearer::{Bearer, Issuers};
 use crate::config::{BearerConfig, Config};
 use crate::listener::grpc::Services;
-use crate::listener::tls::Gate;
+use crate::listener::tls::{self, Gate};
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::Readiness;
@@ -64,15 +65,28 @@ impl BearerDoor {
         }))
     }
 
-    /// Binds, and has clients served until the end.
+    /// Binds, and has clients served until the end; at `plain` too, if that is somewhere.
     pub(super) async fn serve(
         &self,
+        plain: Option<SocketAddr>,
         services: Services,
         known: (Arc<Metrics>, Readiness),
         shutdown: &Shutdown,
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<()> {
         let gate = Gate::of_tokens(self.door.keeper(), self.bearer.clone());
+        if let Some(address) = plain {
+            let listener = tls::Listener::bind_here(address).await?;
+            tracing::info!(address = %listener.address(), "clients with tokens, on this machine");
+            let (services, gate) = (services.clone(), gate.in_the_clear());
+            tasks.spawn(tls::serve(
+                listener,
+                services,
+                gate,
+                known.clone(),
+                shutdown.clone(),
+            ));
+        }
         self.door.serve(gate, services, known, shutdown, tasks).await
     }
 

@@ -237,7 +237,8 @@ async fn listen(
             .await?;
     }
     if let Some(door) = supervisor.bearer() {
-        door.serve(services.clone(), known(), shutdown, tasks).await?;
+        door.serve(config.plain, services.clone(), known(), shutdown, tasks)
+            .await?;
     }
     let (socket, stop, whole) = (
         config.admin_socket.clone(),

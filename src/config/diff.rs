@@ -218,6 +218,7 @@ impl Diff {
             http,
             listen,
             bearer,
+            plain,
             log: LogConfig { format, level },
             audit,
             providers: _,
@@ -281,6 +282,13 @@ impl Diff {
         );
         self.set(&of, "listen", (listen, &new.listen), NeedsRestart, text::door);
         self.bearer(bearer.as_ref(), new.bearer.as_ref());
+        self.set(
+            &of,
+            "listen.plain",
+            (plain, &new.plain),
+            NeedsRestart,
+            text::listen,
+        );
         self.set(&of, "http.listen", (http, &new.http), NeedsRestart, text::listen);
         self.audit(audit, &new.audit);
         self.set(

@@ -22,6 +22,7 @@ mod error;
 mod file;
 mod home;
 mod listen;
+mod plain;
 mod policy;
 mod provider;
 mod raw;
@@ -74,6 +75,8 @@ pub struct Config {
     pub listen: Option<ListenConfig>,
     /// Where clients without certificates come in, by TLS and tokens. None unless the file says so.
     pub bearer: Option<BearerConfig>,
+    /// Where clients of this machine show tokens without TLS; loopback. None unless the file says so.
+    pub plain: Option<SocketAddr>,
     /// What the log looks like.
     pub log: LogConfig,
     /// What becomes of audit records.

@@ -98,6 +98,13 @@ pub(super) struct RawListen {
     pub(super) client_ca: Option<Text>,
     pub(super) crl: Option<Text>,
     pub(super) bearer: Option<Spanned<RawBearer>>,
+    pub(super) plain: Option<Spanned<RawPlain>>,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPlain {
+    pub(super) address: Option<Text>,
 }
 
 #[derive(Deserialize, Debug)]

@@ -10,7 +10,7 @@ use super::raw::{Number, RawConfig, RawHttp, RawKeys, RawLog, RawStore, Text};
 use super::read_from::ReadFrom;
 use super::{
     ADMIN_SOCKET, Config, KeysConfig, LogConfig, LogFormat, MAX_SOCKET_PATH, PinFrom, SealSource,
-    StoreConfig, audit, bearer, chain, listen, policy, provider, seal, suggest,
+    StoreConfig, audit, bearer, chain, listen, plain, policy, provider, seal, suggest,
 };
 
 /// Where health and metrics are served unless the file says otherwise.
@@ -98,6 +98,7 @@ pub(super) fn config(raw: RawConfig, source: &Source<'_>) -> Result<Config, Conf
                 .and_then(|listen| listen.as_ref().bearer.as_ref()),
             source,
         )?,
+        plain: plain::plain(raw.listen.as_ref().map(|listen| listen.as_ref()), source)?,
         log: log(&raw.log.unwrap_or_default(), source)?,
         audit: audit::audit(&raw.audit.unwrap_or_default(), source)?,
         providers,

@@ -2,7 +2,9 @@
 //!
 //! Nothing behind this module sees protobuf, HTTP or TLS. Layer 7: may import everything below it.
 
+mod body;
 pub mod grpc;
 pub mod http;
+pub mod json;
 pub mod privval;
 pub mod tls;

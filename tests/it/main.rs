@@ -23,6 +23,7 @@ mod doctor;
 mod footprint;
 mod hold;
 mod hostile;
+mod json;
 mod layers;
 mod moving;
 mod nodes;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use sha2::{Digest as _, Sha256};
 use sigward_policies::decision::Refusal;
+use sigward_policies::model::bearer::TokenHolder;
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::UnixSeconds;
 use subtle::ConstantTimeEq as _;
@@ -53,6 +54,13 @@ pub fn the_one<'a>(mut headers: impl Iterator<Item = &'a [u8]>) -> Result<&'a st
     match text.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token),
         _ => Err(wanted()),
+    }
+}
+
+impl Shown {
+    /// By whose word, and for whom. It is known for what room there is for its body, and for nothing else.
+    pub const fn holder(&self) -> &TokenHolder {
+        &self.0.holder
     }
 }
 

@@ -10,6 +10,16 @@ pub(in crate::listener) fn refusal(refusal: Refusal) -> Response<Body> {
     status(refusal.into()).into_http()
 }
 
+/// The same as a status, for those who do not speak gRPC.
+pub(in crate::listener) fn status_of(refusal: Refusal) -> Status {
+    status(refusal.into())
+}
+
+/// A request for another host than this machine.
+pub(in crate::listener) fn wrong_host(message: &str) -> Response<Body> {
+    Status::permission_denied(message).into_http()
+}
+
 /// A request that took too long.
 pub(in crate::listener) fn too_late() -> Response<Body> {
     Status::deadline_exceeded("deadline_exceeded: the request was not read and answered in time").into_http()

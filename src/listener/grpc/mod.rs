@@ -26,7 +26,7 @@ mod status;
 mod target;
 
 pub(super) use admission::From;
-pub(super) use errors::{refusal, too_late};
+pub(super) use errors::{refusal, status_of, too_late, wrong_host};
 pub use operations::operation_of;
 pub use petition::{APPROVAL, WAIT};
 pub(super) use serve::MAX_OF_OTHERS;

@@ -2,8 +2,27 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use axum::http::{Request, Version, header};
+
+/// What is said to whoever asks for another machine.
+pub(in crate::listener) const REFUSED: &str = "host_refused: ask for 127.0.0.1 or localhost";
+
+/// Whether a request is for this machine: one `Host`, and the same in the request line (`:authority`) where that has one, which in
+/// HTTP/2 will do by itself (RFC 9113, section 8.3.1).
+pub(in crate::listener) fn names_this_machine<B>(request: &Request<B>) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let header = hosts.next().map(|host| host.to_str().is_ok_and(is_loopback));
+    let line = request.uri().authority().map(|line| is_loopback(line.as_str()));
+    let named = match (header, line) {
+        (Some(header), line) => header && line.unwrap_or(true),
+        (None, Some(line)) => line && request.version() == Version::HTTP_2,
+        (None, None) => false,
+    };
+    named && hosts.next().is_none()
+}
+
 /// Whether `host` (RFC 9110 7.2: host, or host and port) is a name or an address of loopback.
-pub(super) fn is_loopback(host: &str) -> bool {
+fn is_loopback(host: &str) -> bool {
     let (name, port) = match host.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
             Some((name, port)) => {

@@ -7,11 +7,11 @@
 //!
 //! The same paths, for clients with certificates, are a part of the door of [`tls`](super::tls).
 
-mod host;
+pub(super) mod host;
 mod routes;
 mod serve;
 #[cfg(test)]
 mod tests;
 
-pub(super) use routes::{YesOrNo, is_verbose, router_for_others};
+pub(super) use routes::{YesOrNo, is_probe, is_verbose, router_for_others};
 pub use serve::{ListenError, Listener, serve};

@@ -92,15 +92,8 @@ async fn admit(hosts: Hosts, request: Request, next: Next) -> Response {
             "body_refused: nothing here takes a body\n",
         )
             .into_response()
-    } else if hosts == Hosts::Ours
-        && !ANY_HOST.contains(&request.uri().path())
-        && !from_this_machine(&request)
-    {
-        (
-            StatusCode::MISDIRECTED_REQUEST,
-            "host_refused: ask for 127.0.0.1 or localhost\n",
-        )
-            .into_response()
+    } else if hosts == Hosts::Ours && !is_probe(request.uri().path()) && !host::names_this_machine(&request) {
+        (StatusCode::MISDIRECTED_REQUEST, format!("{}\n", host::REFUSED)).into_response()
     } else {
         next.run(request).await
     };
@@ -113,18 +106,9 @@ async fn admit(hosts: Hosts, request: Request, next: Next) -> Response {
     response
 }
 
-/// One `Host`, of this machine; and the same in the request line where that has one.
-fn from_this_machine(request: &Request) -> bool {
-    let mut hosts = request.headers().get_all(header::HOST).iter();
-    let header = hosts
-        .next()
-        .and_then(|host| host.to_str().ok())
-        .is_some_and(host::is_loopback);
-    let line = request
-        .uri()
-        .authority()
-        .is_none_or(|line| host::is_loopback(line.as_str()));
-    header && hosts.next().is_none() && line
+/// Whether health or metrics are asked for.
+pub(in crate::listener) fn is_probe(path: &str) -> bool {
+    ANY_HOST.contains(&path)
 }
 
 async fn live() -> &'static str {

@@ -1,4 +1,5 @@
-//! One connection: handshake, then HTTP by what ALPN chose, until its client goes, its certificate falls, or it is too old.
+//! One connection: handshake where there is TLS, then HTTP by what ALPN chose or by its first bytes, until its client goes, its
+//! certificate falls, or it is too old.
 
 use std::io;
 use std::net::IpAddr;
@@ -10,7 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use rustls::{CertificateError, Error};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -20,7 +21,7 @@ use super::door::{Door, Visitor};
 use super::seats::Seat;
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Handshake;
-use crate::tls::{NoIdentity, Peer};
+use crate::tls::{Keeper, NoIdentity, Peer};
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -54,12 +55,34 @@ const PING: Duration = Duration::from_secs(30);
 const PONG: Duration = Duration::from_secs(10);
 
 /// Serves one connection.
-pub(super) async fn serve(stream: TcpStream, mut seat: Seat, door: Door, shutdown: Shutdown) {
+pub(super) async fn serve(stream: TcpStream, seat: Seat, door: Door, shutdown: Shutdown) {
+    let Ok(from) = stream.set_nodelay(true).and_then(|()| stream.peer_addr()) else {
+        return;
+    };
+    let from = from.ip();
+    match door.gate.keeper() {
+        Some(keeper) => encrypted(stream, from, seat, &door, keeper, &shutdown).await,
+        None => {
+            let _connected = Connected::new(&door);
+            let visitor = Visitor::new(None, from, seat);
+            talk(stream, Spoken::Either, visitor, &door, &shutdown).await;
+        }
+    }
+}
+
+async fn encrypted(
+    stream: TcpStream,
+    from: IpAddr,
+    mut seat: Seat,
+    door: &Door,
+    keeper: &Keeper,
+    shutdown: &Shutdown,
+) {
     let handshake = tokio::select! {
         () = shutdown.begun() => return,
-        handshake = timeout(HANDSHAKE, shake_hands(stream, &door)) => handshake,
+        handshake = timeout(HANDSHAKE, shake_hands(stream, door, keeper)) => handshake,
     };
-    let (stream, peer, from) = match handshake {
+    let (stream, peer) = match handshake {
         Ok(Ok(known)) => known,
         Ok(Err(error)) => {
             let result = classify(&error);
@@ -73,18 +96,20 @@ pub(super) async fn serve(stream: TcpStream, mut seat: Seat, door: Door, shutdow
         seat.is_known();
     }
     door.metrics.handshake(Handshake::Good);
-    let connected = Connected::new(&door);
-    talk(stream, Visitor::new(peer, from, seat), &door, &shutdown).await;
-    drop(connected);
+    let _connected = Connected::new(door);
+    let spoken = match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Spoken::Two,
+        _ => Spoken::One,
+    };
+    talk(stream, spoken, Visitor::new(peer, from, seat), door, shutdown).await;
 }
 
 async fn shake_hands(
     stream: TcpStream,
     door: &Door,
-) -> io::Result<(TlsStream<TcpStream>, Option<Peer>, IpAddr)> {
-    stream.set_nodelay(true)?;
-    let from = stream.peer_addr()?.ip();
-    let acceptor = TlsAcceptor::from(door.gate.keeper().material().config());
+    keeper: &Keeper,
+) -> io::Result<(TlsStream<TcpStream>, Option<Peer>)> {
+    let acceptor = TlsAcceptor::from(keeper.material().config());
     let stream = match acceptor.accept(stream).into_fallible().await {
         Ok(stream) => stream,
         Err((error, stream)) => {
@@ -93,7 +118,7 @@ async fn shake_hands(
         }
     };
     let peer = door.gate.peer(stream.get_ref().1).map_err(io::Error::other)?;
-    Ok((stream, peer, from))
+    Ok((stream, peer))
 }
 
 /// The alert that says why is on its way. What the client has sent meanwhile is read and thrown away: unread, it would make of our end
@@ -111,11 +136,24 @@ async fn linger(mut stream: TcpStream) {
     let _gone_or_slow = timeout(LINGER, read).await;
 }
 
-async fn talk(stream: TlsStream<TcpStream>, visitor: Visitor, door: &Door, shutdown: &Shutdown) {
-    let two = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    let mut builder = match two {
-        true => Builder::new(TokioExecutor::new()).http2_only(),
-        false => Builder::new(TokioExecutor::new()).http1_only(),
+/// The version of HTTP on a connection.
+#[derive(Clone, Copy)]
+enum Spoken {
+    One,
+    Two,
+    /// As its first bytes say (RFC 9113, section 3.3); there is no upgrade from one to the other.
+    Either,
+}
+
+async fn talk<S>(stream: S, spoken: Spoken, visitor: Visitor, door: &Door, shutdown: &Shutdown)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let builder = Builder::new(TokioExecutor::new());
+    let mut builder = match spoken {
+        Spoken::One => builder.http1_only(),
+        Spoken::Two => builder.http2_only(),
+        Spoken::Either => builder,
     };
     builder
         .http1()

@@ -21,7 +21,9 @@ use super::telling;
 use crate::authn::bearer::{MAX_LIFE, SKEW, Token, the_one};
 use crate::clock::{Clock as _, SystemClock};
 use crate::listener::grpc::Services;
-use crate::listener::{grpc, http};
+use crate::listener::http::host;
+use crate::listener::json::Json;
+use crate::listener::{grpc, http, json};
 use crate::telemetry::metrics::DoorMetrics;
 use crate::telemetry::{Metrics, Readiness};
 use crate::tls::Peer;
@@ -29,10 +31,32 @@ use crate::tls::Peer;
 /// How long a request may take to be read and answered; a stream that is answered may go on.
 const TIME: Duration = Duration::from_secs(60);
 
-/// The two halves, and what they have in common.
+/// What a request is for, by its head alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Grpc,
+    /// Health and metrics.
+    Probe,
+    /// Everything else: a procedure in JSON, or nothing that there is.
+    Json,
+}
+
+impl Kind {
+    fn of<B>(request: &Request<B>) -> Self {
+        let kind = request.headers().get(header::CONTENT_TYPE);
+        match kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
+            true => Self::Grpc,
+            false if http::is_probe(request.uri().path()) => Self::Probe,
+            false => Self::Json,
+        }
+    }
+}
+
+/// The parts of the house, and what they have in common.
 #[derive(Clone)]
 pub(super) struct Door {
     grpc: Router,
+    json: Json,
     http: Router,
     services: Services,
     pub(super) gate: Gate,
@@ -70,8 +94,8 @@ impl Visitor {
 
     /// Whether what it showed for an answer that is held open still stands; a token does until `ends`.
     fn stands(&self, gate: &Gate, ends: UnixSeconds) -> Result<(), Refusal> {
-        match &self.peer {
-            Some(peer) => gate.keeper().stands(peer).map_err(|error| {
+        match self.peer.as_ref().zip(gate.keeper()) {
+            Some((peer, keeper)) => keeper.stands(peer).map_err(|error| {
                 self.falls();
                 tracing::warn!(subject = ?self.name(), code = RefusalCode::CertificateRefused.as_str(), %error, "a stream was ended");
                 let why = "the certificate of this connection does not stand any more; connect again with one that does";
@@ -123,8 +147,10 @@ impl Door {
         metrics: Arc<Metrics>,
         readiness: Readiness,
     ) -> Self {
+        let grpc = services.clone().routes_for_others().await;
         Self {
-            grpc: services.clone().routes_for_others().await,
+            json: Json::before(grpc.clone()),
+            grpc,
             services,
             metrics: gate.metrics(&metrics),
             gate,
@@ -152,33 +178,33 @@ impl Door {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let request = request.map(Body::new);
-        let is_grpc = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-        let half = match is_grpc {
-            true if request.version() != Version::HTTP_2 => {
-                return (
-                    StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-                    "http_version: gRPC is spoken over HTTP/2\n",
-                )
-                    .into_response();
+        let kind = Kind::of(&request);
+        if kind == Kind::Grpc && request.version() != Version::HTTP_2 {
+            return (
+                StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+                "http_version: gRPC is spoken over HTTP/2\n",
+            )
+                .into_response();
+        }
+        if self.gate.is_plain() {
+            if kind == Kind::Probe {
+                // As on the socket for health and metrics, which is plain and on loopback too.
+                return self.within(kind, request).await;
             }
-            true => &self.grpc,
-            false => &self.http,
-        };
+            // Before its token is looked at: a page of a browser has none to be used up.
+            if !host::names_this_machine(&request) {
+                return wrong_host(kind);
+            }
+        }
         let ends = self.ends(visitor, request.headers());
         let (caller, mut request) = match self.gate.who(visitor, request).await {
             Ok(known) => known,
             Err(refusal) => {
                 self.metrics.refused(refusal.code.as_str());
-                return match is_grpc {
-                    true => grpc::refusal(refusal),
-                    false => self.gate.plainly(&refusal),
-                };
+                return self.refused(kind, refusal);
             }
         };
-        if !is_grpc {
+        if kind == Kind::Probe {
             // It looks in the store which keys there are.
             let asked = telling::ask(&self.services, &caller, visitor.from, &mut request);
             match timeout(TIME, asked).await {
@@ -189,14 +215,46 @@ impl Door {
         }
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(grpc::From(visitor.from));
-        match timeout(TIME, half.clone().oneshot(request)).await {
-            Ok(Ok(response)) => {
-                let (gate, visitor) = (self.gate.clone(), visitor.clone());
-                grpc::while_standing(response, move || visitor.stands(&gate, ends))
+        let response = self.within(kind, request).await;
+        let (gate, visitor) = (self.gate.clone(), visitor.clone());
+        grpc::while_standing(response, move || visitor.stands(&gate, ends))
+    }
+
+    /// Answers a request whose caller is known, or need not be.
+    async fn within(&self, kind: Kind, request: Request<Body>) -> Response<Body> {
+        let answering = async {
+            let half = match kind {
+                Kind::Json => return self.json.answer(request).await,
+                Kind::Grpc => &self.grpc,
+                Kind::Probe => &self.http,
+            };
+            match half.clone().oneshot(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
             }
-            Ok(Err(never)) => match never {},
-            Err(_elapsed) if is_grpc => grpc::too_late(),
-            Err(_elapsed) => StatusCode::REQUEST_TIMEOUT.into_response(),
+        };
+        match timeout(TIME, answering).await {
+            Ok(response) => response,
+            Err(_elapsed) => match kind {
+                Kind::Grpc => grpc::too_late(),
+                Kind::Json => json::too_late(),
+                Kind::Probe => StatusCode::REQUEST_TIMEOUT.into_response(),
+            },
         }
+    }
+
+    fn refused(&self, kind: Kind, refusal: Refusal) -> Response<Body> {
+        match kind {
+            Kind::Grpc => grpc::refusal(refusal),
+            Kind::Json => self.gate.challenging(json::refusal(refusal)),
+            Kind::Probe => self.gate.plainly(&refusal),
+        }
+    }
+}
+
+fn wrong_host(kind: Kind) -> Response<Body> {
+    match kind {
+        Kind::Grpc => grpc::wrong_host(host::REFUSED),
+        Kind::Json | Kind::Probe => json::wrong_host(host::REFUSED),
     }
 }

@@ -10,14 +10,14 @@ use axum::response::IntoResponse as _;
 use rustls::{Error, ServerConnection};
 use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::caller::Caller;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tokio_stream::StreamExt as _;
 
+use super::bodies::Bodies;
 use super::door::Visitor;
 use crate::authn;
 use crate::authn::bearer::{Bearer, Head, the_one};
 use crate::clock::{Clock as _, SystemClock};
+use crate::listener::body::{linger, whole};
 use crate::listener::grpc::MAX_OF_OTHERS;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::DoorMetrics;
@@ -25,39 +25,53 @@ use crate::tls::{Keeper, Peer};
 
 /// What a token binds at most: one message, and what gRPC puts before it.
 const MAX_BODY: usize = MAX_OF_OTHERS + 5;
-/// How long a body may take to come, and how many are waited for at once: what is held of them is bounded by that.
+/// How long a body may take to come, with the wait for its place.
 const BODY_TIME: Duration = Duration::from_secs(10);
-const BODIES: usize = 64;
-/// How long, and for how much, somebody is listened to whose request was refused.
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES: usize = 256 << 10;
 
 /// What is demanded of a client.
 #[derive(Clone, Debug)]
 pub struct Gate {
-    keeper: Arc<Keeper>,
+    /// What is shown to clients; none where there is no TLS.
+    keeper: Option<Arc<Keeper>>,
     tokens: Option<Tokens>,
 }
 
 #[derive(Clone, Debug)]
 struct Tokens {
     bearer: Arc<Bearer>,
-    bodies: Arc<Semaphore>,
+    bodies: Arc<Bodies>,
 }
 
 impl Gate {
     /// A certificate.
     pub const fn of_certificates(keeper: Arc<Keeper>) -> Self {
-        Self { keeper, tokens: None }
+        Self {
+            keeper: Some(keeper),
+            tokens: None,
+        }
     }
 
     /// A token for each request.
     pub fn of_tokens(keeper: Arc<Keeper>, bearer: Arc<Bearer>) -> Self {
-        let bodies = Arc::new(Semaphore::new(BODIES));
+        let bodies = Arc::default();
         Self {
-            keeper,
+            keeper: Some(keeper),
             tokens: Some(Tokens { bearer, bodies }),
         }
+    }
+
+    /// The same tokens, each once on both, for clients on this machine: without TLS, and only for requests that name this machine.
+    #[must_use]
+    pub fn in_the_clear(&self) -> Self {
+        Self {
+            keeper: None,
+            tokens: self.tokens.clone(),
+        }
+    }
+
+    /// Whether there is no TLS.
+    pub(super) const fn is_plain(&self) -> bool {
+        self.keeper.is_none()
     }
 
     /// What is counted here.
@@ -68,15 +82,15 @@ impl Gate {
         }
     }
 
-    pub(super) fn keeper(&self) -> &Keeper {
-        &self.keeper
+    pub(super) fn keeper(&self) -> Option<&Keeper> {
+        self.keeper.as_deref()
     }
 
     /// Who is at the other end after a handshake; nobody yet, where tokens will say so.
     pub(super) fn peer(&self, connection: &ServerConnection) -> Result<Option<Peer>, Error> {
-        match self.tokens {
-            None => self.keeper.peer(connection).map(Some),
-            Some(_) => Ok(None),
+        match (&self.tokens, &self.keeper) {
+            (None, Some(keeper)) => keeper.peer(connection).map(Some),
+            (Some(_), _) | (None, None) => Ok(None),
         }
     }
 
@@ -86,13 +100,15 @@ impl Gate {
         visitor: &Visitor,
         request: Request<Body>,
     ) -> Result<(Caller, Request<Body>), Refusal> {
-        match (&self.tokens, &visitor.peer) {
-            (None, Some(peer)) => self.by_certificate(visitor, peer).map(|caller| (caller, request)),
-            (None, None) => Err(Refusal::new(
+        match (&self.tokens, &self.keeper, &visitor.peer) {
+            (None, Some(keeper), Some(peer)) => {
+                by_certificate(keeper, visitor, peer).map(|caller| (caller, request))
+            }
+            (None, _, _) => Err(Refusal::new(
                 RefusalCode::CertificateRefused,
                 "this connection has shown no certificate",
             )),
-            (Some(tokens), _) => {
+            (Some(tokens), _, _) => {
                 let known = tokens.who(request).await;
                 match &known {
                     Ok(_) => visitor.is_known(),
@@ -106,36 +122,36 @@ impl Gate {
         }
     }
 
-    fn by_certificate(&self, visitor: &Visitor, peer: &Peer) -> Result<Caller, Refusal> {
-        let who = authn::certificate(peer.name());
-        self.keeper.stands(peer).map_err(|error| {
-            visitor.falls();
-            tracing::warn!(subject = %who, code = RefusalCode::CertificateRefused.as_str(), %error, "refused");
-            Refusal::new(
-                RefusalCode::CertificateRefused,
-                "the certificate of this connection does not stand any more; connect again with one that does",
-            )
-        })?;
-        Ok(who)
+    /// A refusal to a client that asked for health or metrics.
+    pub(super) fn plainly(&self, refusal: &Refusal) -> Response<Body> {
+        let status = match self.tokens {
+            None => StatusCode::FORBIDDEN,
+            Some(_) => StatusCode::UNAUTHORIZED,
+        };
+        self.challenging((status, format!("{refusal}\n")).into_response())
     }
 
-    /// A refusal to a client that speaks no gRPC.
-    pub(super) fn plainly(&self, refusal: &Refusal) -> Response<Body> {
-        let text = format!("{refusal}\n");
-        match self.tokens {
-            None => (StatusCode::FORBIDDEN, text).into_response(),
-            // RFC 6750, section 3.
-            Some(_) => {
-                let challenge = HeaderValue::from_static("Bearer");
-                (
-                    StatusCode::UNAUTHORIZED,
-                    [(header::WWW_AUTHENTICATE, challenge)],
-                    text,
-                )
-                    .into_response()
-            }
+    /// An answer of 401, which says what would be let in (RFC 6750, section 3).
+    pub(super) fn challenging(&self, mut answer: Response<Body>) -> Response<Body> {
+        if self.tokens.is_some() && answer.status() == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer");
+            answer.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
+        answer
     }
+}
+
+fn by_certificate(keeper: &Keeper, visitor: &Visitor, peer: &Peer) -> Result<Caller, Refusal> {
+    let who = authn::certificate(peer.name());
+    keeper.stands(peer).map_err(|error| {
+        visitor.falls();
+        tracing::warn!(subject = %who, code = RefusalCode::CertificateRefused.as_str(), %error, "refused");
+        Refusal::new(
+            RefusalCode::CertificateRefused,
+            "the certificate of this connection does not stand any more; connect again with one that does",
+        )
+    })?;
+    Ok(who)
 }
 
 impl Tokens {
@@ -169,43 +185,15 @@ impl Tokens {
         )?;
         let refused = |why: &str| Refusal::new(RefusalCode::TokenRefused, why);
         let reading = async {
-            let _place = self.bodies.acquire().await;
-            whole(body).await
+            let _place = self.bodies.place(shown.holder()).await;
+            whole(body, MAX_BODY).await
         };
         let whole = timeout(BODY_TIME, reading)
             .await
             .map_err(|_elapsed| refused("the body took too long to come; its token is used up"))?
-            .ok_or_else(|| {
+            .map_err(|_cut| {
                 refused("the body ended early, or is longer than 1 MiB: no token is good for it")
             })?;
         self.bearer.of_body(shown, &whole).map(|caller| (caller, whole))
     }
-}
-
-/// The whole body; nothing, if it breaks off or is too long.
-async fn whole(body: &mut BodyDataStream) -> Option<Vec<u8>> {
-    let mut whole = Vec::new();
-    while let Some(part) = body.next().await {
-        let part = part.ok()?;
-        if part.len() > MAX_BODY.saturating_sub(whole.len()) {
-            return None;
-        }
-        whole.extend_from_slice(&part);
-    }
-    Some(whole)
-}
-
-/// What is on its way of a refused request is thrown away, within bounds: left unread it would become a reset of its stream, and
-/// some clients look at that and not at the answer.
-async fn linger(body: &mut BodyDataStream) {
-    let reading = async {
-        let mut left = LINGER_BYTES;
-        while let Some(Ok(part)) = body.next().await {
-            match left.checked_sub(part.len()) {
-                Some(rest) => left = rest,
-                None => return,
-            }
-        }
-    };
-    let _there_or_not = timeout(LINGER, reading).await;
 }

@@ -39,6 +39,18 @@ impl Bounds {
     }
 }
 
+impl Bounds {
+    /// The same for loopback, where everybody has one address: fewer in all, and no share of it.
+    pub(super) fn of_loopback() -> Self {
+        let total = Self::of_this_process().total / 4;
+        Self {
+            total,
+            source: total,
+            strangers: total / 2,
+        }
+    }
+}
+
 /// All seats.
 #[derive(Debug)]
 pub(super) struct Seats {

@@ -23,7 +23,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// Why there is no door.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot listen on {address}\n  see what else listens there, and that the address is one of this machine, or set another one in [listen] or [listen.bearer]"
+    "cannot listen on {address}\n  see what else listens there, and that the address is one of this machine, or set another one in [listen], [listen.bearer] or [listen.plain]"
 )]
 pub struct DoorError {
     /// Where.
@@ -49,6 +49,15 @@ impl Listener {
         Ok(Self { socket, address })
     }
 
+    /// The same of a door without TLS; its configuration was refused already if it is not on loopback.
+    pub async fn bind_here(address: SocketAddr) -> Result<Self, DoorError> {
+        if !address.ip().to_canonical().is_loopback() {
+            let source = io::Error::other("it is not on loopback, and this door has no TLS");
+            return Err(DoorError { address, source });
+        }
+        Self::bind(address).await
+    }
+
     /// Where it listens, with the port that was taken.
     pub const fn address(&self) -> SocketAddr {
         self.address
@@ -63,7 +72,10 @@ pub async fn serve(
     (metrics, readiness): (Arc<Metrics>, Readiness),
     shutdown: Shutdown,
 ) {
-    let seats = Seats::new(Bounds::of_this_process());
+    let seats = Seats::new(match gate.is_plain() {
+        true => Bounds::of_loopback(),
+        false => Bounds::of_this_process(),
+    });
     let counts = gate.metrics(&metrics);
     let door = Door::new(services, gate, metrics, readiness).await;
     let mut connections = JoinSet::new();

@@ -1,0 +1,141 @@
+//! Whose bodies are waited for: in all, of one issuer and of one holder of tokens, so that whoever sends slowly, and often, takes
+//! nothing from others. Who finds no place waits for one, as long as a body may take.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sigward_policies::model::bearer::{IssuerName, TokenHolder};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Bodies that are waited for at once: what is held of them is bounded by that.
+const ALL: usize = 64;
+/// Of those, of one issuer: it may call those whom it vouches for as it likes.
+const OF_ISSUER: usize = 16;
+/// Of those, of one holder.
+const OF_HOLDER: usize = 8;
+
+/// All places.
+#[derive(Debug)]
+pub(super) struct Bodies {
+    all: Arc<Semaphore>,
+    issuers: Shares<IssuerName>,
+    holders: Shares<TokenHolder>,
+}
+
+/// A place, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    _permits: [Option<OwnedSemaphorePermit>; 3],
+}
+
+impl Default for Bodies {
+    fn default() -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(ALL)),
+            issuers: Shares::new(OF_ISSUER),
+            holders: Shares::new(OF_HOLDER),
+        }
+    }
+}
+
+impl Bodies {
+    /// Waits for a place for a body of `holder`. The narrowest share comes first: who waits there keeps nobody else waiting.
+    pub(super) async fn place(&self, holder: &TokenHolder) -> Place {
+        let of_holder = self.holders.of(holder).acquire_owned().await.ok();
+        let of_issuer = self.issuers.of(holder.issuer()).acquire_owned().await.ok();
+        // Nobody closes them, so there is always one in the end.
+        let of_all = self.all.clone().acquire_owned().await.ok();
+        Place {
+            _permits: [of_holder, of_issuer, of_all],
+        }
+    }
+}
+
+/// One semaphore for each who has a place, or waits for one.
+#[derive(Debug)]
+struct Shares<K> {
+    each: usize,
+    shares: Mutex<HashMap<K, Arc<Semaphore>>>,
+}
+
+impl<K: Eq + Hash + Clone> Shares<K> {
+    fn new(each: usize) -> Self {
+        Self {
+            each,
+            shares: Mutex::default(),
+        }
+    }
+
+    fn of(&self, key: &K) -> Arc<Semaphore> {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(share) = shares.get(key) {
+            return share.clone();
+        }
+        // A permit, and whoever waits for one, holds its semaphore: those that are held here alone are nobody's any more.
+        shares.retain(|_, share| Arc::strong_count(share) > 1);
+        let share = Arc::new(Semaphore::new(self.each));
+        shares.insert(key.clone(), share.clone());
+        share
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    fn holder(text: &str) -> TokenHolder {
+        TokenHolder::parse(text).unwrap()
+    }
+
+    async fn now(bodies: &Bodies, text: &str) -> Option<Place> {
+        timeout(Duration::from_millis(20), bodies.place(&holder(text)))
+            .await
+            .ok()
+    }
+
+    #[tokio::test]
+    async fn nobody_takes_more_than_a_share_and_every_place_comes_back() {
+        let bodies = Bodies::default();
+        let mut of_one = Vec::new();
+        for _ in 0..OF_HOLDER {
+            of_one.push(now(&bodies, "ci/a").await.unwrap());
+        }
+        assert!(now(&bodies, "ci/a").await.is_none());
+        // The issuer makes up names: it gets its share, and not one place more.
+        let mut of_issuer = Vec::new();
+        for number in 0..OF_ISSUER - OF_HOLDER {
+            of_issuer.push(now(&bodies, &format!("ci/{number}")).await.unwrap());
+        }
+        assert!(now(&bodies, "ci/new").await.is_none());
+        let alice = now(&bodies, "alice/alice").await.unwrap();
+        of_one.pop();
+        of_one.push(now(&bodies, "ci/a").await.unwrap());
+        // All of them together have no more than there are.
+        let mut rest = vec![alice];
+        for number in 1..ALL - OF_ISSUER {
+            rest.push(now(&bodies, &format!("i{number}/x")).await.unwrap());
+        }
+        assert!(now(&bodies, "late/x").await.is_none());
+        assert!(
+            rest.iter()
+                .all(|place| place._permits.iter().all(Option::is_some))
+        );
+        drop((of_one, of_issuer, rest));
+        let last = now(&bodies, "late/x").await.unwrap();
+        assert_eq!(bodies.all.available_permits(), ALL - 1);
+        let held = |held: usize| {
+            assert_eq!(bodies.issuers.shares.lock().unwrap().len(), held);
+            assert_eq!(bodies.holders.shares.lock().unwrap().len(), held);
+        };
+        drop(now(&bodies, "one/y").await.unwrap());
+        drop(now(&bodies, "two/y").await.unwrap());
+        held(2);
+        drop(last);
+    }
+}
