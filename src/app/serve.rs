@@ -146,6 +146,7 @@ async fn run(
         authorizer: Arc::new(Authorizer::new([])),
         policies,
         shutdown: shutdown.clone(),
+        runtime: tokio::runtime::Handle::current(),
         levels,
         home: home.to_owned(),
         held,

@@ -50,7 +50,7 @@ impl Waiter {
         Self(Some(done))
     }
 
-    fn tell(mut self, outcome: Result<Receipts, Refused>) {
+    pub(super) fn tell(mut self, outcome: Result<Receipts, Refused>) {
         Self::call(self.0.take(), outcome);
     }
 
