@@ -128,7 +128,9 @@ mod tests {
         let mine = rustix::process::getpriority_process(None).unwrap();
         let panicked = STAGE.run(|| -> () { panic!("on purpose") }).await;
         assert_eq!(panicked, Err(NotDone::Interrupted));
-        let there = STAGE.run(|| rustix::process::getpriority_process(None).unwrap()).await;
+        let there = STAGE
+            .run(|| rustix::process::getpriority_process(None).unwrap())
+            .await;
         assert_eq!(there, Ok(mine.max(NICE)));
         assert_eq!(rustix::process::getpriority_process(None).unwrap(), mine);
     }

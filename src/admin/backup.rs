@@ -86,7 +86,8 @@ impl Admin {
             AuthContext::new(who.clone()),
         );
         let id = manifest.id;
-        let bundle = self.work(&WORKING, move || provider.backup(&auth, &manifest, &data_key))
+        let bundle = self
+            .work(&WORKING, move || provider.backup(&auth, &manifest, &data_key))
             .await?
             .map_err(bundle_refused)?;
         let sha256: [u8; 32] = Sha256::digest(&bundle).into();

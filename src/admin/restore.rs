@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use sigward_hsm::backup::{Bundle, DataKey, KeyNote, RecoveryProvider as _};
 use sigward_hsm::provider::{AuthContext, KeyMetadata};
-use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
+use sigward_policies::decision::{Refusal, RefusalCode, Refused};
 use sigward_policies::double_sign::Beginning;
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, Height, KeyName};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use sigward_policies::decision::Refusal;
 use sigward_policies::model::id::UnixSeconds;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::door::{Door, Place, TOKENS};
@@ -70,10 +71,10 @@ impl BearerDoor {
         services: Services,
         known: (Arc<Metrics>, Readiness),
         shutdown: &Shutdown,
-        tasks: &mut JoinSet<()>,
+        place: (&Handle, &mut JoinSet<()>),
     ) -> anyhow::Result<()> {
         let gate = Gate::of_tokens(self.door.keeper(), self.bearer.clone());
-        self.door.serve(gate, services, known, shutdown, tasks).await
+        self.door.serve(gate, services, known, shutdown, place).await
     }
 
     /// Whose tokens count.

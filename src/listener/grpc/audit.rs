@@ -13,6 +13,7 @@ use sigward_proto::v1::{
     ShowCheckpointResponse, TailRequest, TailResponse, VerifyRequest, VerifyResponse,
 };
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -30,6 +31,8 @@ use crate::store::{AuditRecord, Outcome};
 const PAGE: usize = 200;
 /// How often a follower looks for new records.
 const FOLLOW: Duration = Duration::from_millis(200);
+/// How long a client may take no record.
+const STALLED: Duration = Duration::from_secs(30);
 /// Records sent when nobody says how many.
 const DEFAULT_LIMIT: u32 = 20;
 
@@ -214,7 +217,7 @@ async fn read(admin: Arc<Admin>, (from, last): (u64, u64), limit: u64, follow: b
     }
 }
 
-/// Sends records on as they are found, until nobody listens.
+/// Sends records on as they are found, until nobody listens, or takes none for [`STALLED`]: whoever reads has one of a few places.
 async fn pass<T>(
     mut records: mpsc::Receiver<AuditRecord>,
     send: &mpsc::Sender<Result<T, Status>>,
@@ -224,7 +227,10 @@ async fn pass<T>(
         tokio::select! {
             () = send.closed() => return,
             record = records.recv() => match record {
-                Some(record) => if send.send(Ok(wrap(to_wire(&record)))).await.is_err() { return },
+                Some(record) => match timeout(STALLED, send.send(Ok(wrap(to_wire(&record))))).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) | Err(_) => return,
+                },
                 None => return,
             },
         }

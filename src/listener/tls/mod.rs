@@ -13,6 +13,7 @@
 mod connection;
 mod door;
 mod gate;
+mod pace;
 mod seats;
 mod serve;
 

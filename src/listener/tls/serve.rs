@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -12,9 +12,11 @@ use tokio::time::{sleep, timeout};
 use super::connection;
 use super::door::Door;
 use super::gate::Gate;
+use super::pace::Pace;
 use super::seats::{Bounds, Seats};
 use crate::listener::grpc::Services;
 use crate::shutdown::Shutdown;
+use crate::telemetry::metrics::Full;
 use crate::telemetry::{Metrics, Readiness};
 
 /// How long all of them may take to finish what they are at when sigward stops.
@@ -63,6 +65,7 @@ pub async fn serve(
     (metrics, readiness): (Arc<Metrics>, Readiness),
     shutdown: Shutdown,
 ) {
+    let pace = Pace::default();
     let seats = Seats::new(Bounds::of_this_process());
     let counts = gate.metrics(&metrics);
     let door = Door::new(services.routes_for_others().await, gate, metrics, readiness);
@@ -80,7 +83,11 @@ pub async fn serve(
                 }
             },
         };
-        match seats.take(from.ip()) {
+        let seat = seats.take(from.ip()).and_then(|seat| {
+            let in_time = pace.allows(from.ip(), Instant::now());
+            in_time.then_some(seat).ok_or(Full::Pace)
+        });
+        match seat {
             Ok(seat) => {
                 let connection = connection::serve(stream, seat, door.clone(), shutdown.clone());
                 connections.spawn(connection);

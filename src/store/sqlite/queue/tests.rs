@@ -76,7 +76,11 @@ fn a_flood_of_signatures_leaves_a_place_for_an_act() {
     assert_eq!((group.len(), group.last().unwrap().as_str()), (16, "act"));
     assert_eq!(commit(&mut queue, 1), ["vote 15"]);
     put(&mut queue, record(), "record");
-    assert_eq!(commit(&mut queue, 1), ["vote 16"], "the only place is a signature's");
+    assert_eq!(
+        commit(&mut queue, 1),
+        ["vote 16"],
+        "the only place is a signature's"
+    );
 }
 
 #[test]
