@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 /// Steps of niceness. At 10, a thread gets a tenth of what one that signs gets, where both want all of a processor (sched(7)).
 const NICE: i32 = 10;
+const LAST: i32 = 19;
 
 /// Reading the audit chain: mostly waiting for the store and for the client.
 pub static READING: Stage = Stage::new(4, 32);
@@ -74,7 +75,9 @@ impl Stage {
 
 /// From now on this thread comes after those that sign. Where that is not allowed, it does not.
 pub fn give_way() {
-    let _as_it_was = rustix::process::setpriority_process(None, NICE);
+    // Of this thread alone: on Linux each has its own (setpriority(2), C library/kernel differences).
+    let lower = rustix::process::getpriority_process(None).map(|now| now.saturating_add(NICE).min(LAST));
+    let _as_it_was = lower.and_then(|lower| rustix::process::setpriority_process(None, lower));
 }
 
 /// One that waits for a place.
@@ -131,7 +134,7 @@ mod tests {
         let there = STAGE
             .run(|| rustix::process::getpriority_process(None).unwrap())
             .await;
-        assert_eq!(there, Ok(mine.max(NICE)));
+        assert_eq!(there, Ok((mine + NICE).min(LAST)));
         assert_eq!(rustix::process::getpriority_process(None).unwrap(), mine);
     }
 

@@ -83,12 +83,14 @@ impl Admin {
         self.store.health().audit_records
     }
 
-    /// Recomputes the chain from its beginning and compares it with its checkpoints, and with `anchor`.
+    /// Recomputes the chain from its beginning and compares it with its checkpoints, and with `anchor`. `tell` hears how far it is, and
+    /// says whether to go on.
     pub async fn audit_verify(
         &self,
         who: &Caller,
         anchor: Option<PathBuf>,
         key: Option<PublicKey>,
+        mut tell: impl FnMut(u64, u64) -> bool + Send + 'static,
     ) -> Result<Verification, Refused> {
         self.read_by(who, Act::AuditVerify, "").await?;
         let history = self.archive.history().clone();
@@ -99,8 +101,10 @@ impl Admin {
             key,
         };
         let store = self.store.clone();
-        self.work(&WORKING, move || audit::verify(store.as_ref(), &evidence))
-            .await?
+        self.work(&WORKING, move || {
+            audit::verify_telling(store.as_ref(), &evidence, &mut tell)
+        })
+        .await?
     }
 
     /// Signs a checkpoint and writes a segment of whatever is in none.

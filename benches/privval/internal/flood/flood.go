@@ -46,8 +46,8 @@ type Count struct {
 
 type flood struct {
 	address, ca, cert, strange, issuer string
-	roots                           *x509.CertPool
-	answered, other, bytes          atomic.Int64
+	roots                              *x509.CertPool
+	answered, other, bytes             atomic.Int64
 }
 
 // Main runs `node-driver flood` until it is told to end.
