@@ -3,13 +3,14 @@
 //! A module may use modules of a lower layer only, never a sibling of the same one; `tests/it/layers.rs` holds the table and
 //! reads every path. `cli` \[9\] → `app` \[8\] → `listener` \[7\] → `admin` \[6\] → `sign` \[5\] → `authn`, `authz` \[4\] → `guard`,
 //! `audit`, `keyring` \[3\] → `store`, `chain`, `foreign`, `pki` \[2\] →
-//! `telemetry`, `config`, `tls` \[1\] → `clock`, `crash`, `shutdown` \[0\].
+//! `telemetry`, `config`, `tls` \[1\] → `backstage`, `clock`, `crash`, `shutdown` \[0\].
 
 pub mod admin;
 pub mod app;
 pub mod audit;
 pub mod authn;
 pub mod authz;
+pub mod backstage;
 pub mod chain;
 pub mod cli;
 pub mod clock;

@@ -338,6 +338,8 @@ codes! {
         StoreUnavailable = "store_unavailable",
         /// Too little free space to record a signature; nothing was tried, and the store is sound.
         DiskFull = "disk_full",
+        /// Too much waits already; signatures come first.
+        Busy = "busy",
         /// The store contradicted what memory held.
         StoreDisagrees = "store_disagrees",
         /// A segment or a checkpoint of the audit chain could not be written or read; the records are in the store.

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::Admin;
 use super::act::Act;
 use crate::audit::{self, Checkpoint, Evidence, KeepError, Search, Standing, Turn, Verification};
+use crate::backstage::{READING, WORKING};
 use crate::store::{AuditRecord, Batch};
 
 /// What somebody reads the chain for.
@@ -59,8 +60,9 @@ impl Admin {
     ) -> Result<(), Refused> {
         let history = self.archive.history().clone();
         let mut left = most;
-        self.read(move |store| {
-            history.each(store, from, to, |record| {
+        let store = self.store.clone();
+        self.work(&READING, move || {
+            history.each(store.as_ref(), from, to, |record| {
                 if left > 0 && search.takes(&record) {
                     left = left.saturating_sub(1);
                     return send.blocking_send(record).is_ok() && left > 0;
@@ -68,7 +70,7 @@ impl Admin {
                 left > 0 && !send.is_closed()
             })
         })
-        .await
+        .await?
     }
 
     /// Up to `limit` records from sequence `from` on that are in the database: for whoever follows.
@@ -81,12 +83,14 @@ impl Admin {
         self.store.health().audit_records
     }
 
-    /// Recomputes the chain from its beginning and compares it with its checkpoints, and with `anchor`.
+    /// Recomputes the chain from its beginning and compares it with its checkpoints, and with `anchor`. `tell` hears how far it is, and
+    /// says whether to go on.
     pub async fn audit_verify(
         &self,
         who: &Caller,
         anchor: Option<PathBuf>,
         key: Option<PublicKey>,
+        mut tell: impl FnMut(u64, u64) -> bool + Send + 'static,
     ) -> Result<Verification, Refused> {
         self.read_by(who, Act::AuditVerify, "").await?;
         let history = self.archive.history().clone();
@@ -96,15 +100,19 @@ impl Admin {
             stay: history.stay,
             key,
         };
-        self.read(move |store| audit::verify(store, &evidence)).await
+        let store = self.store.clone();
+        self.work(&WORKING, move || {
+            audit::verify_telling(store.as_ref(), &evidence, &mut tell)
+        })
+        .await?
     }
 
     /// Signs a checkpoint and writes a segment of whatever is in none.
     pub async fn audit_keep_now(&self, who: &Caller) -> Result<Turn, Refused> {
         self.read_by(who, Act::AuditExport, "segments").await?;
         let archive = self.archive.clone();
-        self.read(move |_| archive.turn_now(&|| false).map_err(failed))
-            .await
+        self.work(&WORKING, move || archive.turn_now(&|| false).map_err(failed))
+            .await?
     }
 
     /// How the chain is kept.

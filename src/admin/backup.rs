@@ -21,6 +21,7 @@ use super::bundles::{Opens, matter};
 use super::consent::Petition;
 use super::keys::ListedKey;
 use super::refusals::provider_refused;
+use crate::backstage::WORKING;
 use crate::config::SOFTWARE;
 use crate::crash::crash_point;
 use crate::store::{self, Batch, Change, Sharing, StoredRow};
@@ -86,9 +87,9 @@ impl Admin {
             AuthContext::new(who.clone()),
         );
         let id = manifest.id;
-        let bundle = tokio::task::spawn_blocking(move || provider.backup(&auth, &manifest, &data_key))
-            .await
-            .map_err(|_| Failure::new(FailureCode::ProviderUnavailable, "the provider was interrupted"))?
+        let bundle = self
+            .work(&WORKING, move || provider.backup(&auth, &manifest, &data_key))
+            .await?
             .map_err(bundle_refused)?;
         let sha256: [u8; 32] = Sha256::digest(&bundle).into();
         // Private keys are about to leave this process, sealed: that is on record before they do.

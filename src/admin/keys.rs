@@ -21,6 +21,7 @@ use super::act::Act;
 use super::providers::Place;
 use super::refusals::provider_refused;
 use super::{Admin, state_file};
+use crate::backstage::SEALING;
 use crate::config::SOFTWARE;
 use crate::crash::crash_point;
 use crate::keyring::ConsensusKey;
@@ -403,19 +404,18 @@ impl Admin {
             .find(is))
     }
 
-    /// Argon2id and file syncs take their time: not on the runtime's threads.
+    /// Argon2id and file syncs take their time: not on the runtime's threads, and not at the cost of those.
     pub(super) async fn with_provider<T: Send + 'static>(
         &self,
         act: impl FnOnce(&sigward_hsm::software::SoftwareProvider) -> Result<T, ProviderError> + Send + 'static,
     ) -> Result<T, Refused> {
         let provider = Arc::clone(&self.providers.software);
-        tokio::task::spawn_blocking(move || act(&provider))
-            .await
-            .map_err(|_| Failure::new(FailureCode::ProviderUnavailable, "the provider was interrupted"))?
+        self.work(&SEALING, move || act(&provider))
+            .await?
             .map_err(provider_refused)
     }
 
-    /// The same at any place of keys.
+    /// The same at any place of keys. A token that hangs takes nobody's place.
     pub(super) async fn at<T: Send + 'static>(
         &self,
         place: Place,

@@ -56,6 +56,7 @@ pub use token::{Token, TokenTrouble};
 pub use token_keys::{SeenToken, TokenObject, damaged};
 
 use crate::audit::Archive;
+use crate::backstage::{NotDone, Stage};
 use crate::clock::Clock;
 use crate::config::NodeConfig;
 use crate::guard::Guard;
@@ -146,6 +147,21 @@ impl Admin {
                 let message = format!("there is no key {name}; `sigward keys list` shows them");
                 Refusal::new(RefusalCode::KeyNotFound, message).into()
             })
+    }
+
+    /// Does what takes long where it is in nobody's way (`backstage`).
+    async fn work<T: Send + 'static>(
+        &self,
+        stage: &'static Stage,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refused> {
+        stage.run(work).await.map_err(|error| {
+            let code = match error {
+                NotDone::Busy => FailureCode::Busy,
+                NotDone::Interrupted => FailureCode::ShuttingDown,
+            };
+            Failure::new(code, error.to_string()).into()
+        })
     }
 
     /// Reads on a thread that may block.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use sigward_hsm::backup::{Bundle, DataKey, KeyNote, RecoveryProvider as _};
 use sigward_hsm::provider::{AuthContext, KeyMetadata};
-use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
+use sigward_policies::decision::{Refusal, RefusalCode, Refused};
 use sigward_policies::double_sign::Beginning;
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, Height, KeyName};
@@ -19,6 +19,7 @@ use super::Admin;
 use super::act::Act;
 use super::backup::bundle_refused;
 use super::keys::{ListedKey, taken};
+use crate::backstage::{SEALING, WORKING};
 use crate::config::SOFTWARE;
 use crate::crash::crash_point;
 use crate::store::{self, Batch, Change, Sharing};
@@ -62,9 +63,8 @@ impl Admin {
         let arena = self.arena.clone();
         let (opened, opening) = (Arc::clone(&bundle), Arc::clone(&data_key));
         // All of it must be whole, not only the keys that are asked for: what it says of heights is believed only then.
-        tokio::task::spawn_blocking(move || opened.verify(&arena, &opening).map(|_| ()))
-            .await
-            .map_err(|_| interrupted())?
+        self.work(&WORKING, move || opened.verify(&arena, &opening).map(|_| ()))
+            .await?
             .map_err(bundle_refused)?;
         let manifest = bundle.unchecked_manifest();
         let plans = self.plan(&manifest.keys, names, heights)?;
@@ -88,9 +88,9 @@ impl Admin {
             }
             let (bundle, data_key, arena) = (Arc::clone(&bundle), Arc::clone(&data_key), self.arena.clone());
             let (auth, public_key) = (AuthContext::new(who.clone()), plan.note.public_key);
-            let key = tokio::task::spawn_blocking(move || bundle.recover(&arena, &data_key, &public_key))
-                .await
-                .map_err(|_| interrupted())?
+            let key = self
+                .work(&SEALING, move || bundle.recover(&arena, &data_key, &public_key))
+                .await?
                 .map_err(bundle_refused)?;
             self.with_provider(move |provider| provider.recover_key(&auth, key))
                 .await?;
@@ -289,11 +289,4 @@ impl Admin {
             .entries
             .push(self.entry(who, Act::KeyRestore, &public_key, None, &detail));
     }
-}
-
-fn interrupted() -> Failure {
-    Failure::new(
-        FailureCode::ProviderUnavailable,
-        "opening the backup was interrupted",
-    )
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use sigward_policies::decision::Refusal;
 use sigward_policies::model::id::UnixSeconds;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::door::{Door, Place, TOKENS};
@@ -72,22 +73,20 @@ impl BearerDoor {
         services: Services,
         known: (Arc<Metrics>, Readiness),
         shutdown: &Shutdown,
-        tasks: &mut JoinSet<()>,
+        place: (&Handle, &mut JoinSet<()>),
     ) -> anyhow::Result<()> {
         let gate = Gate::of_tokens(self.door.keeper(), self.bearer.clone());
+        let (strangers, tasks) = place;
         if let Some(address) = plain {
             let listener = tls::Listener::bind_here(address).await?;
             tracing::info!(address = %listener.address(), "clients with tokens, on this machine");
             let (services, gate) = (services.clone(), gate.in_the_clear());
-            tasks.spawn(tls::serve(
-                listener,
-                services,
-                gate,
-                known.clone(),
-                shutdown.clone(),
-            ));
+            let serving = tls::serve(listener, services, gate, known.clone(), shutdown.clone());
+            tasks.spawn_on(serving, strangers);
         }
-        self.door.serve(gate, services, known, shutdown, tasks).await
+        self.door
+            .serve(gate, services, known, shutdown, (strangers, tasks))
+            .await
     }
 
     /// Whose tokens count.

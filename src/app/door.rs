@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use crate::clock::{Clock as _, SystemClock};
@@ -125,18 +126,19 @@ impl Door {
         Ok(Arc::new(door))
     }
 
-    /// Binds, and has clients served until the end.
+    /// Binds, and has clients served until the end, among strangers.
     pub(super) async fn serve(
         self: &Arc<Self>,
         gate: Gate,
         services: Services,
         known: (Arc<Metrics>, Readiness),
         shutdown: &Shutdown,
-        tasks: &mut JoinSet<()>,
+        (strangers, tasks): (&Handle, &mut JoinSet<()>),
     ) -> anyhow::Result<()> {
         let listener = tls::Listener::bind(self.address).await?;
         tracing::info!(address = %listener.address(), "{}", self.names.clients);
-        tasks.spawn(tls::serve(listener, services, gate, known, shutdown.clone()));
+        let serving = tls::serve(listener, services, gate, known, shutdown.clone());
+        tasks.spawn_on(serving, strangers);
         tasks.spawn(self.clone().watch(shutdown.clone()));
         Ok(())
     }

@@ -4,6 +4,7 @@ mod approvals;
 mod audit;
 mod bearer;
 mod door;
+mod doors;
 mod holds;
 pub mod import;
 mod init;

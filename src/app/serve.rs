@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sigward_hsm::identity::NodeIdentity;
 use sigward_policies::authz::Policy;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -13,6 +14,7 @@ use super::approvals;
 use super::audit;
 use super::bearer::BearerDoor;
 use super::door::{Door, Place};
+use super::doors;
 use super::holds::{Held, KillSwitch};
 use super::notify;
 use super::parts;
@@ -54,10 +56,18 @@ pub fn serve(home: &Path, config: &Config, cut: impl FnOnce(Cut) + Send + 'stati
         let _entered = runtime.enter();
         KillSwitch::new()?
     };
+    let strangers = doors::runtime()?;
     let levels = log::begin(style, &config.log.level)?;
     let shutdown = Shutdown::new(GRACE);
     shutdown.on_signals(cut)?;
-    let outcome = runtime.block_on(run(home, config, levels, kill_switch, &shutdown));
+    let outcome = runtime.block_on(run(
+        home,
+        config,
+        levels,
+        (kill_switch, strangers.handle()),
+        &shutdown,
+    ));
+    strangers.shutdown_timeout(Duration::from_secs(1));
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
@@ -66,7 +76,7 @@ async fn run(
     home: &Path,
     config: &Config,
     levels: Levels,
-    mut kill_switch: KillSwitch,
+    (mut kill_switch, strangers): (KillSwitch, &Handle),
     shutdown: &Shutdown,
 ) -> anyhow::Result<()> {
     // Heard from here on: unheard, it would end the process.
@@ -145,6 +155,7 @@ async fn run(
         authorizer: Arc::new(Authorizer::new([])),
         policies,
         shutdown: shutdown.clone(),
+        runtime: Handle::current(),
         levels,
         home: home.to_owned(),
         held,
@@ -152,7 +163,8 @@ async fn run(
     };
     let supervisor = Supervisor::start(shared, config, config_check).await;
 
-    listen(config, &supervisor, (&metrics, &readiness), shutdown, &mut tasks).await?;
+    let known = (&metrics, &readiness);
+    listen(config, &supervisor, known, strangers, shutdown, &mut tasks).await?;
     if let Some(late) = late {
         tasks.spawn(late.watch(supervisor.clone(), shutdown.clone()));
     }
@@ -221,6 +233,7 @@ async fn listen(
     config: &Config,
     supervisor: &Arc<Supervisor>,
     (metrics, readiness): (&Arc<Metrics>, &Readiness),
+    strangers: &Handle,
     shutdown: &Shutdown,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<()> {
@@ -233,11 +246,13 @@ async fn listen(
     let known = || (metrics.clone(), readiness.clone());
     if let Some(door) = supervisor.door() {
         let gate = Gate::of_certificates(door.keeper());
-        door.serve(gate, services.clone(), known(), shutdown, tasks)
+        let place = (strangers, &mut *tasks);
+        door.serve(gate, services.clone(), known(), shutdown, place)
             .await?;
     }
     if let Some(door) = supervisor.bearer() {
-        door.serve(config.plain, services.clone(), known(), shutdown, tasks)
+        let place = (strangers, &mut *tasks);
+        door.serve(config.plain, services.clone(), known(), shutdown, place)
             .await?;
     }
     let (socket, stop, whole) = (

@@ -1,6 +1,8 @@
 //! Denials on their way to the chain: gathered, so that a flood of them neither fills the disk nor slows a vote.
+//!
+//! *Invariant:* a denial that the store had no room for is gathered again, not lost: it is in a later record's count.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Gatherer;
 use crate::store::{AuditEntry, Batch, Store};
@@ -10,11 +12,11 @@ const PER_SECOND: u32 = 10;
 
 /// The gatherer of a running daemon.
 #[derive(Debug)]
-pub struct Denials(Mutex<Gatherer>);
+pub struct Denials(Arc<Mutex<Gatherer>>);
 
 impl Default for Denials {
     fn default() -> Self {
-        Self(Mutex::new(Gatherer::new(PER_SECOND)))
+        Self(Arc::new(Mutex::new(Gatherer::new(PER_SECOND))))
     }
 }
 
@@ -22,44 +24,59 @@ impl Denials {
     /// Records a denial, or counts it. Nobody waits for it: the refusal itself changes nothing.
     pub fn note(&self, store: &dyn Store, entry: AuditEntry) {
         let entries = self.lock().take(entry);
-        record(store, entries);
+        self.record(store, entries);
     }
 
     /// Records what was counted in seconds that are over.
     pub fn flush(&self, store: &dyn Store, now_micros: i64) {
         let entries = self.lock().flush(now_micros);
-        record(store, entries);
+        self.record(store, entries);
     }
 
     /// Records all that was counted: sigward is stopping.
     pub fn flush_all(&self, store: &dyn Store) {
         let entries = self.lock().flush_all();
-        record(store, entries);
+        self.record(store, entries);
     }
 
-    /// Every change of the gatherer is whole by itself.
+    fn record(&self, store: &dyn Store, entries: Vec<AuditEntry>) {
+        // A few at a time: the store bounds a commit by its number of batches.
+        for few in entries.chunks(2) {
+            few.iter().for_each(tell);
+            let few = few.to_vec();
+            let (batch, gatherer) = (Batch::record(few.clone()), Arc::clone(&self.0));
+            store.commit(
+                batch,
+                Box::new(move |outcome| {
+                    if outcome.is_err() {
+                        lock(&gatherer).put_back(few);
+                    }
+                }),
+            );
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Gatherer> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 
-fn record(store: &dyn Store, entries: Vec<AuditEntry>) {
-    // A few at a time: the store bounds a commit by its number of batches.
-    for few in entries.chunks(2) {
-        for entry in few {
-            let position = entry
-                .position
-                .map(|position| position.to_string())
-                .unwrap_or_default();
-            tracing::warn!(
-                code = entry.reason,
-                subject = entry.subject,
-                operation = entry.operation,
-                position,
-                times = entry.count,
-                "refused"
-            );
-        }
-        store.commit(Batch::record(few.to_vec()), Box::new(|_outcome| {}));
-    }
+/// Every change of the gatherer is whole by itself.
+fn lock(gatherer: &Mutex<Gatherer>) -> MutexGuard<'_, Gatherer> {
+    gatherer.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn tell(entry: &AuditEntry) {
+    let position = entry
+        .position
+        .map(|position| position.to_string())
+        .unwrap_or_default();
+    tracing::warn!(
+        code = entry.reason,
+        subject = entry.subject,
+        operation = entry.operation,
+        position,
+        times = entry.count,
+        "refused"
+    );
 }

@@ -35,4 +35,4 @@ pub use keeper::{Due, KeepError, Keeper, Settings, Standing, Turn};
 pub use ledger::{CheckpointFile, FILE as CHECKPOINTS};
 pub use search::Search;
 pub use segment::{Segment, SegmentFolder, SegmentReader};
-pub use verify::{Break, Evidence, Verification, verify};
+pub use verify::{Break, Evidence, Verification, verify, verify_telling};

@@ -69,6 +69,15 @@ pub struct Evidence {
 
 /// Verifies the whole chain of `store`. An error is about reading, not the chain: the question has no answer then.
 pub fn verify(store: &dyn Store, evidence: &Evidence) -> Result<Verification, Refused> {
+    verify_telling(store, evidence, &mut |_, _| true)
+}
+
+/// The same; `tell` hears how many records hold so far, and of how many, and says whether anybody still wants to know.
+pub fn verify_telling(
+    store: &dyn Store,
+    evidence: &Evidence,
+    tell: &mut dyn FnMut(u64, u64) -> bool,
+) -> Result<Verification, Refused> {
     let _here = evidence.stay.reading();
     let id = store.id();
     // Records that are appended while we read are read too; only these must be there.
@@ -77,20 +86,24 @@ pub fn verify(store: &dyn Store, evidence: &Evidence) -> Result<Verification, Re
         .folder
         .as_ref()
         .map(|audit| SegmentFolder::of(audit, &id));
-    let mut walk = Walk::new(id);
+    let mut walk = Walk::new(id, promised, tell);
     walk.take_checkpoints(folder.as_ref(), evidence)?;
     if let Some(folder) = &folder {
         // The records of a segment may be in the store too; those here count, and the store must go on behind them.
         for segment in folder.list().map_err(unreadable)? {
-            if walk.is_broken() {
+            if walk.is_over() {
                 break;
             }
             walk.segment(&segment.path, segment.first, segment.last);
         }
     }
-    if !walk.is_broken() {
+    if !walk.is_over() {
         walk.found.exported = walk.head.sequence;
         walk.records_of(store)?;
+    }
+    if walk.abandoned {
+        let what = "nobody waits for the answer any more";
+        return Err(Failure::new(FailureCode::DeadlineExceeded, what).into());
     }
     if !walk.is_broken() && walk.head.sequence < promised {
         let what = format!("is missing: the chain has {promised} records");
@@ -99,9 +112,17 @@ pub fn verify(store: &dyn Store, evidence: &Evidence) -> Result<Verification, Re
     Ok(walk.finish())
 }
 
+/// Records between two words of how far it is.
+const TOLD: u64 = 1024;
+
 /// A walk along the chain.
-struct Walk {
+struct Walk<'a> {
     store: StoreId,
+    /// Records that there must be.
+    promised: u64,
+    tell: &'a mut dyn FnMut(u64, u64) -> bool,
+    /// Nobody wants to know.
+    abandoned: bool,
     head: AuditHead,
     /// Checkpoints that the walk has not come to, by sequence.
     ahead: Vec<Checkpoint>,
@@ -110,11 +131,14 @@ struct Walk {
     found: Verification,
 }
 
-impl Walk {
-    fn new(store: StoreId) -> Self {
+impl<'a> Walk<'a> {
+    fn new(store: StoreId, promised: u64, tell: &'a mut dyn FnMut(u64, u64) -> bool) -> Self {
         let head = AuditHead::genesis(&store);
         Self {
             store,
+            promised,
+            tell,
+            abandoned: false,
             head,
             ahead: Vec::new(),
             vouched: 0,
@@ -132,6 +156,10 @@ impl Walk {
 
     const fn is_broken(&self) -> bool {
         self.found.first_broken.is_some()
+    }
+
+    const fn is_over(&self) -> bool {
+        self.abandoned || self.is_broken()
     }
 
     /// The first break counts, or an earlier one that is found later.
@@ -199,7 +227,7 @@ impl Walk {
             return Ok(());
         }
         self.same_as_in_segments(store, base)?;
-        while !self.is_broken() {
+        while !self.is_over() {
             let next = self.head.sequence.saturating_add(1);
             let page = match page(store, next)? {
                 Ok(page) => page,
@@ -292,7 +320,9 @@ impl Walk {
             self.found.checkpoints = self.found.checkpoints.saturating_add(1);
             self.found.last_checkpoint = Some(made);
         }
-        true
+        self.abandoned =
+            head.sequence.is_multiple_of(TOLD) && !(self.tell)(head.sequence, self.promised.max(head.sequence));
+        !self.abandoned
     }
 
     fn finish(mut self) -> Verification {

@@ -4,8 +4,10 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use sigward_proto::v1::audit_service_client::AuditServiceClient;
+use sigward_proto::v1::verify_response::Said;
 use sigward_proto::v1::{
     Decision, KeepRequest, QueryRequest, Record, ShowCheckpointRequest, TailRequest, VerifyRequest,
 };
@@ -314,11 +316,23 @@ fn verify(
         public_key,
     };
     let found = with_services(home, async |channel| {
-        let reply = AuditServiceClient::new(channel)
-            .verify(request)
-            .await
-            .map_err(explain)?;
-        Ok(reply.into_inner())
+        let asked = AuditServiceClient::new(channel).verify(request).await;
+        let mut stream = asked.map_err(explain)?.into_inner();
+        let bar = bar(output);
+        while let Some(said) = stream.message().await.map_err(explain)? {
+            match said.said {
+                Some(Said::Progress(progress)) => {
+                    bar.set_length(progress.of);
+                    bar.set_position(progress.records);
+                }
+                Some(Said::Outcome(outcome)) => {
+                    bar.finish_and_clear();
+                    return Ok(outcome);
+                }
+                None => {}
+            }
+        }
+        anyhow::bail!("sigward ended before it was through with the chain; nothing is known of it")
     })?;
     output.result(
         &json!({
@@ -341,6 +355,18 @@ fn verify(
         ))
         .into()),
     }
+}
+
+/// Shown to people who wait; scripts see nothing of it.
+fn bar(output: &Output) -> ProgressBar {
+    if output.is_json() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos} of {len} records, {eta} left") {
+        bar.set_style(style);
+    }
+    bar
 }
 
 /// A timestamp as RFC 3339 in UTC.

@@ -47,7 +47,8 @@ impl Bench {
 
     /// With keys of the mock, used by `signer`.
     pub(crate) async fn with(mock: Arc<MockProvider>, signer: Arc<dyn Sign<Consensus>>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let base = std::env::var_os("STATE_DIR").map_or_else(std::env::temp_dir, Into::into);
+        let folder = tempfile::tempdir_in::<std::path::PathBuf>(base).unwrap();
         let mut options = Options::new(folder.path().join("state"), Arc::new(SystemClock));
         options.allow_volatile = true;
         SqliteStore::create(&options).unwrap();

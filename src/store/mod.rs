@@ -31,6 +31,7 @@ pub mod reserve;
 pub mod row;
 pub mod space;
 pub mod sqlite;
+pub(crate) mod unrecorded;
 pub mod witness;
 
 pub use approval::{About, ApprovalChange, ApprovalId, End, MAX_WAIT, MAX_WHAT, StoredApproval, Use};

@@ -16,7 +16,7 @@ use source::Source;
 
 /// Top-level modules of `src/` and their layers. A module uses lower layers only, never a sibling of the same one.
 const LAYERS: &[(u8, &[&str])] = &[
-    (0, &["clock", "crash", "shutdown"]),
+    (0, &["backstage", "clock", "crash", "shutdown"]),
     (1, &["telemetry", "config", "tls"]),
     (2, &["store", "chain", "foreign", "pki"]),
     (3, &["guard", "audit", "keyring"]),

@@ -51,6 +51,8 @@ pub(super) struct Shared {
     /// The document that says who may what.
     pub(super) policies: Arc<Policies>,
     pub(super) shutdown: Shutdown,
+    /// Where links run: not where strangers are served, whoever asks for a reload.
+    pub(super) runtime: tokio::runtime::Handle,
     pub(super) levels: Levels,
     /// The door for clients on other machines, if there is one.
     pub(super) door: Option<Arc<Door>>,
@@ -209,12 +211,14 @@ impl Supervisor {
 
 impl Live for Supervisor {
     fn reload(self: Arc<Self>, by: Reloader, mode: ReloadMode) -> Answer<Result<Reloaded, ReloadError>> {
-        let doing = tokio::spawn(async move { self.reload_now(&by, mode).await });
+        let runtime = self.shared.runtime.clone();
+        let doing = runtime.spawn(async move { self.reload_now(&by, mode).await });
         Box::pin(async move { doing.await.unwrap_or_else(|_| Err(fault().into())) })
     }
 
     fn after(self: Arc<Self>, change: Answer<Result<(), Refused>>) -> Answer<Result<(), Refused>> {
-        let doing = tokio::spawn(async move {
+        let runtime = self.shared.runtime.clone();
+        let doing = runtime.spawn(async move {
             let mut state = self.hold().await?;
             change.await?;
             state.settle(&self.shared).await;

@@ -8,7 +8,7 @@ use crate::audit::checkpoint::Checkpoint;
 use crate::audit::ledger::{self, CheckpointFile};
 use crate::audit::segment::SegmentFolder;
 
-impl Walk {
+impl Walk<'_> {
     /// Reads the checkpoints of this store and checks them among themselves.
     pub(super) fn take_checkpoints(
         &mut self,

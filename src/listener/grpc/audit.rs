@@ -3,17 +3,20 @@
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::algorithm::{Algorithm, PublicKey};
 use sigward_policies::model::operation::Operation;
 use sigward_proto::v1::audit_service_server::AuditService;
+use sigward_proto::v1::verify_response::Said;
 use sigward_proto::v1::{
     Decision, KeepRequest, KeepResponse, QueryRequest, QueryResponse, Record, ShowCheckpointRequest,
-    ShowCheckpointResponse, TailRequest, TailResponse, VerifyRequest, VerifyResponse,
+    ShowCheckpointResponse, TailRequest, TailResponse, VerifyOutcome, VerifyProgress, VerifyRequest,
+    VerifyResponse,
 };
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -31,6 +34,10 @@ use crate::store::{AuditRecord, Outcome};
 const PAGE: usize = 200;
 /// How often a follower looks for new records.
 const FOLLOW: Duration = Duration::from_millis(200);
+/// How often somebody who has the chain verified hears how far it is.
+const TELL: Duration = Duration::from_millis(200);
+/// How long a client may take no record.
+const STALLED: Duration = Duration::from_secs(30);
 /// Records sent when nobody says how many.
 const DEFAULT_LIMIT: u32 = 20;
 
@@ -39,6 +46,7 @@ type Sender = mpsc::Sender<Result<TailResponse, Status>>;
 #[tonic::async_trait]
 impl AuditService for Services {
     type TailStream = Pin<Box<dyn Stream<Item = Result<TailResponse, Status>> + Send>>;
+    type VerifyStream = Pin<Box<dyn Stream<Item = Result<VerifyResponse, Status>> + Send>>;
     type QueryStream = Pin<Box<dyn Stream<Item = Result<QueryResponse, Status>> + Send>>;
 
     async fn tail(&self, request: Request<TailRequest>) -> Result<Response<Self::TailStream>, Status> {
@@ -106,7 +114,7 @@ impl AuditService for Services {
         Ok(Response::new(Box::pin(ReceiverStream::new(receive))))
     }
 
-    async fn verify(&self, request: Request<VerifyRequest>) -> Result<Response<VerifyResponse>, Status> {
+    async fn verify(&self, request: Request<VerifyRequest>) -> Result<Response<Self::VerifyStream>, Status> {
         let (call, request) = admitted(request)?;
         let may = self.may(call, Target::Nothing).await?;
         let anchor = (!request.anchor.is_empty()).then(|| PathBuf::from(&request.anchor));
@@ -118,28 +126,18 @@ impl AuditService for Services {
             [] => None,
             raw => Some(PublicKey::new(Algorithm::Ed25519, raw).map_err(refuse)?),
         };
-        let found = self
-            .gate
-            .open(&may)
-            .audit_verify(may.who(), anchor, key)
-            .await
-            .map_err(status)?;
-        let last = found.last_checkpoint.as_ref();
-        Ok(Response::new(VerifyResponse {
-            records: found.records,
-            head_hash: if found.head.sequence == 0 {
-                Vec::new()
-            } else {
-                found.head.hash.to_vec()
-            },
-            first_broken: found.first_broken.as_ref().map(|broken| broken.sequence),
-            message: describe(&found),
-            exported: found.exported,
-            checkpoints: found.checkpoints,
-            vouched: last.map_or(0, |last| last.head.sequence),
-            public_key: last.map(|last| last.key.as_bytes().to_vec()).unwrap_or_default(),
-            anchored: found.anchored.map(|(_, sequence)| sequence),
-        }))
+        let (admin, who) = (self.gate.open(&may).clone(), may.who().clone());
+        let (send, receive) = mpsc::channel(4);
+        // It takes as long as it takes: no call that answers once does.
+        tokio::spawn(async move {
+            let tell = telling(send.clone());
+            let found = admin.audit_verify(&who, anchor, key, tell).await;
+            let outcome = found.map_err(status).map(|found| VerifyResponse {
+                said: Some(Said::Outcome(outcome(&found))),
+            });
+            let _gone = send.send(outcome).await;
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receive))))
     }
 
     async fn keep(&self, request: Request<KeepRequest>) -> Result<Response<KeepResponse>, Status> {
@@ -174,6 +172,38 @@ impl AuditService for Services {
             exported: kept.standing.exported,
             base: kept.standing.base,
         }))
+    }
+}
+
+/// Sends a word of how far it is, now and then; one that does not take it misses it. Says whether anybody listens.
+fn telling(send: mpsc::Sender<Result<VerifyResponse, Status>>) -> impl FnMut(u64, u64) -> bool + Send + 'static {
+    let mut told = Instant::now();
+    move |records, of| {
+        if told.elapsed() >= TELL {
+            told = Instant::now();
+            let progress = Some(Said::Progress(VerifyProgress { records, of }));
+            let _full = send.try_send(Ok(VerifyResponse { said: progress }));
+        }
+        !send.is_closed()
+    }
+}
+
+fn outcome(found: &Verification) -> VerifyOutcome {
+    let last = found.last_checkpoint.as_ref();
+    VerifyOutcome {
+        records: found.records,
+        head_hash: if found.head.sequence == 0 {
+            Vec::new()
+        } else {
+            found.head.hash.to_vec()
+        },
+        first_broken: found.first_broken.as_ref().map(|broken| broken.sequence),
+        message: describe(found),
+        exported: found.exported,
+        checkpoints: found.checkpoints,
+        vouched: last.map_or(0, |last| last.head.sequence),
+        public_key: last.map(|last| last.key.as_bytes().to_vec()).unwrap_or_default(),
+        anchored: found.anchored.map(|(_, sequence)| sequence),
     }
 }
 
@@ -216,7 +246,7 @@ async fn read(admin: Arc<Admin>, (from, last): (u64, u64), limit: u64, follow: b
     }
 }
 
-/// Sends records on as they are found, until nobody listens.
+/// Sends records on as they are found, until nobody listens, or takes none for [`STALLED`]: whoever reads has one of a few places.
 async fn pass<T>(
     mut records: mpsc::Receiver<AuditRecord>,
     send: &mpsc::Sender<Result<T, Status>>,
@@ -226,7 +256,10 @@ async fn pass<T>(
         tokio::select! {
             () = send.closed() => return,
             record = records.recv() => match record {
-                Some(record) => if send.send(Ok(wrap(to_wire(&record)))).await.is_err() { return },
+                Some(record) => match timeout(STALLED, send.send(Ok(wrap(to_wire(&record))))).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) | Err(_) => return,
+                },
                 None => return,
             },
         }

@@ -80,7 +80,7 @@ pub(super) fn status(refused: Refused) -> Status {
         },
         Refused::Failed(failure) => match failure.code {
             FailureCode::DeadlineExceeded => Code::DeadlineExceeded,
-            FailureCode::DiskFull => Code::ResourceExhausted,
+            FailureCode::DiskFull | FailureCode::Busy => Code::ResourceExhausted,
             FailureCode::StoreUnavailable | FailureCode::ProviderUnavailable | FailureCode::ShuttingDown => {
                 Code::Unavailable
             }

@@ -16,6 +16,7 @@ mod bodies;
 mod connection;
 mod door;
 mod gate;
+mod pace;
 mod seats;
 mod serve;
 mod telling;

@@ -135,7 +135,7 @@ impl Drop for Seat {
 }
 
 /// What counts as one address: whoever has an IPv6 network has 2^64 addresses (RFC 4291, section 2.5.1).
-fn source(address: IpAddr) -> IpAddr {
+pub(super) fn source(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(six) => {
             let [a, b, c, d, ..] = six.segments();

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -12,9 +12,11 @@ use tokio::time::{sleep, timeout};
 use super::connection;
 use super::door::Door;
 use super::gate::Gate;
+use super::pace::Pace;
 use super::seats::{Bounds, Seats};
 use crate::listener::grpc::Services;
 use crate::shutdown::Shutdown;
+use crate::telemetry::metrics::Full;
 use crate::telemetry::{Metrics, Readiness};
 
 /// How long all of them may take to finish what they are at when sigward stops.
@@ -72,6 +74,7 @@ pub async fn serve(
     (metrics, readiness): (Arc<Metrics>, Readiness),
     shutdown: Shutdown,
 ) {
+    let pace = Pace::default();
     let seats = Seats::new(match gate.is_plain() {
         true => Bounds::of_loopback(),
         false => Bounds::of_this_process(),
@@ -92,7 +95,12 @@ pub async fn serve(
                 }
             },
         };
-        match seats.take(from.ip()) {
+        let seat = seats.take(from.ip()).and_then(|seat| {
+            // Without TLS there is no handshake to be paid for.
+            let in_time = door.gate.is_plain() || pace.allows(from.ip(), Instant::now());
+            in_time.then_some(seat).ok_or(Full::Pace)
+        });
+        match seat {
             Ok(seat) => {
                 let connection = connection::serve(stream, seat, door.clone(), shutdown.clone());
                 connections.spawn(connection);

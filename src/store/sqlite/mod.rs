@@ -5,7 +5,7 @@
 //! commit(batch, done) ──▶ queue ──▶ writer: judge each · witness · tables · sync of the witness · receipts · done, done, …
 //! ```
 //!
-//! The writer is a thread's while batches wait, and the caller's own while none do (`shared`).
+//! The writer is a thread's while batches wait, and the caller's own for a lone signature (`shared`). Signatures come first (`queue`).
 //!
 //! The folder holds `guard.db` (and `guard.db-wal` while it is open), `guard.lock` and, unless it is kept elsewhere,
 //! `guard.witness`.
@@ -20,6 +20,7 @@ mod books;
 mod connection;
 mod create;
 mod open;
+mod queue;
 mod room;
 mod shared;
 mod table;
@@ -155,9 +156,12 @@ impl SqliteStore {
     }
 
     /// Looks between two commits. Must not be called from a [`Done`]: whoever calls that has the writer.
-    fn ask<T>(&self, read: impl FnOnce(&Writer) -> Result<T, Refused>) -> Result<T, Refused> {
+    fn ask<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Writer) -> Result<T, Refused> + Send + 'static,
+    ) -> Result<T, Refused> {
         self.shared
-            .read(|writer| writer.working().and_then(|()| read(writer)))
+            .between(|writer| writer.working().and_then(|()| read(writer)))
     }
 }
 
@@ -183,7 +187,8 @@ impl Store for SqliteStore {
     }
 
     fn state_of(&self, about: &About) -> Result<[u8; 32], Refused> {
-        self.ask(|writer| Ok(writer.ledger().state_of(about)))
+        let about = about.clone();
+        self.ask(move |writer| Ok(writer.ledger().state_of(&about)))
     }
 
     fn rows(&self) -> Result<Vec<StoredRow>, Refused> {
@@ -199,7 +204,8 @@ impl Store for SqliteStore {
     }
 
     fn forget_audit(&self, kept: &AuditHead, most: usize) -> Result<AuditHead, Refused> {
-        self.shared.between(|writer| writer.forget(kept, most))
+        let kept = *kept;
+        self.shared.between(move |writer| writer.forget(&kept, most))
     }
 
     fn health(&self) -> Health {

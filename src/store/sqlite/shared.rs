@@ -1,34 +1,35 @@
-//! Who commits: the writer thread while batches wait for each other, and the caller himself while nobody else is about.
+//! Who commits: the writer thread while batches wait for each other, and the caller himself where a lone signature is asked for.
 //!
 //! Handing one batch to a sleeping thread and being woken by it costs more than the commit's own work; a lone vote is therefore
 //! committed by whoever asks for it. Whatever comes in meanwhile waits in the queue and goes to the thread, as one group, so that no
-//! caller commits for others and the store blocks one thread at a time.
+//! caller commits for others and the store blocks one thread at a time. All else, reading included, is the thread's work: callers of
+//! that may run on threads that have to give way (`backstage`), and none of them may hold the writer while it does.
 //!
-//! *Invariants:* one writer at a time, by its lock. Batches are judged in the order in which they came. A batch in the queue is
-//! always somebody's: whoever leaves one there tells the thread.
+//! *Invariants:* one writer at a time, by its lock. Batches of a kind are judged in the order in which they came (`queue` says which
+//! kind is first). A batch in the queue is always somebody's: whoever leaves one there tells the thread.
 
-use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use sigward_policies::decision::Refused;
 
 use super::super::{Batch, stopped};
+use super::queue::{Queue, Turn, busy};
 use super::unpoisoned;
 use super::writer::{Waiter, Writer};
 
+/// Something that is done between two commits.
+type Look = Box<dyn FnOnce(&mut Writer) + Send>;
+
 /// The queue, and the writer behind its lock; `None` once the store is closed.
 pub(super) struct Shared {
-    queue: Mutex<Queue>,
+    queue: Mutex<Queue<Waiter, Look>>,
     come: Condvar,
     writer: Mutex<Option<Writer>>,
     /// The last commit had company: the next one will, and is left to the thread.
     crowded: AtomicBool,
-}
-
-struct Queue {
-    waiting: VecDeque<(Batch, Waiter)>,
-    stopping: bool,
 }
 
 impl std::fmt::Debug for Shared {
@@ -39,12 +40,8 @@ impl std::fmt::Debug for Shared {
 
 impl Shared {
     pub(super) fn new(writer: Writer) -> Self {
-        let queue = Queue {
-            waiting: VecDeque::new(),
-            stopping: false,
-        };
         Self {
-            queue: Mutex::new(queue),
+            queue: Mutex::default(),
             come: Condvar::new(),
             writer: Mutex::new(Some(writer)),
             crowded: AtomicBool::new(false),
@@ -60,7 +57,7 @@ impl Shared {
             return;
         }
         // The queue's lock is held: nobody can come between looking at it and taking the writer.
-        let alone = queue.waiting.is_empty() && !self.crowded.load(Ordering::Relaxed);
+        let alone = batch.signature.is_some() && queue.is_empty() && !self.crowded.load(Ordering::Relaxed);
         let idle = if alone { self.try_writer() } else { None };
         match idle {
             Some(mut writer) => {
@@ -69,13 +66,16 @@ impl Shared {
                     writer.settle(vec![(batch, waiter)]);
                 }
                 drop(writer);
-                let company = !unpoisoned(&self.queue).waiting.is_empty();
+                let company = unpoisoned(&self.queue).has_batches();
                 self.crowded.store(company, Ordering::Relaxed);
             }
             None => {
-                queue.waiting.push_back((batch, waiter));
+                let pushed = queue.push(batch, waiter);
                 drop(queue);
-                self.come.notify_one();
+                match pushed {
+                    Ok(()) => self.come.notify_one(),
+                    Err(waiter) => waiter.tell(Err(busy())),
+                }
             }
         }
     }
@@ -85,59 +85,69 @@ impl Shared {
         loop {
             {
                 let mut queue = unpoisoned(&self.queue);
-                while queue.waiting.is_empty() && !queue.stopping {
+                while queue.is_empty() && !queue.stopping {
                     queue = self.come.wait(queue).unwrap_or_else(PoisonError::into_inner);
                 }
             }
             let mut lock = unpoisoned(&self.writer);
             let Some(writer) = lock.as_mut() else { return };
-            let group = self.take(writer.max_group());
-            if !group.is_empty() {
-                let many = group.len() > 1;
-                writer.settle(group);
-                let company = many || !unpoisoned(&self.queue).waiting.is_empty();
-                self.crowded.store(company, Ordering::Relaxed);
-                continue;
-            }
-            if unpoisoned(&self.queue).stopping {
-                if let Some(writer) = lock.take() {
-                    writer.finish();
+            let turn = self.next(writer.max_group());
+            match turn {
+                Turn::Commit(group) => {
+                    let many = group.len() > 1;
+                    writer.settle(group);
+                    let company = many || unpoisoned(&self.queue).has_batches();
+                    self.crowded.store(company, Ordering::Relaxed);
                 }
-                return;
+                Turn::Look(look) => {
+                    // A look that panics harms itself only: its caller hears of it.
+                    let _panicked = catch_unwind(AssertUnwindSafe(|| look(writer)));
+                }
+                Turn::Rest if unpoisoned(&self.queue).stopping => {
+                    if let Some(writer) = lock.take() {
+                        writer.finish();
+                    }
+                    return;
+                }
+                Turn::Rest => {}
             }
         }
     }
 
-    /// Takes what waits, in order.
-    fn take(&self, most: usize) -> Vec<(Batch, Waiter)> {
-        let mut queue = unpoisoned(&self.queue);
-        let count = queue.waiting.len().min(most);
-        queue.waiting.drain(..count).collect()
+    fn next(&self, most: usize) -> Turn<Waiter, Look> {
+        unpoisoned(&self.queue).next(most)
     }
 
     /// Has the thread commit what waits and end.
     pub(super) fn stop(&self) {
-        unpoisoned(&self.queue).stopping = true;
+        let mut queue = unpoisoned(&self.queue);
+        queue.stopping = true;
+        let nobodys = queue.abandon_looks();
+        drop(queue);
+        drop(nobodys);
         self.come.notify_one();
     }
 
-    /// Looks between two commits.
-    pub(super) fn read<T>(&self, read: impl FnOnce(&Writer) -> Result<T, Refused>) -> Result<T, Refused> {
-        match unpoisoned(&self.writer).as_ref() {
-            Some(writer) => read(writer),
-            None => Err(stopped()),
-        }
-    }
-
-    /// Acts between two commits, without being one.
-    pub(super) fn between<T>(
+    /// Has the thread do something between two commits, without being one; waits for it.
+    pub(super) fn between<T: Send + 'static>(
         &self,
-        act: impl FnOnce(&mut Writer) -> Result<T, Refused>,
+        act: impl FnOnce(&mut Writer) -> Result<T, Refused> + Send + 'static,
     ) -> Result<T, Refused> {
-        match unpoisoned(&self.writer).as_mut() {
-            Some(writer) => act(writer),
-            None => Err(stopped()),
+        let (tell, told) = sync_channel(1);
+        let look: Look = Box::new(move |writer| {
+            let _gone = tell.send(act(writer));
+        });
+        let mut queue = unpoisoned(&self.queue);
+        if queue.stopping {
+            return Err(stopped());
         }
+        let pushed = queue.push_look(look);
+        drop(queue);
+        if pushed.is_err() {
+            return Err(busy());
+        }
+        self.come.notify_one();
+        told.recv().unwrap_or_else(|_| Err(stopped()))
     }
 
     fn try_writer(&self) -> Option<MutexGuard<'_, Option<Writer>>> {

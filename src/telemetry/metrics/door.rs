@@ -64,16 +64,19 @@ pub enum Full {
     Source,
     /// Too many are at their handshake.
     Strangers,
+    /// There were too many handshakes lately.
+    Pace,
 }
 
 impl Full {
-    const ALL: [Self; 3] = [Self::Total, Self::Source, Self::Strangers];
+    const ALL: [Self; 4] = [Self::Total, Self::Source, Self::Strangers, Self::Pace];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::Total => "total",
             Self::Source => "source",
             Self::Strangers => "handshakes",
+            Self::Pace => "pace",
         }
     }
 }

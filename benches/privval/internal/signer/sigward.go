@@ -25,6 +25,7 @@ type sigward struct {
 	template       *template.Template
 	provider       string // empty: the software store
 	providerConfig string
+	prepare        func(ctx context.Context, home, config string) error // more of the configuration; nil: none
 }
 
 func sigwardTemplate(path string) (*template.Template, error) {
@@ -71,6 +72,11 @@ func (s sigward) Start(ctx context.Context, dir string, chains []Chain) (Running
 			return running, err
 		}
 		if err := appendTo(config, append([]byte("\n"), table...)); err != nil {
+			return running, err
+		}
+	}
+	if s.prepare != nil {
+		if err := s.prepare(ctx, home, config); err != nil {
 			return running, err
 		}
 	}
