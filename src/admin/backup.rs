@@ -11,7 +11,6 @@ use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Ref
 use sigward_policies::double_sign::Watermark;
 use sigward_policies::holding::Holds;
 use sigward_policies::model::algorithm::PublicKey;
-use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{BundleId, KeyName, UnixSeconds};
 use sigward_policies::model::key::{BackupMark, Key, VersionState};
 use sigward_policies::model::operation::Operation;
@@ -21,6 +20,7 @@ use super::act::Act;
 use super::consent::{Matter, Petition};
 use super::keys::ListedKey;
 use super::refusals::provider_refused;
+use crate::audit::Asker;
 use crate::config::SOFTWARE;
 use crate::crash::crash_point;
 use crate::store::{self, About, Batch, Change, Sharing, StoredRow};
@@ -82,7 +82,7 @@ impl Admin {
         };
         let (provider, auth) = (
             Arc::clone(&self.providers.software),
-            AuthContext::new(who.clone()),
+            AuthContext::new(who.caller.clone()),
         );
         let id = manifest.id;
         let bundle = tokio::task::spawn_blocking(move || provider.backup(&auth, &manifest, &data_key))
@@ -109,7 +109,7 @@ impl Admin {
     /// Notes that a bundle is good: its keys have a backup.
     pub async fn confirm_backup(
         &self,
-        who: &Caller,
+        who: &Asker,
         backup: &VerifiedBackup,
     ) -> Result<Vec<ListedKey>, Refused> {
         let mark = BackupMark {

@@ -131,7 +131,7 @@ impl Admin {
         let proof = self
             .read(move |store| store::proof_of_stop(store, &public_key))
             .await?;
-        let auth = AuthContext::new(who.clone());
+        let auth = AuthContext::new(who.caller.clone());
         let provider = self.providers.software.clone();
         let text = tokio::task::spawn_blocking(move || provider.reveal(&auth, proof))
             .await

@@ -8,12 +8,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use sigward_policies::decision::Refused;
-use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, Generation, NodeName};
 
 use super::Admin;
 use super::act::Act;
-use crate::audit::{self, Asked};
+use crate::audit::{self, Asked, Asker};
 use crate::config::ConfigError;
 use crate::config::diff::Diff;
 use crate::store::{self, Batch};
@@ -25,7 +24,7 @@ pub type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// A running daemon. Whatever is begun here ends, even if the caller goes away.
 pub trait Live: fmt::Debug + Send + Sync + 'static {
     /// Reads the configuration again and takes it over, or only says what that would do.
-    fn reload(self: Arc<Self>, who: Caller, mode: ReloadMode) -> Answer<Result<Reloaded, ReloadError>>;
+    fn reload(self: Arc<Self>, who: Asker, mode: ReloadMode) -> Answer<Result<Reloaded, ReloadError>>;
 
     /// Brings the connections in line with what the store says of drained nodes, after `change` has changed it.
     fn after(self: Arc<Self>, change: Answer<Result<(), Refused>>) -> Answer<Result<(), Refused>>;
@@ -92,7 +91,7 @@ pub struct SeenNode {
 
 impl Admin {
     /// Puts a reload on record, before it takes effect: who, the SHA-256 of the file, and how much differs.
-    pub async fn record_reload(&self, who: &Caller, sha256: [u8; 32], summary: &str) -> Result<(), Refused> {
+    pub async fn record_reload(&self, who: &Asker, sha256: [u8; 32], summary: &str) -> Result<(), Refused> {
         let asked = Asked {
             request_digest: Some(sha256),
             ..Asked::act(who, Act::ConfigReload.as_str(), None, None)

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use sigward_hsm::identity::NodeIdentity;
 use sigward_policies::authz::Policy;
-use sigward_policies::model::caller::Caller;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -22,7 +21,7 @@ use super::space::SpaceCheck;
 use super::supervisor::{Shared, Supervisor};
 use super::tokens::{self, Tokens};
 use crate::admin::live::{Live, ReloadMode};
-use crate::audit::Denials;
+use crate::audit::{Asker, Denials};
 use crate::authz::{Authorizer, Mode, Policies};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, LogFormat, PolicyConfig};
@@ -210,10 +209,7 @@ async fn hear(mut hangups: Signal, supervisor: Arc<Supervisor>, shutdown: Shutdo
             heard = hangups.recv() => if heard.is_none() { return },
         }
         // What came of it is in the log, in `/readyz` and in the metrics.
-        let _told = supervisor
-            .clone()
-            .reload(Caller::Service, ReloadMode::Apply)
-            .await;
+        let _told = supervisor.clone().reload(Asker::SERVICE, ReloadMode::Apply).await;
     }
 }
 

@@ -111,7 +111,7 @@ impl Gatherer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Outcome;
+    use crate::store::{Context, Outcome};
 
     fn denial(subject: &str, code: &str, time_micros: i64) -> AuditEntry {
         AuditEntry {
@@ -119,6 +119,7 @@ mod tests {
             subject: subject.to_owned(),
             operation: "sign.cometbft.prevote".to_owned(),
             key: None,
+            key_version: None,
             chain: None,
             position: None,
             outcome: Outcome::Denied,
@@ -126,6 +127,7 @@ mod tests {
             request_digest: None,
             signature_digest: None,
             count: 1,
+            context: Context::default(),
         }
     }
 

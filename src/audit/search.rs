@@ -1,5 +1,7 @@
 //! Which records somebody asks for. Pure.
 
+use sigward_policies::model::trace::TraceId;
+
 use crate::store::{AuditRecord, Outcome};
 
 /// What a record must have; an absent part asks for nothing.
@@ -13,6 +15,10 @@ pub struct Search {
     pub key: Option<String>,
     /// The chain.
     pub chain: Option<String>,
+    /// The rule that decided, in the same way; `(built-in)` and `(no rule)` where none did.
+    pub rule: Option<String>,
+    /// The trace.
+    pub trace: Option<TraceId>,
     /// What became of it.
     pub outcome: Option<Outcome>,
     /// Not before this time, microseconds since 1970.
@@ -40,6 +46,13 @@ impl Search {
                 .chain
                 .as_deref()
                 .is_none_or(|wanted| entry.chain.as_ref().is_some_and(|chain| chain.as_str() == wanted))
+            && self.rule.as_deref().is_none_or(|wanted| {
+                let ruling = entry.context.ruling.as_ref();
+                ruling.is_some_and(|ruling| text(Some(wanted), ruling.name()))
+            })
+            && self
+                .trace
+                .is_none_or(|wanted| entry.context.trace == Some(wanted))
             && self.outcome.is_none_or(|wanted| wanted == entry.outcome)
             && self.from.is_none_or(|from| entry.time_micros >= from)
             && self.to.is_none_or(|to| entry.time_micros < to)

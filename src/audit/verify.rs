@@ -17,7 +17,7 @@ use sigward_policies::model::id::StoreId;
 use super::checkpoint::Checkpoint;
 use super::history::Stay;
 use super::segment::{SegmentFolder, SegmentReader};
-use crate::store::{AuditHead, AuditRecord, Store};
+use crate::store::{AuditHead, AuditRecord, Form, Store};
 
 mod follow;
 mod testimony;
@@ -103,6 +103,8 @@ pub fn verify(store: &dyn Store, evidence: &Evidence) -> Result<Verification, Re
 struct Walk {
     store: StoreId,
     head: AuditHead,
+    /// How the record there is encoded: none behind it is of an older form.
+    form: Form,
     /// Checkpoints that the walk has not come to, by sequence.
     ahead: Vec<Checkpoint>,
     /// The last record that a checkpoint vouched for.
@@ -116,6 +118,7 @@ impl Walk {
         Self {
             store,
             head,
+            form: Form::One,
             ahead: Vec::new(),
             vouched: 0,
             found: Verification {
@@ -177,7 +180,7 @@ impl Walk {
         loop {
             match reader.next_record() {
                 Ok(Some(record)) => {
-                    if !self.pass(record.head()) {
+                    if !self.pass(&record) {
                         return;
                     }
                 }
@@ -216,7 +219,7 @@ impl Walk {
                     self.broken(found.sequence, found.what);
                     return Ok(());
                 }
-                if !self.pass(record.head()) {
+                if !self.pass(record) {
                     return Ok(());
                 }
             }
@@ -271,7 +274,18 @@ impl Walk {
     }
 
     /// One record further: whatever checkpoint was made there must say the same. Says whether to go on.
-    fn pass(&mut self, head: AuditHead) -> bool {
+    fn pass(&mut self, record: &AuditRecord) -> bool {
+        let head = record.head();
+        if record.form < self.form {
+            let what = format!(
+                "is written in form {}, behind one in form {}: no sigward goes back",
+                record.form.number(),
+                self.form.number()
+            );
+            self.broken(head.sequence, what);
+            return false;
+        }
+        self.form = record.form;
         self.head = head;
         self.found.records = head.sequence;
         let made_here = self

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use sigward_hsm::identity::NodeIdentity;
 use sigward_policies::decision::{Failure, FailureCode, Refused};
 use sigward_policies::holding::Holds;
-use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, Generation, NodeName};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -23,7 +22,7 @@ use super::holds::Held;
 use super::links::Links;
 use super::parts::Parts;
 use crate::admin::live::{Answer, Live, ReloadError, ReloadMode, Reloaded, SeenNode};
-use crate::audit::Denials;
+use crate::audit::{Asker, Denials};
 use crate::authz::{Authorizer, Policies};
 use crate::config::Config;
 use crate::config::diff::Departed;
@@ -170,7 +169,7 @@ impl Supervisor {
         Ok(state)
     }
 
-    async fn reload_now(&self, who: &Caller, mode: ReloadMode) -> Result<Reloaded, ReloadError> {
+    async fn reload_now(&self, who: &Asker, mode: ReloadMode) -> Result<Reloaded, ReloadError> {
         let mut state = self.hold().await?;
         let outcome = state.reload(&self.shared, who, mode).await;
         if mode == ReloadMode::DryRun {
@@ -207,7 +206,7 @@ impl Supervisor {
 }
 
 impl Live for Supervisor {
-    fn reload(self: Arc<Self>, who: Caller, mode: ReloadMode) -> Answer<Result<Reloaded, ReloadError>> {
+    fn reload(self: Arc<Self>, who: Asker, mode: ReloadMode) -> Answer<Result<Reloaded, ReloadError>> {
         let doing = tokio::spawn(async move { self.reload_now(&who, mode).await });
         Box::pin(async move { doing.await.unwrap_or_else(|_| Err(fault().into())) })
     }

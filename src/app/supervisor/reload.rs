@@ -3,13 +3,13 @@
 use sha2::{Digest as _, Sha256};
 use sigward_policies::authz::Policy;
 use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
-use sigward_policies::model::caller::Caller;
 
 use super::{Shared, State, chains};
 use crate::admin::live::{ReloadError, ReloadMode, Reloaded};
 use crate::app::bearer::issuers;
 use crate::app::serve::put_in_force;
 use crate::app::{parts, tokens};
+use crate::audit::Asker;
 use crate::authn::bearer::Issuers;
 use crate::config::diff::{Diff, Entry};
 use crate::config::{self, BearerConfig, ChainConfig, Config, ProviderConfig, SOFTWARE};
@@ -20,7 +20,7 @@ impl State {
     pub(super) async fn reload(
         &mut self,
         shared: &Shared,
-        who: &Caller,
+        who: &Asker,
         mode: ReloadMode,
     ) -> Result<Reloaded, ReloadError> {
         let Read {

@@ -59,6 +59,7 @@ fn ada() -> Caller {
 fn call(policies: &Arc<Policies>, caller: &Caller, operation: Operation) -> Admitted {
     let call = Call {
         caller,
+        context: &Context::default(),
         path: "/sigward.v1.X/Y",
         operation: Some(operation),
         from: None,

@@ -11,6 +11,7 @@ use axum::response::Response;
 use sigward_policies::authz::Tick;
 use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::algorithm::PublicKey;
+use sigward_policies::model::authentication::Authentication;
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::ChainId;
 use sigward_proto::Procedure;
@@ -19,20 +20,26 @@ use tonic::transport::server::UdsConnectInfo;
 use super::errors;
 use super::operations::operation_of;
 use super::serve::Services;
-use crate::audit::{self, Asked, Denials};
+use crate::audit::{self, Asked, Asker, Denials};
 use crate::authn;
-use crate::authz::{Admitted, Call, Judged, Policies};
+use crate::authz::{Admitted, Call, Denial, Judged, Policies};
+use crate::store::Context;
 
 /// Lets a request come nearer whose caller may call it for something, and hands the proof of it to whoever serves it. An answer of a
 /// service that has not turned that proof into more is thrown away: nobody may forget to ask.
 pub(super) async fn admit(services: Services, mut request: Request, next: Next) -> Response {
-    let Some(caller) = proved(request.extensions()) else {
+    let Some((caller, authenticated)) = proved(request.extensions()) else {
         return tonic::Status::unauthenticated("not_permitted: this connection proves nothing").into_http();
     };
     let path = request.uri().path();
     let (procedure, service) = (Procedure::of_path(path), called(path));
+    let context = Context {
+        authenticated,
+        ..Context::default()
+    };
     let call = Call {
         caller: &caller,
+        context: &context,
         path,
         operation: procedure.map(operation_of),
         from: request.extensions().get::<From>().map(|from| from.0),
@@ -41,8 +48,9 @@ pub(super) async fn admit(services: Services, mut request: Request, next: Next) 
     };
     let admitted = match services.policies.admit(call) {
         Ok(admitted) => admitted,
-        Err(refusal) => {
-            services.note(&caller, service, (None, None), &refusal);
+        Err(Denial { refusal, ruling, .. }) => {
+            let who = Asker { caller, context }.ruled(ruling);
+            services.note(&who, service, (None, None), &refusal);
             return errors::refusal(refusal);
         }
     };
@@ -104,16 +112,18 @@ fn tick() -> Tick {
     Tick(u64::try_from(BEGAN.elapsed().as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// Who is at the other end of a request's connection: a certificate, the kernel's word, or this very process.
-fn proved(extensions: &Extensions) -> Option<Caller> {
+/// Who is at the other end of a request's connection, and by what: a certificate, a token, the kernel's word, or this very process.
+fn proved(extensions: &Extensions) -> Option<(Caller, Option<Authentication>)> {
     if let Some(caller) = extensions.get::<Caller>() {
-        return Some(caller.clone());
+        return Some((caller.clone(), extensions.get().cloned()));
     }
     if let Some(peer) = extensions.get::<UdsConnectInfo>() {
-        return peer.peer_cred.as_ref().map(authn::unix_peer);
+        let caller = peer.peer_cred.as_ref().map(authn::unix_peer)?;
+        return Some((caller, Some(Authentication::PeerCredentials)));
     }
     // Only the stream in our own process has a connection that tells nothing (tonic's `Connected` of a `DuplexStream`).
-    extensions.get::<()>().map(|()| authn::this_process())
+    let here = extensions.get::<()>().map(|()| authn::this_process())?;
+    Some((here, Some(Authentication::ThisProcess)))
 }
 
 /// The service that was called, in the audit chain's words. Only services that exist: a caller makes no words of its own there.
@@ -140,7 +150,7 @@ impl Services {
     /// Puts a refusal on record, under the name of what was asked and of which key and chain.
     pub(super) fn note(
         &self,
-        who: &Caller,
+        who: &Asker,
         operation: &'static str,
         (key, chain): (Option<PublicKey>, Option<ChainId>),
         refusal: &Refusal,
@@ -187,6 +197,7 @@ mod tests {
         let procedure = Procedure::KeyList;
         let call = Call {
             caller: &caller,
+            context: &Context::default(),
             path: procedure.path(),
             operation: Some(operation_of(procedure)),
             from: None,

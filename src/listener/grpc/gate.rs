@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use sigward_policies::decision::{Failure, FailureCode};
-use sigward_policies::model::caller::Caller;
 use tonic::{Request, Status};
 
 use super::admission;
@@ -17,6 +16,7 @@ use super::petition::Claims;
 use super::serve::Services;
 use super::target::{Target, everywhere};
 use crate::admin::{Admin, Known, Petition, Register};
+use crate::audit::Asker;
 use crate::authz::{About, Admitted, Denial, MayAct, Sight};
 use crate::clock::Clock;
 use crate::store::{ApprovalId, Store, StoredApproval};
@@ -138,9 +138,10 @@ impl Services {
         self.gate.0.kept_approval(id).await.map_err(status)
     }
 
-    fn put_on_record(&self, who: &Caller, operation: &'static str, denial: &Denial) {
-        let About { key, chain } = &denial.about;
+    fn put_on_record(&self, who: &Asker, operation: &'static str, denial: &Denial) {
+        let About { key, chain } = &*denial.about;
         let key = key.as_ref().and_then(|key| key.public_key);
-        self.note(who, operation, (key, chain.clone()), &denial.refusal);
+        let who = who.clone().ruled(denial.ruling.clone());
+        self.note(&who, operation, (key, chain.clone()), &denial.refusal);
     }
 }

@@ -9,6 +9,7 @@ use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use axum::response::IntoResponse as _;
 use rustls::{Error, ServerConnection};
 use sigward_policies::decision::{Refusal, RefusalCode};
+use sigward_policies::model::authentication::Authentication;
 use sigward_policies::model::caller::Caller;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -84,10 +85,14 @@ impl Gate {
     pub(super) async fn who(
         &self,
         visitor: &Visitor,
-        request: Request<Body>,
+        mut request: Request<Body>,
     ) -> Result<(Caller, Request<Body>), Refusal> {
         match (&self.tokens, &visitor.peer) {
-            (None, Some(peer)) => self.by_certificate(visitor, peer).map(|caller| (caller, request)),
+            (None, Some(peer)) => {
+                let caller = self.by_certificate(visitor, peer)?;
+                request.extensions_mut().insert(peer.authentication());
+                Ok((caller, request))
+            }
             (None, None) => Err(Refusal::new(
                 RefusalCode::CertificateRefused,
                 "this connection has shown no certificate",
@@ -143,7 +148,8 @@ impl Tokens {
         let (mut head, body) = request.into_parts();
         let mut body = body.into_data_stream();
         match self.judge(&head, &mut body).await {
-            Ok((caller, whole)) => {
+            Ok((caller, by, whole)) => {
+                head.extensions.insert(by);
                 // Nobody behind this has any use for it.
                 head.headers.remove(header::AUTHORIZATION);
                 Ok((caller, Request::from_parts(head, Body::from(whole))))
@@ -155,7 +161,11 @@ impl Tokens {
         }
     }
 
-    async fn judge(&self, head: &Parts, body: &mut BodyDataStream) -> Result<(Caller, Vec<u8>), Refusal> {
+    async fn judge(
+        &self,
+        head: &Parts,
+        body: &mut BodyDataStream,
+    ) -> Result<(Caller, Authentication, Vec<u8>), Refusal> {
         let headers = head.headers.get_all(header::AUTHORIZATION);
         let token = the_one(headers.iter().map(HeaderValue::as_bytes))?;
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -178,7 +188,10 @@ impl Tokens {
             .ok_or_else(|| {
                 refused("the body ended early, or is longer than 1 MiB: no token is good for it")
             })?;
-        self.bearer.of_body(shown, &whole).map(|caller| (caller, whole))
+        let by = shown.authentication();
+        self.bearer
+            .of_body(shown, &whole)
+            .map(|caller| (caller, by, whole))
     }
 }
 
