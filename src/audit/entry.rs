@@ -4,7 +4,6 @@ use sha2::{Digest, Sha256};
 use sigward_policies::decision::Refused;
 use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::id::ChainId;
-use sigward_policies::model::key::KeyVersion;
 use sigward_policies::model::operation::Operation;
 use sigward_policies::model::payload::{Consensus, ConsensusMessage, Position};
 use sigward_policies::model::sign_bytes;
@@ -24,8 +23,6 @@ pub struct Asked {
     pub operation: String,
     /// Of which key.
     pub key: Option<PublicKey>,
-    /// Which version of the key that is.
-    pub key_version: Option<u32>,
     /// On which chain.
     pub chain: Option<ChainId>,
     /// For which position.
@@ -38,7 +35,7 @@ impl Asked {
     /// A consensus message that `asker` asked `key` to sign on `chain`.
     pub fn message(
         asker: &Asker,
-        key: &KeyVersion,
+        key: &PublicKey,
         chain: &ChainId,
         operation: Operation,
         message: &ConsensusMessage,
@@ -47,8 +44,7 @@ impl Asked {
             subject: asker.to_string(),
             context: asker.context.clone(),
             operation: operation.to_string(),
-            key: Some(key.public_key),
-            key_version: Some(key.version),
+            key: Some(*key),
             chain: Some(chain.clone()),
             position: Some(message.position()),
             request_digest: Some(digest(&sign_bytes::of_message(message, chain))),
@@ -62,7 +58,6 @@ impl Asked {
             context: asker.context.clone(),
             operation: operation.to_owned(),
             key,
-            key_version: None,
             chain,
             position: None,
             request_digest: None,
@@ -75,7 +70,7 @@ impl Asked {
             subject: self.subject,
             operation: self.operation,
             key: self.key,
-            key_version: self.key_version,
+            key_version: None,
             chain: self.chain,
             position: self.position,
             outcome,

@@ -94,15 +94,12 @@ impl ChainSigner {
         let refused = Refused::Denied(refusal);
         self.metrics.refused(None, &refused);
         self.chain_metrics.refused(None, &refused);
-        let asked = Asked {
-            key_version: Some(self.key.key.version.version),
-            ..Asked::act(
-                &self.asker(None, trace::mint()),
-                "sign.cometbft",
-                Some(*self.public_key()),
-                Some(self.chain.clone()),
-            )
-        };
+        let asked = Asked::act(
+            &self.asker(None, trace::mint()),
+            "sign.cometbft",
+            Some(*self.public_key()),
+            Some(self.chain.clone()),
+        );
         self.record(asked, &refused);
         refused
     }
@@ -146,8 +143,7 @@ impl ChainSigner {
                 self.chain_metrics
                     .refused(Some(message.position().height), &refused);
                 let asker = self.asker(ruling, trace);
-                let key = &self.key.key.version;
-                let asked = Asked::message(&asker, key, &self.chain, operation, &message);
+                let asked = Asked::message(&asker, self.public_key(), &self.chain, operation, &message);
                 self.record(asked, &refused);
                 Err(refused)
             }

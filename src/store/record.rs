@@ -111,7 +111,7 @@ pub struct AuditEntry {
     pub operation: String,
     /// The key it was asked of.
     pub key: Option<PublicKey>,
-    /// Which version of the key that is, from 1; none where nobody said.
+    /// Which version of the key that is, from 1; where nobody says, the store does, of keys that it knows.
     pub key_version: Option<u32>,
     /// The chain.
     pub chain: Option<ChainId>,

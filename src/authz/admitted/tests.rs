@@ -2,10 +2,11 @@
 
 use sigward_policies::authz::{Policy, PolicyVersion, Tick};
 use sigward_policies::model::algorithm::{Algorithm, PublicKey};
-use sigward_policies::model::caller::SubjectName;
+use sigward_policies::model::caller::{Caller, SubjectName};
 use sigward_policies::model::id::{KeyName, UnixSeconds};
 
 use super::*;
+use crate::store::Context;
 
 const DOCUMENT: &str = r#"
     version = 1

@@ -23,6 +23,7 @@ use super::serve::Services;
 use crate::audit::{self, Asked, Asker, Denials};
 use crate::authn;
 use crate::authz::{Admitted, Call, Denial, Judged, Policies};
+use crate::listener::trace::InTrace;
 use crate::store::Context;
 
 /// Lets a request come nearer whose caller may call it for something, and hands the proof of it to whoever serves it. An answer of a
@@ -35,7 +36,8 @@ pub(super) async fn admit(services: Services, mut request: Request, next: Next) 
     let (procedure, service) = (Procedure::of_path(path), called(path));
     let context = Context {
         authenticated,
-        ..Context::default()
+        ruling: None,
+        trace: request.extensions().get::<InTrace>().map(|own| own.trace),
     };
     let call = Call {
         caller: &caller,

@@ -14,7 +14,7 @@ async fn killed_after_the_switch(home: &Path) -> (Config, Vec<PathBuf>) {
     let (config, text) = config::load_with_text(home).unwrap();
     let parts = parts::open(&config).unwrap();
     let name = KeyName::new("validator").unwrap();
-    let who = authn::this_process();
+    let who = Asker::of_this_process(authn::this_process());
     let made = parts
         .admin
         .create_key(&who, &name, Algorithm::Ed25519, config::SOFTWARE);

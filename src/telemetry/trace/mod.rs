@@ -1,12 +1,16 @@
-//! Trace ids of requests that bring none.
+//! Traces: what a request says of the one that it belongs to (`parent`), and ids for those that bring none.
 //!
-//! They must differ, on this machine and on others, and samplers must find no pattern in them (W3C Trace Context, level 2, random
+//! Ids must differ, on this machine and on others, and samplers must find no pattern in them (W3C Trace Context, level 2, random
 //! trace id flag). Nobody must be kept from guessing them: no secret hangs on one. So one draw of randomness is enough for a process.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sigward_policies::model::trace::TraceId;
+
+mod parent;
+
+pub use parent::{SpanId, TraceParent, state_of};
 
 /// A trace id that nothing else has.
 pub fn mint() -> TraceId {
@@ -21,6 +25,16 @@ pub fn mint() -> TraceId {
         ];
         let whole = (u128::from(halves[0]) << 64) | u128::from(halves[1]);
         if let Some(id) = TraceId::new(whole.to_be_bytes()) {
+            return id;
+        }
+    }
+}
+
+/// A span id that nothing else in its trace has.
+pub fn mint_span() -> SpanId {
+    loop {
+        let trace = u128::from_be_bytes(*mint().as_bytes());
+        if let Some(id) = SpanId::new((trace as u64).to_be_bytes()) {
             return id;
         }
     }
