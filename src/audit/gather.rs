@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use crate::store::AuditEntry;
+use crate::store::{AuditEntry, Context};
 
 /// Most kinds that are told apart within a second.
 const MAX_KINDS: usize = 1024;
@@ -56,6 +56,8 @@ impl Gatherer {
         };
         if self.windows.len() >= MAX_KINDS && !self.windows.contains_key(&kind) {
             "others".clone_into(&mut entry.subject);
+            // What is known of this one is not true of the others.
+            entry.context = Context::default();
             kind.subject.clone_from(&entry.subject);
             kind.operation.clear();
             kind.code.clear();
@@ -111,7 +113,7 @@ impl Gatherer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Context, Outcome};
+    use crate::store::Outcome;
 
     fn denial(subject: &str, code: &str, time_micros: i64) -> AuditEntry {
         AuditEntry {

@@ -36,3 +36,4 @@ mod seeing;
 mod support;
 mod tls;
 mod token;
+mod tracing;

@@ -137,3 +137,60 @@ proptest! {
         }
     }
 }
+
+/// What a vote's record costs: `cargo test --release --lib -- --ignored --nocapture cost_of_a_record`.
+#[test]
+#[ignore = "a measurement"]
+fn cost_of_a_record() {
+    use std::hint::black_box;
+    use std::time::Instant;
+    const TIMES: u32 = 200_000;
+    let vote = AuditEntry {
+        time_micros: 1_790_000_000_000_000,
+        subject: "node:my-chain-1/node-0".to_owned(),
+        operation: "sign.cometbft.precommit".to_owned(),
+        key: Some(PublicKey::new(Algorithm::Ed25519, &[9; 32]).unwrap()),
+        key_version: Some(1),
+        chain: Some(ChainId::new("my-chain-1").unwrap()),
+        position: Some(Position {
+            height: Height::new(1_000_000).unwrap(),
+            round: Round::new(0).unwrap(),
+            step: Step::from_value(3).unwrap(),
+        }),
+        outcome: Outcome::Allowed,
+        reason: String::new(),
+        request_digest: Some([1; 32]),
+        signature_digest: Some([2; 32]),
+        count: 1,
+        context: Context {
+            authenticated: Some(Authentication::Dialled),
+            ruling: Some(Ruling::BuiltIn),
+            trace: TraceId::new([3; 16]),
+        },
+    };
+    let by_a_rule = Some(Ruling::Rule {
+        policy: PolicyVersion([4; 32]),
+        rule: RuleId::parse("validators-vote").unwrap(),
+    });
+    let (mut record, _) = AuditRecord::link(&AuditHead::genesis(&StoreId([7; 16])), vote);
+    for (what, form, ruling) in [
+        ("form 1", Form::One, None),
+        ("form 2", Form::Two, Some(Ruling::BuiltIn)),
+        ("form 2, by a rule", Form::Two, by_a_rule),
+    ] {
+        record.form = form;
+        record.entry.context.ruling = ruling;
+        let mut best = f64::MAX;
+        for _ in 0..10 {
+            let began = Instant::now();
+            for _ in 0..TIMES / 10 {
+                black_box(hash(&black_box(&record).encode()));
+            }
+            best = best.min(began.elapsed().as_secs_f64() * 1e9 / f64::from(TIMES / 10));
+        }
+        println!(
+            "{what}: {} bytes, encoded and hashed in {best:.0} ns",
+            record.encode().len()
+        );
+    }
+}

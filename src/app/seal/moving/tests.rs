@@ -6,6 +6,7 @@ use sigward_policies::model::id::KeyName;
 
 use super::*;
 use crate::app::{Durability, init};
+use crate::audit::Asker;
 
 /// A home with one key, and a move of its seal to another key file that was killed right after it switched the configuration.
 /// What another command had read before that, and the twins that wait.
