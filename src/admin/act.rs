@@ -1,11 +1,10 @@
 //! What operators do, as the audit chain names it.
 
 use sigward_policies::model::algorithm::PublicKey;
-use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::ChainId;
 
 use super::Admin;
-use crate::audit::{self, Asked};
+use crate::audit::{self, Asked, Asker};
 use crate::store::AuditEntry;
 
 /// An act of an operator, or of sigward itself.
@@ -92,7 +91,7 @@ impl Admin {
     /// The record of an act; it is committed with the act's changes.
     pub(super) fn entry(
         &self,
-        who: &Caller,
+        who: &Asker,
         act: Act,
         key: &PublicKey,
         chain: Option<&ChainId>,
@@ -104,7 +103,7 @@ impl Admin {
     /// The record of an act that may be about no key, or about all of them.
     pub(super) fn entry_of(
         &self,
-        who: &Caller,
+        who: &Asker,
         act: Act,
         key: Option<&PublicKey>,
         chain: Option<&ChainId>,

@@ -4,11 +4,11 @@
 
 use sigward_policies::authz::{Person, PolicyVersion, RequestDigest, Standing, Vote};
 use sigward_policies::decision::{Refusal, RefusalCode, Refused};
-use sigward_policies::model::caller::Caller;
 use sigward_policies::model::text;
 
 use super::Admin;
 use super::act::Act;
+use crate::audit::Asker;
 use crate::crash::crash_point;
 use crate::store::{self, ApprovalChange, ApprovalId, AuditEntry, Batch, Change, MAX_WHAT, StoredApproval};
 
@@ -27,7 +27,7 @@ impl Admin {
     /// Takes the word of `who` on a request, whose `digest` they have seen, under the policy in force.
     pub async fn speak_on(
         &self,
-        who: &Caller,
+        who: &Asker,
         id: ApprovalId,
         vote: Vote,
         digest: RequestDigest,
@@ -35,7 +35,7 @@ impl Admin {
         reason: &str,
     ) -> Result<StoredApproval, Refused> {
         self.end_expired_approvals().await?;
-        let person = Person::of(who)?;
+        let person = Person::of(&who.caller)?;
         let stored = self.kept_approval(id).await?;
         let act = match vote {
             Vote::Approve => Act::ApprovalApprove,
@@ -66,7 +66,7 @@ impl Admin {
             .filter(|stored| stored.ended.is_none() && stored.request.standing(now) == Standing::Expired);
         for stored in expired {
             let detail = format!("{} {}: {}", stored.id, stored.request.operation, stored.what);
-            let entry = self.approval_entry(&Caller::Service, Act::ApprovalExpire, &stored, &detail);
+            let entry = self.approval_entry(&Asker::SERVICE, Act::ApprovalExpire, &stored, &detail);
             match self
                 .approval_batch(ApprovalChange::Expire(stored.id), entry)
                 .await
@@ -91,7 +91,7 @@ impl Admin {
 
     pub(super) fn approval_entry(
         &self,
-        who: &Caller,
+        who: &Asker,
         act: Act,
         stored: &StoredApproval,
         detail: &str,

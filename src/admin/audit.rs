@@ -6,12 +6,11 @@ use std::path::PathBuf;
 
 use sigward_policies::decision::{Failure, FailureCode, Refused};
 use sigward_policies::model::algorithm::PublicKey;
-use sigward_policies::model::caller::Caller;
 use tokio::sync::mpsc;
 
 use super::Admin;
 use super::act::Act;
-use crate::audit::{self, Checkpoint, Evidence, KeepError, Search, Standing, Turn, Verification};
+use crate::audit::{self, Asker, Checkpoint, Evidence, KeepError, Search, Standing, Turn, Verification};
 use crate::backstage::{READING, WORKING};
 use crate::store::{AuditRecord, Batch};
 
@@ -39,7 +38,7 @@ pub struct Kept {
 
 impl Admin {
     /// Records that `who` reads the chain, and says where it ended before that.
-    pub async fn begin_reading(&self, who: &Caller, reading: Reading, detail: &str) -> Result<u64, Refused> {
+    pub async fn begin_reading(&self, who: &Asker, reading: Reading, detail: &str) -> Result<u64, Refused> {
         let act = match reading {
             Reading::Tail => Act::AuditTail,
             Reading::Query => Act::AuditQuery,
@@ -87,7 +86,7 @@ impl Admin {
     /// says whether to go on.
     pub async fn audit_verify(
         &self,
-        who: &Caller,
+        who: &Asker,
         anchor: Option<PathBuf>,
         key: Option<PublicKey>,
         mut tell: impl FnMut(u64, u64) -> bool + Send + 'static,
@@ -108,7 +107,7 @@ impl Admin {
     }
 
     /// Signs a checkpoint and writes a segment of whatever is in none.
-    pub async fn audit_keep_now(&self, who: &Caller) -> Result<Turn, Refused> {
+    pub async fn audit_keep_now(&self, who: &Asker) -> Result<Turn, Refused> {
         self.read_by(who, Act::AuditExport, "segments").await?;
         let archive = self.archive.clone();
         self.work(&WORKING, move || archive.turn_now(&|| false).map_err(failed))
@@ -128,7 +127,7 @@ impl Admin {
         .await
     }
 
-    async fn read_by(&self, who: &Caller, act: Act, detail: &str) -> Result<(), Refused> {
+    async fn read_by(&self, who: &Asker, act: Act, detail: &str) -> Result<(), Refused> {
         let entry = self.entry_of(who, act, None, None, detail);
         crate::store::commit(self.store.as_ref(), Batch::record(vec![entry]))
             .await

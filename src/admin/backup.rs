@@ -11,7 +11,6 @@ use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Ref
 use sigward_policies::double_sign::Watermark;
 use sigward_policies::holding::Holds;
 use sigward_policies::model::algorithm::PublicKey;
-use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{BundleId, KeyName, UnixSeconds};
 use sigward_policies::model::key::{BackupMark, Key, VersionState};
 
@@ -21,6 +20,7 @@ use super::bundles::{Opens, matter};
 use super::consent::Petition;
 use super::keys::ListedKey;
 use super::refusals::provider_refused;
+use crate::audit::Asker;
 use crate::backstage::WORKING;
 use crate::config::SOFTWARE;
 use crate::crash::crash_point;
@@ -84,7 +84,7 @@ impl Admin {
         };
         let (provider, auth) = (
             Arc::clone(&self.providers.software),
-            AuthContext::new(who.clone()),
+            AuthContext::new(who.caller.clone()),
         );
         let id = manifest.id;
         let bundle = self
@@ -99,8 +99,11 @@ impl Admin {
             .map(|key| self.entry(who, Act::KeyBackup, &key.version.public_key, None, &detail));
         let batch = consent.with(Batch::record(entries.collect()));
         store::commit(self.store.as_ref(), batch).await?;
-        self.handed_out
-            .note(id, sha256, keys.iter().map(|key| key.version.public_key).collect());
+        self.handed_out.note(
+            id,
+            sha256,
+            keys.iter().map(|key| key.version.public_key).collect(),
+        );
         crash_point!("admin_backup_recorded");
         Ok(MadeBackup {
             id,
@@ -113,7 +116,7 @@ impl Admin {
     /// Notes that a bundle is good: its keys have a backup.
     pub async fn confirm_backup(
         &self,
-        who: &Caller,
+        who: &Asker,
         backup: &VerifiedBackup,
     ) -> Result<Vec<ListedKey>, Refused> {
         self.handed_out.knows(backup)?;

@@ -5,12 +5,12 @@
 
 use sigward_policies::decision::{Refusal, RefusalCode, Refused};
 use sigward_policies::double_sign::{Beginning, Watermark};
-use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, KeyName};
 use sigward_policies::model::key::{Key, Origin};
 
 use super::act::Act;
 use super::{Admin, ConfiguredChain};
+use crate::audit::Asker;
 use crate::config::ChainConfig;
 use crate::store::{Batch, Change, StoredRow, may_share};
 
@@ -29,7 +29,7 @@ impl Admin {
             sharing: chain.sharing,
         };
         let entry = self.entry(
-            &Caller::Service,
+            &Asker::SERVICE,
             Act::KeyBind,
             &public_key,
             Some(&chain.id),

@@ -7,13 +7,13 @@ use sha2::{Digest as _, Sha256};
 use sigward_policies::authz::{ApprovalRequest, Needed, Person, Standing};
 use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
 use sigward_policies::model::algorithm::PublicKey;
-use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, UnixSeconds};
 use sigward_policies::model::operation::Operation;
 
 use super::Admin;
 use super::act::Act;
 use super::approvals::{change, shown};
+use crate::audit::Asker;
 use crate::crash::crash_point;
 use crate::store::{
     About, ApprovalChange, ApprovalId, AuditEntry, Batch, Change, MAX_WAIT, StoredApproval, Use,
@@ -26,7 +26,7 @@ pub const DEFAULT_WAIT: i64 = 3600;
 #[derive(Clone, Debug)]
 pub struct Petition {
     /// Who.
-    pub who: Caller,
+    pub who: Asker,
     /// What a rule asks for; none: the caller's own word is enough.
     pub needed: Option<Needed>,
     /// The request that others have approved, where the caller names one.
@@ -102,7 +102,7 @@ impl Admin {
                 let entry = self.approval_entry(&petition.who, Act::ApprovalUse, &stored, &detail);
                 let used = Use {
                     id,
-                    who: Person::of(&petition.who)?,
+                    who: Person::of(&petition.who.caller)?,
                     operation: matter.operation,
                     parameters,
                     about: matter.about,
@@ -122,7 +122,7 @@ impl Admin {
         matter: &Matter,
     ) -> Result<Refused, Refused> {
         self.end_expired_approvals().await?;
-        let requester = Person::of(&petition.who)?;
+        let requester = Person::of(&petition.who.caller)?;
         let (parameters, about) = (matter.digest(), matter.about.clone());
         let before = self.read(move |store| store.state_of(&about)).await?;
         let same = |stored: &StoredApproval| {

@@ -6,7 +6,6 @@
 use sigward_policies::decision::{Refusal, RefusalCode, Refused};
 use sigward_policies::holding::{Fact, Hold, Line, Note, Place, Scope};
 use sigward_policies::model::algorithm::PublicKey;
-use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, Height, KeyName};
 use sigward_policies::model::operation::Operation;
 use sigward_policies::model::text;
@@ -15,6 +14,7 @@ use super::Admin;
 use super::act::Act;
 use super::approvals::told;
 use super::consent::{Matter, Petition};
+use crate::audit::Asker;
 use crate::store::{About, Batch, Change, MAX_HOLD_REASON};
 
 /// What to freeze, by the names that operators use.
@@ -48,7 +48,7 @@ pub struct NamedHold {
 
 impl Admin {
     /// Freezes `scope`. Twice is once. A reason that cannot be kept as it is, is kept as well as it can be.
-    pub async fn freeze(&self, who: &Caller, scope: &FreezeScope, reason: &str) -> Result<(), Refused> {
+    pub async fn freeze(&self, who: &Asker, scope: &FreezeScope, reason: &str) -> Result<(), Refused> {
         // Nobody is sent back to write a better reason while something signs that should not.
         let reason = &fitting(reason);
         let scope = self.scope(scope).await?;
@@ -94,7 +94,7 @@ impl Admin {
     /// Signs nothing at or above `height`; takes the place of a stop line that is there and no lower.
     pub async fn set_stop_line(
         &self,
-        who: &Caller,
+        who: &Asker,
         scope: &StopScope,
         height: Height,
         reason: &str,
@@ -199,7 +199,7 @@ impl Admin {
     }
 
     /// Who, when and why, for a hold.
-    pub(super) fn note(&self, who: &Caller, reason: &str) -> Note {
+    pub(super) fn note(&self, who: &Asker, reason: &str) -> Note {
         Note {
             reason: reason.to_owned(),
             by: who.to_string(),
@@ -210,7 +210,7 @@ impl Admin {
     /// Commits one change to the holds that lets less happen.
     async fn hold_act(
         &self,
-        who: &Caller,
+        who: &Asker,
         act: Act,
         place: &Place,
         detail: &str,

@@ -13,7 +13,6 @@ use sigward_hsm::verify::Verifier;
 use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
 use sigward_policies::double_sign::Beginning;
 use sigward_policies::model::algorithm::{Algorithm, PublicKey};
-use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, Height, KeyName};
 use sigward_policies::model::key::{Key, KeyVersion, Origin, VersionState};
 
@@ -21,6 +20,7 @@ use super::act::Act;
 use super::providers::Place;
 use super::refusals::provider_refused;
 use super::{Admin, state_file};
+use crate::audit::Asker;
 use crate::backstage::SEALING;
 use crate::config::SOFTWARE;
 use crate::crash::crash_point;
@@ -68,7 +68,7 @@ impl Admin {
     /// Makes a key. It serves no chain until the configuration names it for one.
     pub async fn create_key(
         &self,
-        who: &Caller,
+        who: &Asker,
         name: &KeyName,
         algorithm: Algorithm,
         provider: &str,
@@ -88,7 +88,7 @@ impl Admin {
                     algorithm,
                     created_at: self.clock.unix_seconds(),
                 };
-                let auth = AuthContext::new(who.clone());
+                let auth = AuthContext::new(who.caller.clone());
                 let made = self
                     .at(place, move |backend| backend.generate_key_pair(&auth, &spec))
                     .await?;
@@ -112,7 +112,7 @@ impl Admin {
     /// Brings in a CometBFT key file together with what the key has signed so far.
     pub async fn import_key(
         &self,
-        who: &Caller,
+        who: &Asker,
         name: &KeyName,
         file: &[u8],
         chain: &ChainId,
@@ -145,7 +145,7 @@ impl Admin {
     /// Seals a key that is brought in, unless an act that was cut off has done so already.
     pub(super) async fn seal(
         &self,
-        who: &Caller,
+        who: &Asker,
         name: &KeyName,
         material: KeyMaterial,
     ) -> Result<Key, Refused> {
@@ -159,7 +159,7 @@ impl Admin {
             Some(found) if found.public_key == public_key && found.name == *name => found,
             Some(found) => return Err(taken(&found)),
             None => {
-                let (auth, name) = (AuthContext::new(who.clone()), name.clone());
+                let (auth, name) = (AuthContext::new(who.caller.clone()), name.clone());
                 let now = self.clock.unix_seconds();
                 self.with_provider(move |provider| provider.store_key(&auth, &name, now, material))
                     .await?
@@ -174,7 +174,7 @@ impl Admin {
     /// One commit: a key that was brought in, and what it has signed on its chain. Then it is usable.
     pub(super) async fn begin_imported(
         &self,
-        who: &Caller,
+        who: &Asker,
         key: &Key,
         chain: &ChainId,
         sharing: Sharing,
@@ -200,7 +200,7 @@ impl Admin {
 
     /// Takes over a sealed key of another guard store: first its heights are closed here, on every chain that the
     /// configuration gives it, then it is sealed for this store.
-    pub async fn adopt_key(&self, who: &Caller, name: &KeyName, above: Height) -> Result<ListedKey, Refused> {
+    pub async fn adopt_key(&self, who: &Asker, name: &KeyName, above: Height) -> Result<ListedKey, Refused> {
         let wanted = name.clone();
         let foreign = self
             .with_provider(move |provider| provider.foreign(&wanted))
@@ -264,7 +264,7 @@ impl Admin {
         let entry = self.entry(who, Act::KeyAdopt, &public_key, None, &format!("above {above}"));
         store::commit(self.store.as_ref(), Batch::act(changes, entry)).await?;
         crash_point!("admin_key_adopting");
-        let auth = AuthContext::new(who.clone());
+        let auth = AuthContext::new(who.caller.clone());
         self.with_provider(move |provider| provider.adopt(&auth, foreign))
             .await?;
         for chain in chains.iter().map(|chain| &chain.id).chain(&others) {

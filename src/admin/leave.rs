@@ -142,7 +142,7 @@ impl Admin {
         let proof = self
             .read(move |store| store::proof_of_stop(store, &public_key))
             .await?;
-        let auth = AuthContext::new(who.clone());
+        let auth = AuthContext::new(who.caller.clone());
         let provider = self.providers.software.clone();
         let text = tokio::task::spawn_blocking(move || provider.reveal(&auth, proof))
             .await
@@ -183,6 +183,9 @@ mod tests {
             assert!(what.contains(decisive), "{decisive}: {what}");
         }
         let alone = leaving(&name, &ChainId::new("a-1").unwrap(), &["a-1"]);
-        assert!(alone.ends_with("state on a-1; it stops there for ever"), "{alone}");
+        assert!(
+            alone.ends_with("state on a-1; it stops there for ever"),
+            "{alone}"
+        );
     }
 }

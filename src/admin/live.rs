@@ -10,14 +10,13 @@ use std::sync::Arc;
 
 use sigward_policies::authz::PolicyVersion;
 use sigward_policies::decision::Refused;
-use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, Generation, NodeName};
 use sigward_policies::model::operation::Operation;
 
 use super::Admin;
 use super::act::Act;
 use super::consent::{DEFAULT_WAIT, Matter, Petition};
-use crate::audit::{self, Asked};
+use crate::audit::{self, Asked, Asker};
 use crate::config::ConfigError;
 use crate::config::diff::Diff;
 use crate::store::{self, About, ApprovalId, Batch};
@@ -42,7 +41,7 @@ pub trait Live: fmt::Debug + Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct Reloader {
     /// Who.
-    pub who: Caller,
+    pub who: Asker,
     /// From which address; none on this machine.
     pub from: Option<IpAddr>,
     /// The request that others have approved, where the caller names one.
@@ -55,7 +54,7 @@ impl Reloader {
     /// sigward itself, which a signal told to.
     pub const fn signal() -> Self {
         Self {
-            who: Caller::Service,
+            who: Asker::SERVICE,
             from: None,
             approval: None,
             wait: DEFAULT_WAIT,
@@ -133,7 +132,7 @@ impl Admin {
     /// have approved, where a rule wants that for the policy that changes with it.
     pub async fn record_reload(
         &self,
-        who: &Caller,
+        who: &Asker,
         (petition, policy): (&Petition, Option<PolicyChange>),
         sha256: [u8; 32],
         summary: &str,
@@ -168,6 +167,7 @@ impl Matter {
             ),
             key: None,
             chain: None,
+            to: None,
         }
     }
 }

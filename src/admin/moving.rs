@@ -7,13 +7,13 @@ use sigward_hsm::software::KeyMaterial;
 use sigward_policies::decision::{Refusal, RefusalCode, Refused};
 use sigward_policies::double_sign::Beginning;
 use sigward_policies::model::algorithm::PublicKey;
-use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, KeyName};
 use sigward_policies::model::key::Key;
 
 use super::act::Act;
 use super::keys::describe;
 use super::{Admin, ListedKey};
+use crate::audit::Asker;
 use crate::crash::crash_point;
 use crate::store::{self, Batch, Change, Sharing};
 
@@ -42,7 +42,7 @@ impl Admin {
     /// Takes in all of `incoming`, which come from the signer called `from`.
     pub async fn move_in(
         &self,
-        who: &Caller,
+        who: &Asker,
         from: &str,
         incoming: Vec<Incoming>,
     ) -> Result<Vec<ListedKey>, Refused> {

@@ -3,12 +3,11 @@
 
 use sigward_policies::decision::{Refusal, RefusalCode, Refused};
 use sigward_policies::holding::{Fact, Hold, Holds, Place};
-use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, NodeName};
 
 use super::Admin;
 use super::act::Act;
-use crate::audit::{self, Asked};
+use crate::audit::{self, Asked, Asker};
 use crate::config::NodeAddress;
 use crate::store::{Batch, Change};
 
@@ -64,7 +63,7 @@ impl Admin {
     /// Puts on record that a node is to be left alone. Again is nothing.
     pub async fn drain(
         &self,
-        who: &Caller,
+        who: &Asker,
         chain: &ChainId,
         name: &NodeName,
         last: LastNode,
@@ -91,7 +90,7 @@ impl Admin {
     }
 
     /// Puts on record that a node is dialled again. A node that the configuration does not name now may be told of too.
-    pub async fn undrain(&self, who: &Caller, chain: &ChainId, name: &NodeName) -> Result<(), Refused> {
+    pub async fn undrain(&self, who: &Asker, chain: &ChainId, name: &NodeName) -> Result<(), Refused> {
         if !self.holds().await?.is_drained(chain, name) {
             let nodes = self.nodes(Some(chain)).await?;
             return match nodes.iter().any(|node| node.name == *name) {
@@ -113,7 +112,7 @@ impl Admin {
 
     async fn record(
         &self,
-        who: &Caller,
+        who: &Asker,
         act: Act,
         chain: &ChainId,
         name: &NodeName,

@@ -11,7 +11,6 @@ use sigward_hsm::backup::{Bundle, DataKey, KeyNote, RecoveryProvider as _};
 use sigward_hsm::provider::{AuthContext, KeyMetadata};
 use sigward_policies::decision::{Refusal, RefusalCode, Refused};
 use sigward_policies::double_sign::Beginning;
-use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, Height, KeyName};
 use sigward_policies::model::key::{BackupMark, Key, KeyVersion, Origin, VersionState};
 
@@ -19,6 +18,7 @@ use super::Admin;
 use super::act::Act;
 use super::backup::bundle_refused;
 use super::keys::{ListedKey, taken};
+use crate::audit::Asker;
 use crate::backstage::{SEALING, WORKING};
 use crate::config::SOFTWARE;
 use crate::crash::crash_point;
@@ -52,7 +52,7 @@ impl Admin {
     /// Takes the keys called `names` out of a bundle.
     pub async fn restore_keys(
         &self,
-        who: &Caller,
+        who: &Asker,
         bundle: &[u8],
         data_key: &[u8],
         names: &[KeyName],
@@ -87,7 +87,7 @@ impl Admin {
                 continue;
             }
             let (bundle, data_key, arena) = (Arc::clone(&bundle), Arc::clone(&data_key), self.arena.clone());
-            let (auth, public_key) = (AuthContext::new(who.clone()), plan.note.public_key);
+            let (auth, public_key) = (AuthContext::new(who.caller.clone()), plan.note.public_key);
             let key = self
                 .work(&SEALING, move || bundle.recover(&arena, &data_key, &public_key))
                 .await?
@@ -237,7 +237,7 @@ impl Admin {
         }
     }
 
-    fn changes(&self, who: &Caller, key: &Key, plan: &Plan, bundle: String, batch: &mut Batch) {
+    fn changes(&self, who: &Asker, key: &Key, plan: &Plan, bundle: String, batch: &mut Batch) {
         let public_key = key.version.public_key;
         batch.changes.push(Change::AddKey(key.clone()));
         let begun_by_rebinding = |chain: &ChainId| {

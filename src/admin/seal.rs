@@ -1,10 +1,10 @@
 //! The seal on record: which key-encryption key opens the keys is a matter of files, and who changed it is one of the audit chain.
 
 use sigward_policies::decision::Refused;
-use sigward_policies::model::caller::Caller;
 
 use super::Admin;
 use super::act::Act;
+use crate::audit::Asker;
 use crate::store::{self, Batch};
 
 /// What is done to the seal.
@@ -20,7 +20,7 @@ pub enum SealAct {
 
 impl Admin {
     /// Puts a change of the seal on record, before it takes effect.
-    pub async fn record_seal(&self, who: &Caller, act: SealAct, detail: &str) -> Result<(), Refused> {
+    pub async fn record_seal(&self, who: &Asker, act: SealAct, detail: &str) -> Result<(), Refused> {
         let act = match act {
             SealAct::Move => Act::SealMove,
             SealAct::Rewrap => Act::SealRewrap,

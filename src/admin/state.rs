@@ -2,7 +2,6 @@
 
 use sigward_policies::decision::{Refusal, RefusalCode, Refused};
 use sigward_policies::double_sign::Beginning;
-use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, Height, KeyName};
 use sigward_policies::model::key::Key;
 use sigward_policies::model::operation::Operation;
@@ -11,6 +10,7 @@ use super::act::Act;
 use super::consent::{Consent, Matter, Petition};
 use super::keys::describe;
 use super::{Admin, state_file};
+use crate::audit::Asker;
 use crate::store::{About, Batch, Change, Sharing, StoredRow};
 
 /// A guard row with the name of its key.
@@ -54,7 +54,7 @@ impl Admin {
     /// Begins the state of a key on a chain where it has none, or where it was moved out.
     pub async fn init_state(
         &self,
-        who: &Caller,
+        who: &Asker,
         name: &KeyName,
         chain: &ChainId,
         sharing: Sharing,
@@ -85,7 +85,7 @@ impl Admin {
     /// Joins a CometBFT state file into the state of a key; the greater position wins, and a stopped key signs again.
     pub async fn import_state(
         &self,
-        who: &Caller,
+        who: &Asker,
         name: &KeyName,
         chain: &ChainId,
         json: &[u8],
@@ -156,7 +156,7 @@ impl Admin {
     }
 
     /// Takes back what [`allow`](Self::allow) allowed.
-    pub async fn disallow(&self, who: &Caller, name: &KeyName, chain: &ChainId) -> Result<NamedRow, Refused> {
+    pub async fn disallow(&self, who: &Asker, name: &KeyName, chain: &ChainId) -> Result<NamedRow, Refused> {
         let key = self.key(name).await?;
         self.row(&key, chain).await?;
         let change = Change::Disallow {
@@ -203,7 +203,7 @@ impl Admin {
 
     async fn change(
         &self,
-        who: &Caller,
+        who: &Asker,
         act: Act,
         key: &Key,
         chain: &ChainId,
@@ -217,7 +217,7 @@ impl Admin {
 
     async fn change_by(
         &self,
-        who: &Caller,
+        who: &Asker,
         consent: Consent,
         (act, detail): (Act, String),
         key: &Key,

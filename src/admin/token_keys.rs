@@ -13,7 +13,6 @@ use sigward_hsm::provider::{AuthContext, KeyMetadata};
 use sigward_hsm::verify::Verifier;
 use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
 use sigward_policies::model::algorithm::PublicKey;
-use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, KeyName};
 
 use super::act::Act;
@@ -22,6 +21,7 @@ use super::providers::{self, Place};
 use super::refusals::provider_refused;
 use super::token::{Token, TokenTrouble};
 use super::{Admin, state_file};
+use crate::audit::Asker;
 use crate::crash::crash_point;
 use crate::store::{self, Batch, Sharing};
 
@@ -60,7 +60,7 @@ impl Admin {
     #[allow(clippy::too_many_arguments, reason = "every one is the operator's word")]
     pub async fn import_from_token(
         &self,
-        who: &Caller,
+        who: &Asker,
         name: &KeyName,
         provider: &str,
         object: TokenObject,
@@ -87,7 +87,7 @@ impl Admin {
             }
             Found::Here(key) => {
                 let (auth, name, now) = (
-                    AuthContext::new(who.clone()),
+                    AuthContext::new(who.caller.clone()),
                     name.clone(),
                     self.clock.unix_seconds(),
                 );
@@ -153,7 +153,7 @@ impl Admin {
     /// Logs in to a token although few tries are left, or although it refused this PIN before.
     pub async fn log_in_once(
         &self,
-        who: &Caller,
+        who: &Asker,
         provider: &str,
     ) -> Result<(TokenIdentity, LoggedIn), Refused> {
         let token = self.providers.token(provider)?.clone();

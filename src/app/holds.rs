@@ -10,11 +10,11 @@ use std::task::Poll;
 
 use sigward_policies::decision::Refused;
 use sigward_policies::holding::{Conditions, Holds, Place, Scope};
-use sigward_policies::model::caller::Caller;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::parts::Parts;
 use crate::admin::{Admin, FreezeScope};
+use crate::audit::Asker;
 use crate::guard::Guard;
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Metrics;
@@ -53,7 +53,7 @@ impl KillSwitch {
 }
 
 async fn freeze_all(admin: &Admin) -> Result<(), Refused> {
-    let frozen = admin.freeze(&Caller::Service, &FreezeScope::All, "SIGUSR1").await;
+    let frozen = admin.freeze(&Asker::SERVICE, &FreezeScope::All, "SIGUSR1").await;
     if let Err(refused) = &frozen {
         tracing::error!(
             alarm = true,

@@ -18,8 +18,8 @@ use crate::authz::{Call, Policies};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{self, Config};
 use crate::listener::grpc::{Services, Watched, serve_stream};
-use crate::store::Store as _;
 use crate::store::sqlite::{Above, Adopted, SqliteStore};
+use crate::store::{Context, Store as _};
 
 /// Bytes in flight between client and services.
 const PIPE: usize = 64 * 1024;
@@ -101,13 +101,14 @@ fn policies(config: &Config) -> anyhow::Result<Arc<Policies>> {
 fn may_override(config: &Config) -> anyhow::Result<()> {
     let call = Call {
         caller: &authn::this_process(),
+        context: &Context::default(),
         path: "",
         operation: Some(Operation::StateAllow),
         from: None,
         now: SystemClock.unix_seconds(),
         tick: Tick(0),
     };
-    let admitted = policies(config)?.admit(call)?;
+    let admitted = policies(config)?.admit(call).map_err(|denial| denial.refusal)?;
     // A store that does not open names no keys: it may be about any.
     let may = admitted.may_whatever().map_err(|denial| denial.refusal)?;
     match may.into_parts().1 {

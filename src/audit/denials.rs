@@ -4,8 +4,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use sigward_policies::authz::Ruling;
+
 use super::Gatherer;
-use crate::store::{AuditEntry, Batch, Store};
+use crate::store::{AuditEntry, Batch, Context, Store};
 
 /// How many denials of a kind are recorded one by one in a second; the rest are counted.
 const PER_SECOND: u32 = 10;
@@ -71,12 +73,17 @@ fn tell(entry: &AuditEntry) {
         .position
         .map(|position| position.to_string())
         .unwrap_or_default();
+    let Context { ruling, trace, .. } = &entry.context;
+    let policy = ruling.as_ref().and_then(Ruling::policy);
     tracing::warn!(
         code = entry.reason,
         subject = entry.subject,
         operation = entry.operation,
         position,
         times = entry.count,
+        rule = ruling.as_ref().map(Ruling::name),
+        policy = policy.map(tracing::field::display),
+        trace = trace.map(tracing::field::display),
         "refused"
     );
 }

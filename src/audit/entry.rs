@@ -3,20 +3,22 @@
 use sha2::{Digest, Sha256};
 use sigward_policies::decision::Refused;
 use sigward_policies::model::algorithm::PublicKey;
-use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::ChainId;
 use sigward_policies::model::operation::Operation;
 use sigward_policies::model::payload::{Consensus, ConsensusMessage, Position};
 use sigward_policies::model::sign_bytes;
-use sigward_policies::proof::{Received, ToCommit};
+use sigward_policies::proof::ToCommit;
 
-use crate::store::{AuditEntry, Outcome};
+use super::Asker;
+use crate::store::{AuditEntry, Context, Outcome};
 
 /// Who asked what: the part of an entry that is known before the outcome is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Asked {
     /// Who.
     pub subject: String,
+    /// How that was established, what decided, and in which trace.
+    pub context: Context,
     /// What (`sign.cometbft.prevote`, `key.create`, …).
     pub operation: String,
     /// Of which key.
@@ -30,30 +32,17 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// A request for a consensus signature.
-    pub fn of(received: &Received<Consensus>) -> Self {
-        let claim = received.claim();
-        let message = received.payload().message();
-        Self {
-            subject: received.caller().to_string(),
-            operation: claim.operation().to_string(),
-            key: Some(*claim.key()),
-            chain: Some(claim.chain().clone()),
-            position: Some(message.position()),
-            request_digest: Some(digest(&sign_bytes::of_message(message, claim.chain()))),
-        }
-    }
-
-    /// A consensus message that `caller` asked `key` to sign on `chain`.
+    /// A consensus message that `asker` asked `key` to sign on `chain`.
     pub fn message(
-        caller: &Caller,
+        asker: &Asker,
         key: &PublicKey,
         chain: &ChainId,
         operation: Operation,
         message: &ConsensusMessage,
     ) -> Self {
         Self {
-            subject: caller.to_string(),
+            subject: asker.to_string(),
+            context: asker.context.clone(),
             operation: operation.to_string(),
             key: Some(*key),
             chain: Some(chain.clone()),
@@ -63,9 +52,10 @@ impl Asked {
     }
 
     /// An administrator's act.
-    pub fn act(caller: &Caller, operation: &str, key: Option<PublicKey>, chain: Option<ChainId>) -> Self {
+    pub fn act(asker: &Asker, operation: &str, key: Option<PublicKey>, chain: Option<ChainId>) -> Self {
         Self {
-            subject: caller.to_string(),
+            subject: asker.to_string(),
+            context: asker.context.clone(),
             operation: operation.to_owned(),
             key,
             chain,
@@ -80,6 +70,7 @@ impl Asked {
             subject: self.subject,
             operation: self.operation,
             key: self.key,
+            key_version: None,
             chain: self.chain,
             position: self.position,
             outcome,
@@ -87,18 +78,25 @@ impl Asked {
             request_digest: self.request_digest,
             signature_digest: None,
             count: 1,
+            context: self.context,
         }
     }
 }
 
-/// A signature on its way out, at `time_micros` since 1970: signed, or a stored one released again.
-pub fn of_commit(commit: &ToCommit<Consensus>, time_micros: i64) -> AuditEntry {
+/// A signature of `key_version` on its way out, at `time_micros` since 1970: signed, or a stored one released again.
+pub fn of_commit(
+    commit: &ToCommit<Consensus>,
+    key_version: u32,
+    context: Context,
+    time_micros: i64,
+) -> AuditEntry {
     let claim = commit.claim();
     AuditEntry {
         time_micros,
         subject: commit.caller().to_string(),
         operation: claim.operation().as_str().to_owned(),
         key: Some(*claim.key()),
+        key_version: Some(key_version),
         chain: Some(claim.chain().clone()),
         position: Some(commit.position()),
         outcome: if commit.is_repeat() {
@@ -110,6 +108,7 @@ pub fn of_commit(commit: &ToCommit<Consensus>, time_micros: i64) -> AuditEntry {
         request_digest: Some(digest(commit.sign_bytes())),
         signature_digest: commit.signature().map(|signature| digest(&signature.0)),
         count: 1,
+        context,
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use crate::store::AuditEntry;
+use crate::store::{AuditEntry, Context};
 
 /// Most kinds that are told apart within a second.
 const MAX_KINDS: usize = 1024;
@@ -128,6 +128,8 @@ impl Gatherer {
     fn make_one_of_strangers(&self, kind: &mut Kind, entry: &mut AuditEntry) {
         if self.windows.len() >= MAX_KINDS && !self.windows.contains_key(kind) {
             "others".clone_into(&mut entry.subject);
+            // What is known of this one is not true of the others.
+            entry.context = Context::default();
             kind.subject.clone_from(&entry.subject);
             kind.operation.clear();
             kind.code.clear();
@@ -172,6 +174,7 @@ mod tests {
             subject: subject.to_owned(),
             operation: "sign.cometbft.prevote".to_owned(),
             key: None,
+            key_version: None,
             chain: None,
             position: None,
             outcome: Outcome::Denied,
@@ -179,6 +182,7 @@ mod tests {
             request_digest: None,
             signature_digest: None,
             count: 1,
+            context: Context::default(),
         }
     }
 

@@ -7,6 +7,7 @@
 mod anchor;
 mod archive;
 mod aside;
+mod asker;
 mod checkpoint;
 mod denials;
 mod entry;
@@ -26,6 +27,7 @@ mod verify;
 pub use anchor::{Anchor, Behind, compare as compare_with_anchor};
 pub use archive::{Archive, OpenKey};
 pub use aside::set_aside;
+pub use asker::Asker;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use denials::Denials;
 pub use entry::{Asked, of_act, of_commit, of_refusal};

@@ -1,5 +1,7 @@
 //! Which records somebody asks for. Pure.
 
+use sigward_policies::model::trace::TraceId;
+
 use crate::store::{AuditRecord, Outcome};
 
 /// What a record must have; an absent part asks for nothing.
@@ -13,6 +15,10 @@ pub struct Search {
     pub key: Option<String>,
     /// The chain.
     pub chain: Option<String>,
+    /// The rule that decided, in the same way; `(built-in)` and `(no rule)` where none did.
+    pub rule: Option<String>,
+    /// The trace.
+    pub trace: Option<TraceId>,
     /// What became of it.
     pub outcome: Option<Outcome>,
     /// Not before this time, microseconds since 1970.
@@ -40,6 +46,13 @@ impl Search {
                 .chain
                 .as_deref()
                 .is_none_or(|wanted| entry.chain.as_ref().is_some_and(|chain| chain.as_str() == wanted))
+            && self.rule.as_deref().is_none_or(|wanted| {
+                let ruling = entry.context.ruling.as_ref();
+                ruling.is_some_and(|ruling| text(Some(wanted), ruling.name()))
+            })
+            && self
+                .trace
+                .is_none_or(|wanted| entry.context.trace == Some(wanted))
             && self.outcome.is_none_or(|wanted| wanted == entry.outcome)
             && self.from.is_none_or(|from| entry.time_micros >= from)
             && self.to.is_none_or(|to| entry.time_micros < to)
@@ -58,14 +71,50 @@ fn text(wanted: Option<&str>, found: &str) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use super::*;
     use crate::audit::testing::{STORE, chain};
+    use sigward_policies::authz::{PolicyVersion, RuleId, Ruling};
 
     fn found(search: &Search) -> Vec<u64> {
         let all = chain(STORE, 9);
         let taken = all.iter().filter(|record| search.takes(record));
         taken.map(|record| record.sequence).collect()
+    }
+
+    #[test]
+    fn a_rule_is_found_by_its_name_and_a_trace_by_its_id() {
+        let (rule, trace) = (RuleId::parse("ops-7").unwrap(), TraceId::new([7; 16]).unwrap());
+        let policy = PolicyVersion([1; 32]);
+        let mut records = chain(STORE, 4);
+        let rulings = [
+            None,
+            Some(Ruling::BuiltIn),
+            Some(Ruling::NoRule { policy }),
+            Some(Ruling::Rule { policy, rule }),
+        ];
+        for (record, ruling) in records.iter_mut().zip(rulings) {
+            record.entry.context.ruling = ruling;
+        }
+        records[2].entry.context.trace = Some(trace);
+        let found = |search: Search| {
+            let taken = records.iter().filter(|record| search.takes(record));
+            taken.map(|record| record.sequence).collect::<Vec<_>>()
+        };
+        for (text, wanted) in [("ops-7", 4), ("ops-*", 4), ("(no rule)", 3), ("(built-in)", 2)] {
+            let rule = Some(text.to_owned());
+            let search = Search {
+                rule,
+                ..Search::default()
+            };
+            assert_eq!(found(search), [wanted], "{text}");
+        }
+        let search = Search {
+            trace: Some(trace),
+            ..Search::default()
+        };
+        assert_eq!(found(search), [3]);
     }
 
     #[test]

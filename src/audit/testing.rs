@@ -9,7 +9,7 @@ use sigward_hsm::software::CheckpointKey;
 use sigward_policies::model::id::{StoreId, UnixSeconds};
 
 use super::checkpoint::Checkpoint;
-use crate::store::{AuditEntry, AuditHead, AuditRecord, Outcome};
+use crate::store::{AuditEntry, AuditHead, AuditRecord, Context, Outcome};
 
 pub(crate) const STORE: StoreId = StoreId([1; 16]);
 
@@ -19,6 +19,7 @@ pub(crate) fn entry(n: u64) -> AuditEntry {
         subject: format!("uid:{n}"),
         operation: "key.create".to_owned(),
         key: None,
+        key_version: None,
         chain: None,
         position: None,
         outcome: Outcome::Allowed,
@@ -26,6 +27,7 @@ pub(crate) fn entry(n: u64) -> AuditEntry {
         request_digest: Some([3; 32]),
         signature_digest: None,
         count: 1,
+        context: Context::default(),
     }
 }
 

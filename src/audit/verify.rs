@@ -17,7 +17,7 @@ use sigward_policies::model::id::StoreId;
 use super::checkpoint::Checkpoint;
 use super::history::Stay;
 use super::segment::{SegmentFolder, SegmentReader};
-use crate::store::{AuditHead, AuditRecord, Store};
+use crate::store::{AuditHead, AuditRecord, Form, Store};
 
 mod follow;
 mod testimony;
@@ -124,6 +124,8 @@ struct Walk<'a> {
     /// Nobody wants to know.
     abandoned: bool,
     head: AuditHead,
+    /// How the record there is encoded: none behind it is of an older form.
+    form: Form,
     /// Checkpoints that the walk has not come to, by sequence.
     ahead: Vec<Checkpoint>,
     /// The last record that a checkpoint vouched for.
@@ -140,6 +142,7 @@ impl<'a> Walk<'a> {
             tell,
             abandoned: false,
             head,
+            form: Form::One,
             ahead: Vec::new(),
             vouched: 0,
             found: Verification {
@@ -205,7 +208,7 @@ impl<'a> Walk<'a> {
         loop {
             match reader.next_record() {
                 Ok(Some(record)) => {
-                    if !self.pass(record.head()) {
+                    if !self.pass(&record) {
                         return;
                     }
                 }
@@ -244,7 +247,7 @@ impl<'a> Walk<'a> {
                     self.broken(found.sequence, found.what);
                     return Ok(());
                 }
-                if !self.pass(record.head()) {
+                if !self.pass(record) {
                     return Ok(());
                 }
             }
@@ -299,7 +302,18 @@ impl<'a> Walk<'a> {
     }
 
     /// One record further: whatever checkpoint was made there must say the same. Says whether to go on.
-    fn pass(&mut self, head: AuditHead) -> bool {
+    fn pass(&mut self, record: &AuditRecord) -> bool {
+        let head = record.head();
+        if record.form < self.form {
+            let what = format!(
+                "is written in form {}, behind one in form {}: no sigward goes back",
+                record.form.number(),
+                self.form.number()
+            );
+            self.broken(head.sequence, what);
+            return false;
+        }
+        self.form = record.form;
         self.head = head;
         self.found.records = head.sequence;
         let made_here = self
@@ -320,8 +334,8 @@ impl<'a> Walk<'a> {
             self.found.checkpoints = self.found.checkpoints.saturating_add(1);
             self.found.last_checkpoint = Some(made);
         }
-        self.abandoned =
-            head.sequence.is_multiple_of(TOLD) && !(self.tell)(head.sequence, self.promised.max(head.sequence));
+        self.abandoned = head.sequence.is_multiple_of(TOLD)
+            && !(self.tell)(head.sequence, self.promised.max(head.sequence));
         !self.abandoned
     }
 

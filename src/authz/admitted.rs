@@ -8,15 +8,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sigward_policies::authz::{KeyFacts, Needed, Question, Verdict};
+use sigward_policies::authz::{KeyFacts, Needed, Question, Ruling, Verdict};
 use sigward_policies::decision::Refusal;
-use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, UnixSeconds};
 use sigward_policies::model::operation::Operation;
 
 use super::calls::Call;
-use super::judge::{Judge, cannot_wait};
+use super::judge::{Granted, Judge, cannot_wait};
 use super::{InForce, Mode, Policies};
+use crate::audit::Asker;
 
 /// What one question is about: a key, a chain, both, or neither.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -59,7 +59,9 @@ pub struct Denial {
     /// `not_permitted`, `approval_required`, `rate_limited`.
     pub refusal: Refusal,
     /// The key and chain, of those that were named, for which it is no.
-    pub about: About,
+    pub about: Box<About>,
+    /// What says so.
+    pub ruling: Ruling,
 }
 
 /// A call that was let come nearer. Alone it is worth nothing.
@@ -70,7 +72,10 @@ pub struct Admitted(Arc<Judge>);
 /// Proof that a call may do what it said, with every key and chain that it named.
 #[derive(Debug)]
 #[must_use = "an act wants it"]
-pub struct MayAct(Arc<Judge>);
+pub struct MayAct {
+    judge: Arc<Judge>,
+    who: Asker,
+}
 
 /// The same, once others have approved it where a rule wants that: for acts that look for approvals.
 #[derive(Debug)]
@@ -83,7 +88,10 @@ pub struct MayOnce {
 /// What a caller may see of everything.
 #[derive(Debug)]
 #[must_use = "a list is shown through it"]
-pub struct Sight(Arc<Judge>);
+pub struct Sight {
+    judge: Arc<Judge>,
+    who: Asker,
+}
 
 /// Whether a call was judged: for whoever admitted it.
 #[derive(Clone, Debug)]
@@ -94,7 +102,10 @@ impl Admitted {
         Self(Arc::new(Judge {
             in_force: policies.snapshot(),
             policies: Arc::clone(policies),
-            caller: call.caller.clone(),
+            asker: Asker {
+                caller: call.caller.clone(),
+                context: call.context.clone(),
+            },
             operation: call.operation,
             from: call.from,
             now: call.now,
@@ -113,8 +124,8 @@ impl Admitted {
     }
 
     /// Who calls.
-    pub fn who(&self) -> &Caller {
-        &self.0.caller
+    pub fn who(&self) -> &Asker {
+        &self.0.asker
     }
 
     /// What for, as rules and records name it.
@@ -147,7 +158,8 @@ impl Admitted {
             None => Ok(may),
             Some(needed) => Err(Denial {
                 refusal: cannot_wait(&needed),
-                about: about.first().cloned().unwrap_or_default(),
+                about: Box::new(about.first().cloned().unwrap_or_default()),
+                ruling: needed.ruling(),
             }),
         }
     }
@@ -160,10 +172,13 @@ impl Admitted {
         self.0.asked.store(true, Ordering::Release);
         let none = [About::default()];
         let about = if about.is_empty() { &none } else { about };
-        let needed = self.0.dry_run(self.0.all(about))?;
+        let Granted { ruling, needed } = self.0.dry_run(self.0.all(about))?;
         Ok(MayOnce {
             needed: self.0.waits_for(needed),
-            may: MayAct(self.0),
+            may: MayAct {
+                who: self.0.asker.clone().ruled(ruling),
+                judge: self.0,
+            },
         })
     }
 
@@ -173,10 +188,13 @@ impl Admitted {
     /// `not_permitted`, `rate_limited`: the first no.
     pub fn may_whatever(self) -> Result<MayOnce, Denial> {
         self.0.asked.store(true, Ordering::Release);
-        let needed = self.0.dry_run(self.0.whatever())?;
+        let Granted { ruling, needed } = self.0.dry_run(self.0.whatever())?;
         Ok(MayOnce {
             needed: self.0.waits_for(needed),
-            may: MayAct(self.0),
+            may: MayAct {
+                who: self.0.asker.clone().ruled(ruling),
+                judge: self.0,
+            },
         })
     }
 
@@ -186,8 +204,8 @@ impl Admitted {
     /// `not_permitted`, `approval_required`, `rate_limited`.
     pub fn look(self) -> Result<Sight, Denial> {
         self.0.asked.store(true, Ordering::Release);
-        self.0.dry_run(self.0.something())?;
-        Ok(Sight(self.0))
+        let Granted { ruling, .. } = self.0.dry_run(self.0.something())?;
+        Ok(Sight::new(self.0, ruling))
     }
 
     /// Asks to see one thing, which `about` are all the sides of: to see one of them is to see it.
@@ -196,8 +214,8 @@ impl Admitted {
     /// `not_permitted`, `approval_required`, `rate_limited`.
     pub fn look_at(self, about: &[About]) -> Result<Sight, Denial> {
         self.0.asked.store(true, Ordering::Release);
-        self.0.dry_run(self.0.any(about))?;
-        Ok(Sight(self.0))
+        let Granted { ruling, .. } = self.0.dry_run(self.0.any(about))?;
+        Ok(Sight::new(self.0, ruling))
     }
 
     pub(super) fn in_force(&self) -> Option<&InForce> {
@@ -214,6 +232,10 @@ impl Admitted {
 
     pub(super) fn would_refuse(&self, refusal: &Refusal) {
         self.0.would_refuse(refusal);
+    }
+
+    pub(super) fn unruled(&self) -> Ruling {
+        self.0.unruled()
     }
 }
 
@@ -241,42 +263,50 @@ impl MayOnce {
 }
 
 impl MayAct {
-    /// Who.
-    pub fn who(&self) -> &Caller {
-        &self.0.caller
+    /// Who, and by what right.
+    pub const fn who(&self) -> &Asker {
+        &self.who
     }
 
     /// What else the caller may see by the same right.
     pub fn sight(&self) -> Sight {
-        Sight(Arc::clone(&self.0))
+        Sight {
+            judge: Arc::clone(&self.judge),
+            who: self.who.clone(),
+        }
     }
 }
 
 impl Sight {
-    /// Who.
-    pub fn who(&self) -> &Caller {
-        &self.0.caller
+    fn new(judge: Arc<Judge>, ruling: Ruling) -> Self {
+        let who = judge.asker.clone().ruled(ruling);
+        Self { judge, who }
+    }
+
+    /// Who, and by what right.
+    pub const fn who(&self) -> &Asker {
+        &self.who
     }
 
     /// What for, as rules and records name it.
     pub fn operation_name(&self) -> &'static str {
-        self.0.operation.map_or("rpc.other", Operation::as_str)
+        self.judge.operation.map_or("rpc.other", Operation::as_str)
     }
 
     /// Whether everything is shown: then nobody need find out about keys.
     pub fn is_whole(&self) -> bool {
-        self.0.in_force.is_none()
+        self.judge.in_force.is_none()
     }
 
     /// Whether this may be shown.
     pub fn sees(&self, about: &About) -> bool {
-        let Some(in_force) = &self.0.in_force else {
-            return self.0.without_rules;
+        let Some(in_force) = &self.judge.in_force else {
+            return self.judge.without_rules;
         };
-        match self.0.verdict(&in_force.policy, about) {
+        match self.judge.verdict(&in_force.policy, about) {
             Some(Verdict::Allow { approvals: 0, .. }) => true,
-            Some(Verdict::Deny { rule: None }) if self.0.is_owner() => true,
-            _ => in_force.mode == Mode::DryRun && self.0.without_rules,
+            Some(Verdict::Deny { rule: None }) if self.judge.is_owner() => true,
+            _ => in_force.mode == Mode::DryRun && self.judge.without_rules,
         }
     }
 

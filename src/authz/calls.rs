@@ -8,19 +8,23 @@ use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use sigward_policies::authz::{Foresight, Tick};
+use sigward_policies::authz::{Foresight, Ruling, Tick};
 use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::UnixSeconds;
 use sigward_policies::model::operation::Operation;
 
+use super::admitted::Denial;
 use super::{Admitted, Mode, Policies, built_in, not_permitted};
+use crate::store::Context;
 
 /// A call, as far as it is known before it is read.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
     /// Who.
     pub caller: &'a Caller,
+    /// How that was established, and in which trace; what decides is not known yet.
+    pub context: &'a Context,
     /// `/package.Service/Method`.
     pub path: &'a str,
     /// What it asks for; none for a procedure that is not of `sigward.v1`.
@@ -44,24 +48,41 @@ impl Policies {
     ///
     /// # Errors
     /// `not_permitted`.
-    pub fn admit(self: &Arc<Self>, call: Call<'_>) -> Result<Admitted, Refusal> {
-        stays_here(call)?;
+    pub fn admit(self: &Arc<Self>, call: Call<'_>) -> Result<Admitted, Denial> {
+        let denied = |ruling: Ruling| {
+            move |refusal: Refusal| Denial {
+                refusal,
+                about: Box::default(),
+                ruling,
+            }
+        };
+        stays_here(call).map_err(denied(Ruling::BuiltIn))?;
         let without_rules = built_in(call.caller, call.path);
         let admitted = Admitted::new(self, call, without_rules.is_ok());
         let (Some(in_force), Some(question)) = (admitted.in_force(), admitted.question(None, None)) else {
-            return without_rules.map(|()| admitted);
+            return without_rules
+                .map_err(denied(admitted.unruled()))
+                .map(|()| admitted);
         };
-        let refusal = match in_force.policy.foresee(&question) {
+        let (policy, mode) = (in_force.policy.version(), in_force.mode);
+        let (refusal, ruling) = match in_force.policy.foresee(&question) {
             Foresight::Perhaps { .. } => return Ok(admitted),
             // Only a rule that says so takes anything from the administrator of this machine.
-            Foresight::Never { rule: None } => return without_rules.map(|()| admitted),
-            Foresight::Never { rule: Some(rule) } => denied_by(call.caller, rule.as_str()),
+            Foresight::Never { rule: None } => {
+                return without_rules
+                    .map_err(denied(Ruling::NoRule { policy }))
+                    .map(|()| admitted);
+            }
+            Foresight::Never { rule: Some(rule) } => (
+                denied_by(call.caller, rule.as_str()),
+                Ruling::Rule { policy, rule },
+            ),
         };
-        match in_force.mode {
-            Mode::Enforced => Err(refusal),
+        match mode {
+            Mode::Enforced => Err(denied(ruling)(refusal)),
             Mode::DryRun => {
                 admitted.would_refuse(&refusal);
-                without_rules.map(|()| admitted)
+                without_rules.map_err(denied(Ruling::BuiltIn)).map(|()| admitted)
             }
         }
     }

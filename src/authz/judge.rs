@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use sigward_policies::authz::{
-    Foresight, KeyFacts, Needed, Policy, Question, Rate, RuleId, Strictest, Tick, Verdict,
+    Foresight, KeyFacts, Needed, Policy, Question, Rate, RuleId, Ruling, Strictest, Tick, Verdict,
 };
 use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::caller::Caller;
@@ -17,12 +17,13 @@ use sigward_policies::model::operation::Operation;
 use super::admitted::{About, Denial};
 use super::calls::denied_by;
 use super::{InForce, Mode, Policies, not_permitted};
+use crate::audit::Asker;
 
 #[derive(Clone, Debug)]
 pub(super) struct Judge {
     pub(super) policies: Arc<Policies>,
     pub(super) in_force: Option<Arc<InForce>>,
-    pub(super) caller: Caller,
+    pub(super) asker: Asker,
     pub(super) operation: Option<Operation>,
     pub(super) from: Option<IpAddr>,
     pub(super) now: UnixSeconds,
@@ -32,6 +33,19 @@ pub(super) struct Judge {
     pub(super) asked: Arc<AtomicBool>,
 }
 
+/// A yes: what says so, and what it needs of others besides.
+#[derive(Debug)]
+pub(super) struct Granted {
+    pub(super) ruling: Ruling,
+    pub(super) needed: Option<Needed>,
+}
+
+impl From<Ruling> for Granted {
+    fn from(ruling: Ruling) -> Self {
+        Self { ruling, needed: None }
+    }
+}
+
 impl Judge {
     pub(super) fn question<'a>(
         &'a self,
@@ -39,7 +53,7 @@ impl Judge {
         chain: Option<&'a ChainId>,
     ) -> Option<Question<'a>> {
         Some(Question {
-            subject: &self.caller,
+            subject: &self.asker.caller,
             operation: self.operation?,
             key,
             chain,
@@ -55,24 +69,28 @@ impl Judge {
 
     /// The administrator of this machine: only a rule that says so takes anything from it.
     pub(super) const fn is_owner(&self) -> bool {
-        matches!(self.caller, Caller::LocalUser { .. } | Caller::Service)
+        matches!(self.asker.caller, Caller::LocalUser { .. } | Caller::Service)
     }
 
     /// Whether it may do this with all of it, and what that needs of others besides: the most that a rule wants for any of it.
-    pub(super) fn all(&self, abouts: &[About]) -> Result<Option<Needed>, Denial> {
+    pub(super) fn all(&self, abouts: &[About]) -> Result<Granted, Denial> {
         let Some(in_force) = &self.in_force else {
-            return self.by_nobody(&About::default()).map(|()| None);
+            return self.by_nobody(&About::default()).map(Granted::from);
         };
         let mut most: Option<Needed> = None;
+        // Of several that decide, the record names the one that wants most, else the first.
+        let mut first: Option<Ruling> = None;
         let mut counted: Vec<(&About, RuleId, Rate)> = Vec::new();
         for about in abouts {
             let (rule, approvals, rate) = match self.verdict(&in_force.policy, about) {
                 None | Some(Verdict::Deny { rule: None }) => {
-                    self.by_nobody(about)?;
+                    let ruling = self.by_nobody(about)?;
+                    first.get_or_insert(ruling);
                     continue;
                 }
                 Some(Verdict::Deny { rule: Some(rule) }) => {
-                    return Err(denial(denied_by(&self.caller, rule.as_str()), about));
+                    let refusal = denied_by(&self.asker.caller, rule.as_str());
+                    return Err(denial(refusal, about, by(in_force, &rule)));
                 }
                 Some(Verdict::Allow {
                     rule,
@@ -80,6 +98,7 @@ impl Judge {
                     rate,
                 }) => (rule, approvals, rate),
             };
+            first.get_or_insert_with(|| by(in_force, &rule));
             if approvals > most.as_ref().map_or(0, |needed| needed.others) {
                 most = Some(needed(in_force, &rule, approvals));
             }
@@ -96,22 +115,31 @@ impl Judge {
         counted
             .iter()
             .try_for_each(|(about, rule, rate)| self.take(about, rule, *rate))?;
-        Ok(most)
+        let wants_most = most.as_ref().map(Needed::ruling);
+        Ok(Granted {
+            ruling: wants_most.or(first).unwrap_or_else(|| self.unruled()),
+            needed: most,
+        })
     }
 
     /// Whether it may do this whatever it turns out to be about, and what that needs of others.
-    pub(super) fn whatever(&self) -> Result<Option<Needed>, Denial> {
+    pub(super) fn whatever(&self) -> Result<Granted, Denial> {
         let none = About::default();
-        let most = self.all(std::slice::from_ref(&none))?;
+        let granted = self.all(std::slice::from_ref(&none))?;
         let (Some(in_force), Some(question)) = (&self.in_force, self.question(None, None)) else {
-            return Ok(most);
+            return Ok(granted);
         };
+        let asked = granted.needed.as_ref().map_or(0, |needed| needed.others);
         match in_force.policy.strictest(&question) {
-            Strictest::Denies { rule } => Err(denial(denied_by(&self.caller, rule.as_str()), &none)),
-            Strictest::Asks { rule, approvals } if approvals > most.as_ref().map_or(0, |most| most.others) => {
-                Ok(Some(needed(in_force, &rule, approvals)))
+            Strictest::Denies { rule } => {
+                let refusal = denied_by(&self.asker.caller, rule.as_str());
+                Err(denial(refusal, &none, by(in_force, &rule)))
             }
-            Strictest::Asks { .. } | Strictest::AsksNobody => Ok(most),
+            Strictest::Asks { rule, approvals } if approvals > asked => Ok(Granted {
+                ruling: by(in_force, &rule),
+                needed: Some(needed(in_force, &rule, approvals)),
+            }),
+            Strictest::Asks { .. } | Strictest::AsksNobody => Ok(granted),
         }
     }
 
@@ -128,35 +156,47 @@ impl Judge {
             Some(in_force) => match judge.verdict(&in_force.policy, &none) {
                 None | Some(Verdict::Deny { rule: None }) => judge.by_nobody(&none),
                 Some(Verdict::Deny { rule: Some(rule) }) => {
-                    Err(denial(denied_by(&judge.caller, rule.as_str()), &none))
+                    let refusal = denied_by(&judge.asker.caller, rule.as_str());
+                    Err(denial(refusal, &none, by(in_force, &rule)))
                 }
-                Some(Verdict::Allow { approvals: 0, .. }) => Ok(()),
+                Some(Verdict::Allow {
+                    rule, approvals: 0, ..
+                }) => Ok(by(in_force, &rule)),
                 Some(Verdict::Allow { rule, approvals, .. }) => {
-                    Err(denial(cannot_wait(&needed(in_force, &rule, approvals)), &none))
+                    let refusal = cannot_wait(&needed(in_force, &rule, approvals));
+                    Err(denial(refusal, &none, by(in_force, &rule)))
                 }
             },
         };
-        judge.dry_run(outcome)
+        judge.dry_run(outcome.map(Granted::from)).map(drop)
     }
 
     /// Whether it may look at any of it; nobody waits for others to look.
-    pub(super) fn any(&self, abouts: &[About]) -> Result<(), Denial> {
+    pub(super) fn any(&self, abouts: &[About]) -> Result<Granted, Denial> {
         let mut no = None;
         for about in abouts {
             match self.all(std::slice::from_ref(about)) {
-                Ok(None) => return Ok(()),
-                Ok(Some(needed)) => return Err(denial(cannot_wait(&needed), about)),
+                Ok(Granted {
+                    needed: Some(needed), ..
+                }) => return Err(denial(cannot_wait(&needed), about, needed.ruling())),
+                Ok(granted) => return Ok(granted),
                 Err(denial) if denial.refusal.code == RefusalCode::NotPermitted => no = no.or(Some(denial)),
                 Err(denial) => return Err(denial),
             }
         }
-        Err(no.unwrap_or_else(|| denial(not_permitted(&self.caller), &About::default())))
+        Err(no.unwrap_or_else(|| {
+            denial(
+                not_permitted(&self.asker.caller),
+                &About::default(),
+                self.unruled(),
+            )
+        }))
     }
 
-    pub(super) fn something(&self) -> Result<(), Denial> {
+    pub(super) fn something(&self) -> Result<Granted, Denial> {
         let none = About::default();
         let (Some(in_force), Some(question)) = (&self.in_force, self.question(None, None)) else {
-            return self.by_nobody(&none);
+            return self.by_nobody(&none).map(Granted::from);
         };
         // What lets it see all, else the first that lets it see anything.
         let (rule, approvals, rate) = match in_force.policy.judge(&question) {
@@ -171,25 +211,36 @@ impl Judge {
                     approvals,
                     rate,
                 } => (rule, approvals, rate),
-                Foresight::Never { rule: None } => return self.by_nobody(&none),
+                Foresight::Never { rule: None } => return self.by_nobody(&none).map(Granted::from),
                 Foresight::Never { rule: Some(rule) } => {
-                    return Err(denial(denied_by(&self.caller, rule.as_str()), &none));
+                    let refusal = denied_by(&self.asker.caller, rule.as_str());
+                    return Err(denial(refusal, &none, by(in_force, &rule)));
                 }
             },
         };
         if approvals > 0 {
-            return Err(denial(cannot_wait(&needed(in_force, &rule, approvals)), &none));
+            let refusal = cannot_wait(&needed(in_force, &rule, approvals));
+            return Err(denial(refusal, &none, by(in_force, &rule)));
         }
-        rate.map_or(Ok(()), |rate| self.take(&none, &rule, rate))
+        rate.map_or(Ok(()), |rate| self.take(&none, &rule, rate))?;
+        Ok(by(in_force, &rule).into())
     }
 
     fn take(&self, about: &About, rule: &RuleId, rate: Rate) -> Result<(), Denial> {
         let Some(question) = self.question(about.key.as_ref(), about.chain.as_ref()) else {
-            return self.by_nobody(about);
+            return self.by_nobody(about).map(drop);
+        };
+        let says = || {
+            let policy = self.in_force.as_ref().map(|in_force| in_force.policy.version());
+            let ruled = |policy| Ruling::Rule {
+                policy,
+                rule: rule.clone(),
+            };
+            policy.map_or(Ruling::BuiltIn, ruled)
         };
         self.policies
             .take(&question, rule, rate, self.tick)
-            .map_err(|often| denial(often.refusal(), about))
+            .map_err(|often| denial(often.refusal(), about, says()))
     }
 
     pub(super) fn is_current(&self) -> bool {
@@ -198,20 +249,30 @@ impl Judge {
     }
 
     /// What no rule is about.
-    fn by_nobody(&self, about: &About) -> Result<(), Denial> {
+    fn by_nobody(&self, about: &About) -> Result<Ruling, Denial> {
         if self.without_rules {
-            return Ok(());
+            return Ok(self.unruled());
         }
-        Err(denial(not_permitted(&self.caller), about))
+        Err(denial(not_permitted(&self.asker.caller), about, self.unruled()))
+    }
+
+    /// What decides where no rule does.
+    pub(super) fn unruled(&self) -> Ruling {
+        self.in_force
+            .as_ref()
+            .map_or(Ruling::BuiltIn, |in_force| Ruling::NoRule {
+                policy: in_force.policy.version(),
+            })
     }
 
     /// A document that is tried out refuses nothing that would be let through without it, and has nothing wait.
-    pub(super) fn dry_run<T: Default>(&self, outcome: Result<T, Denial>) -> Result<T, Denial> {
+    pub(super) fn dry_run(&self, outcome: Result<Granted, Denial>) -> Result<Granted, Denial> {
         let tried = |in_force: &Arc<InForce>| in_force.mode == Mode::DryRun;
         match outcome {
             Err(denial) if self.in_force.as_ref().is_some_and(tried) => {
                 self.would_refuse(&denial.refusal);
-                self.by_nobody(&denial.about).map(|()| T::default())
+                // The document was asked, and has no say.
+                self.by_nobody(&denial.about).map(|_| Ruling::BuiltIn.into())
             }
             outcome => outcome,
         }
@@ -226,7 +287,7 @@ impl Judge {
             return Some(needed);
         }
         tracing::warn!(
-            subject = %self.caller, operation = self.operation.map_or("", Operation::as_str), policy = %needed.policy,
+            subject = %self.asker.caller, operation = self.operation.map_or("", Operation::as_str), policy = %needed.policy,
             "policy, dry run: it would wait for {} approvals", needed.others
         );
         None
@@ -234,7 +295,7 @@ impl Judge {
 
     pub(super) fn would_refuse(&self, refusal: &Refusal) {
         tracing::warn!(
-            subject = %self.caller,
+            subject = %self.asker.caller,
             operation = self.operation.map_or("", Operation::as_str),
             policy = %self.in_force.as_ref().map(|in_force| in_force.policy.version().to_string()).unwrap_or_default(),
             "policy, dry run: it would be refused: {refusal}"
@@ -242,10 +303,18 @@ impl Judge {
     }
 }
 
-fn denial(refusal: Refusal, about: &About) -> Denial {
+fn denial(refusal: Refusal, about: &About, ruling: Ruling) -> Denial {
     Denial {
         refusal,
-        about: about.clone(),
+        about: Box::new(about.clone()),
+        ruling,
+    }
+}
+
+fn by(in_force: &InForce, rule: &RuleId) -> Ruling {
+    Ruling::Rule {
+        policy: in_force.policy.version(),
+        rule: rule.clone(),
     }
 }
 

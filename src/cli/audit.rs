@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
+use sigward_policies::model::trace::TraceId;
 use sigward_proto::v1::audit_service_client::AuditServiceClient;
 use sigward_proto::v1::verify_response::Said;
 use sigward_proto::v1::{
@@ -37,7 +38,9 @@ pub(super) enum Command {
 Examples:
   sigward audit query --chain my-chain-1 --height 100..200
   sigward audit query --subject 'uid:*' --from 2026-11-01T00:00:00Z --json
-  sigward audit query --operation 'sign.*' --decision denied")]
+  sigward audit query --operation 'sign.*' --decision denied
+  sigward audit query --rule '(no rule)'         what a policy denied without naming it
+  sigward audit query --trace 0af7651916cd43dd8448eb211c80319c")]
     Query(Filters),
     /// Take records elsewhere: to a file as JSON lines, or into segments and a checkpoint now
     #[command(after_help = "\
@@ -86,6 +89,12 @@ pub(super) struct Filters {
     /// The chain id
     #[arg(long, value_name = "CHAIN")]
     chain: Option<String>,
+    /// The rule that decided; `ops-*` for all that begin so, `(no rule)` and `(built-in)` where none did
+    #[arg(long)]
+    rule: Option<String>,
+    /// The trace of the request: 32 hexadecimal digits
+    #[arg(long, value_name = "HEX", value_parser = trace)]
+    trace: Option<Vec<u8>>,
     /// How it ended: allowed, replayed, denied or failed
     #[arg(long, value_parser = decision)]
     decision: Option<Decision>,
@@ -121,6 +130,8 @@ impl Filters {
             to_height: self.height.map(|(_, to)| to),
             limit: self.limit,
             export,
+            rule: self.rule.unwrap_or_default(),
+            trace_id: self.trace.unwrap_or_default(),
         }
     }
 }
@@ -135,6 +146,12 @@ fn decision(text: &str) -> Result<Decision, String> {
     .into_iter()
     .find(|decision| word(*decision) == text)
     .ok_or_else(|| "use allowed, replayed, denied or failed".to_owned())
+}
+
+fn trace(text: &str) -> Result<Vec<u8>, String> {
+    TraceId::parse(&text.to_ascii_lowercase())
+        .map(|id| id.as_bytes().to_vec())
+        .ok_or_else(|| "write the 32 hexadecimal digits of its id".to_owned())
 }
 
 fn time(text: &str) -> Result<jiff::Timestamp, String> {
@@ -391,6 +408,18 @@ fn describe(record: &Record) -> Value {
         "signature_digest": hex::encode(&record.signature_digest),
         "previous_hash": hex::encode(&record.previous_hash),
         "hash": hex::encode(&record.hash),
+        "key_version": (record.key_version != 0).then_some(record.key_version),
+        "authentication": record.authentication.as_ref().map(|proof| json!({
+            "method": proof.method,
+            "certificate_sha256": hex::encode(&proof.certificate_sha256),
+            "credential": proof.credential,
+        })),
+        "ruling": record.ruling.as_ref().map(|ruling| json!({
+            "rule": ruling.rule,
+            "policy": hex::encode(&ruling.policy),
+        })),
+        "trace_id": hex::encode(&record.trace_id),
+        "form": record.form,
     })
 }
 
@@ -402,14 +431,23 @@ fn line(record: &Record) -> String {
         String::new()
     };
     format!(
-        "{:>8} {time:27} {:8} {:24} {} {} {}{times}",
+        "{:>8} {time:27} {:8} {:24} {} {} {}{}{times}",
         record.sequence,
         word(record.decision()),
         one_line(&record.operation),
         one_line(&record.subject),
         place(record),
         one_line(&record.reason),
+        by_rule(record),
     )
+}
+
+/// The rule that decided, where there is one; the rest is in `--json`.
+fn by_rule(record: &Record) -> String {
+    match &record.ruling {
+        Some(ruling) if ruling.rule != "(built-in)" => format!(" by {}", one_line(&ruling.rule)),
+        _ => String::new(),
+    }
 }
 
 /// Where it happened: the chain, and the position on it where there is one.

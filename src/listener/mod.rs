@@ -8,3 +8,4 @@ pub mod http;
 pub mod json;
 pub mod privval;
 pub mod tls;
+mod trace;

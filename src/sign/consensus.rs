@@ -10,30 +10,34 @@ use std::time::{Duration, Instant};
 
 use sigward_hsm::error::ProviderError;
 use sigward_hsm::verify::VerifyError;
-use sigward_policies::authz::{KeyFacts, Question, Verdict};
+use sigward_policies::authz::{KeyFacts, Question, Ruling, Verdict};
 use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
 use sigward_policies::double_sign::Slot;
 use sigward_policies::model::algorithm::PublicKey;
+use sigward_policies::model::authentication::Authentication;
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::ChainId;
 use sigward_policies::model::operation::Operation;
 use sigward_policies::model::payload::Consensus;
+use sigward_policies::model::trace::TraceId;
 use sigward_policies::proof::{
     self, ConsensusReply, Joined, Mismatch, Payload, Receipt, Received, RequestId, SignOrder, ToCommit,
     ToVerify, Unreleased, Verified,
 };
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 use super::LiveLimits;
-use crate::audit::{self, Asked};
+use crate::audit::{self, Asked, Asker};
 use crate::authz::{Authorizer, Mode, Policies};
 use crate::clock::Clock;
 use crate::crash::crash_point;
 use crate::guard;
 use crate::keyring::ConsensusKey;
-use crate::store::{self, Batch, Store};
+use crate::store::{self, Batch, Context, Store};
 use crate::telemetry::activity::Activity;
 use crate::telemetry::metrics::{ChainMetrics, Served, SignMetrics, Stage};
+use crate::telemetry::trace;
 
 /// A node waits 5 s for a reply before it drops the connection (CometBFT `privval/signer_endpoint.go`): answer before that.
 pub const DEADLINE: Duration = Duration::from_secs(4);
@@ -91,7 +95,7 @@ impl ChainSigner {
         self.metrics.refused(None, &refused);
         self.chain_metrics.refused(None, &refused);
         let asked = Asked::act(
-            &self.caller,
+            &self.asker(None, trace::mint()),
             "sign.cometbft",
             Some(*self.public_key()),
             Some(self.chain.clone()),
@@ -100,11 +104,20 @@ impl ChainSigner {
         refused
     }
 
-    /// Judges, signs, verifies and records `payload`, within [`DEADLINE`].
+    /// Judges, signs, verifies and records `payload`, within [`DEADLINE`], in a trace of its own.
     pub async fn sign(&self, payload: Consensus) -> Result<ConsensusReply, Refused> {
+        let trace = trace::mint();
+        let span = tracing::info_span!("sign", %trace);
+        self.sign_in(payload, trace).instrument(span).await
+    }
+
+    async fn sign_in(&self, payload: Consensus, trace: TraceId) -> Result<ConsensusReply, Refused> {
         let (operation, message) = (payload.operation(), *payload.message());
         let started = Instant::now();
-        let outcome = match tokio::time::timeout(DEADLINE, self.way(payload)).await {
+        // Known as soon as the rules were asked, whatever becomes of the request.
+        let mut ruling = None;
+        let way = self.way(payload, trace, &mut ruling);
+        let outcome = match tokio::time::timeout(DEADLINE, way).await {
             Ok(outcome) => outcome,
             Err(_elapsed) => Err(Failure::new(
                 FailureCode::DeadlineExceeded,
@@ -129,20 +142,28 @@ impl ChainSigner {
                 self.metrics.refused(Some(operation), &refused);
                 self.chain_metrics
                     .refused(Some(message.position().height), &refused);
-                self.record(
-                    Asked::message(&self.caller, self.public_key(), &self.chain, operation, &message),
-                    &refused,
-                );
+                let asker = self.asker(ruling, trace);
+                let asked = Asked::message(&asker, self.public_key(), &self.chain, operation, &message);
+                self.record(asked, &refused);
                 Err(refused)
             }
         }
     }
 
-    /// Whether no rule of the policy denies it to this node.
-    fn not_denied(&self, operation: Operation) -> Result<(), Refusal> {
+    fn asker(&self, ruling: Option<Ruling>, trace: TraceId) -> Asker {
+        Asker {
+            caller: self.caller.clone(),
+            context: in_context(ruling, trace),
+        }
+    }
+
+    /// Whether no rule of the policy denies it to this node. What decides goes to `ruling`.
+    fn not_denied(&self, operation: Operation, ruling: &mut Option<Ruling>) -> Result<(), Refusal> {
         let Some(in_force) = self.policies.snapshot() else {
+            *ruling = Some(Ruling::BuiltIn);
             return Ok(());
         };
+        let policy = in_force.policy.version();
         let question = Question {
             subject: &self.caller,
             operation,
@@ -151,14 +172,25 @@ impl ChainSigner {
             from: None,
             now: self.clock.unix_seconds(),
         };
-        let Verdict::Deny { rule: Some(rule) } = in_force.policy.judge(&question) else {
-            return Ok(());
+        let rule = match in_force.policy.judge(&question) {
+            Verdict::Deny { rule: Some(rule) } => rule,
+            // What the configuration gives, a rule may confirm and need not.
+            Verdict::Allow { rule, .. } => {
+                *ruling = Some(Ruling::Rule { policy, rule });
+                return Ok(());
+            }
+            Verdict::Deny { rule: None } => {
+                *ruling = Some(Ruling::NoRule { policy });
+                return Ok(());
+            }
         };
         let message = format!("rule {rule} denies {operation} to {}", self.caller);
         if in_force.mode == Mode::DryRun {
+            *ruling = Some(Ruling::BuiltIn);
             tracing::warn!(policy = %in_force.policy.version(), "policy, dry run: it would be refused: {message}");
             return Ok(());
         }
+        *ruling = Some(Ruling::Rule { policy, rule });
         Err(Refusal::new(RefusalCode::NotPermitted, message))
     }
 
@@ -167,7 +199,12 @@ impl ChainSigner {
         self.denials.note(self.store.as_ref(), entry);
     }
 
-    async fn way(&self, payload: Consensus) -> Result<(ConsensusReply, bool), Refused> {
+    async fn way(
+        &self,
+        payload: Consensus,
+        trace: TraceId,
+        ruling: &mut Option<Ruling>,
+    ) -> Result<(ConsensusReply, bool), Refused> {
         let operation = payload.operation();
         let (rules, limits) = (self.authorizer.snapshot(), self.limits.now());
         let received = Received::new(
@@ -180,8 +217,10 @@ impl ChainSigner {
         );
 
         let judging = Instant::now();
+        *ruling = Some(Ruling::BuiltIn);
         let permit = rules.judge(&received).into_result()?;
-        self.not_denied(operation)?;
+        self.not_denied(operation, ruling)?;
+        let context = in_context(ruling.clone(), trace);
         let cleared = guard::clear(&self.slot, &received, limits, self.clock.unix_seconds())
             .await
             .into_result()?;
@@ -197,7 +236,12 @@ impl ChainSigner {
                 let to_commit = unreleased.to_commit();
                 let repeat = to_commit.is_repeat();
                 let (verified, receipt) = self
-                    .prove(operation, unreleased.to_verify().map_err(mismatch)?, to_commit)
+                    .prove(
+                        operation,
+                        unreleased.to_verify().map_err(mismatch)?,
+                        to_commit,
+                        context,
+                    )
                     .await?;
                 crash_point!("sign_before_release");
                 let released = unreleased.release(verified, receipt).map_err(mismatch)?;
@@ -209,6 +253,7 @@ impl ChainSigner {
                         operation,
                         stored.to_verify().map_err(mismatch)?,
                         stored.to_commit(),
+                        context,
                     )
                     .await?;
                 Ok((
@@ -244,6 +289,7 @@ impl ChainSigner {
         operation: Operation,
         to_verify: ToVerify,
         to_commit: ToCommit<Consensus>,
+        context: Context,
     ) -> Result<(Verified, Receipt<Consensus>), Refused> {
         let committing = Instant::now();
         let batch = if store::unrecorded::is() {
@@ -252,7 +298,12 @@ impl ChainSigner {
                 ..Batch::default()
             }
         } else {
-            let entry = audit::of_commit(&to_commit, self.clock.unix_micros());
+            let entry = audit::of_commit(
+                &to_commit,
+                self.key.key.version.version,
+                context,
+                self.clock.unix_micros(),
+            );
             Batch::sign(to_commit, entry)
         };
         let (tell, told) = oneshot::channel();
@@ -278,6 +329,15 @@ impl ChainSigner {
             )
         })?;
         Ok((verified, receipt))
+    }
+}
+
+/// A node is known by being dialled, and by nothing else.
+const fn in_context(ruling: Option<Ruling>, trace: TraceId) -> Context {
+    Context {
+        authenticated: Some(Authentication::Dialled),
+        ruling,
+        trace: Some(trace),
     }
 }
 

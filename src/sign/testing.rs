@@ -25,7 +25,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::guard::Guard;
 use crate::keyring::ConsensusKey;
 use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::{self, AuditEntry, Batch, Change, Outcome, Sharing, Store};
+use crate::store::{self, AuditEntry, Batch, Change, Context, Outcome, Sharing, Store};
 use crate::telemetry::activity::Activity;
 use crate::telemetry::metrics::{Build, Metrics, Proto};
 
@@ -161,6 +161,7 @@ fn entry() -> AuditEntry {
         subject: "service".to_owned(),
         operation: "test.act".to_owned(),
         key: None,
+        key_version: None,
         chain: None,
         position: None,
         outcome: Outcome::Allowed,
@@ -168,5 +169,6 @@ fn entry() -> AuditEntry {
         request_digest: None,
         signature_digest: None,
         count: 1,
+        context: Context::default(),
     }
 }

@@ -166,6 +166,12 @@ impl Ledger {
         self.keys.values().map(|kept| kept.value.clone()).collect()
     }
 
+    /// Which version of its key a public key is; for records.
+    pub(crate) fn version_of(&self, key: &PublicKey) -> Option<u32> {
+        let kept = self.keys.get(self.names.get(key)?)?;
+        Some(kept.value.version.version)
+    }
+
     /// Every guard row, by key and chain.
     pub(crate) fn guard_rows(&self) -> Vec<StoredRow> {
         let mut rows: Vec<_> = self

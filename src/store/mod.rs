@@ -39,7 +39,7 @@ pub use encoding::DecodeError;
 pub use error::{OpenCode, OpenError};
 pub use filesystem::{FileSystem, file_system};
 pub use holding::MAX_HOLD_REASON;
-pub use record::{AuditEntry, AuditHead, AuditRecord, Outcome};
+pub use record::{AuditEntry, AuditHead, AuditRecord, Context, Form, Outcome};
 pub use sqlite::{Options, SqliteStore};
 
 /// What a store is asked to make durable, whole or not at all.

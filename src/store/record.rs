@@ -4,7 +4,7 @@
 //! `hash = SHA-256("sigward audit v1" ‖ encoded record)`, and the encoding contains the previous hash.
 //!
 //! *Invariants:* a record never holds a payload, a PIN or a secret: digests only. A record has one encoding, and only that
-//! decodes.
+//! decodes. What is written is of the newest [`Form`]; older ones are read for ever, and stay what they are: their bytes are in a hash.
 //!
 //! *Caveat:* the chain has no key. It shows accidents and careless hands; whoever can rewrite the whole table can rewrite the
 //! chain, and a cut-off end shows only against a head that was kept elsewhere (the witness, an anchor outside).
@@ -16,10 +16,12 @@ use sigward_policies::model::payload::Position;
 
 use super::encoding::{DecodeError, Decoder, Encoder};
 
+mod context;
+
+pub use context::Context;
+
 /// Separates the hash of a record from every other hash.
 const DOMAIN: &[u8] = b"sigward audit v1";
-/// First byte of every encoded record.
-const VERSION: u8 = 1;
 /// Longest subject, in bytes; what is over is cut when the record is made.
 pub const MAX_SUBJECT: usize = 192;
 /// Longest operation, in bytes.
@@ -71,6 +73,33 @@ impl Outcome {
     }
 }
 
+/// How a record is encoded: its first byte. A chain goes on to a newer form, and never back.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Form {
+    /// Without context and the key's version.
+    One,
+    /// With them.
+    Two,
+}
+
+impl Form {
+    /// The number that people and files know it by.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::One => 1,
+            Self::Two => 2,
+        }
+    }
+
+    fn read(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        match from.u8()? {
+            1 => Ok(Self::One),
+            2 => Ok(Self::Two),
+            other => Err(DecodeError::Version(other)),
+        }
+    }
+}
+
 /// Something that happened, before it has a place in the chain.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AuditEntry {
@@ -82,6 +111,8 @@ pub struct AuditEntry {
     pub operation: String,
     /// The key it was asked of.
     pub key: Option<PublicKey>,
+    /// Which version of the key that is, from 1; where nobody says, the store does, of keys that it knows.
+    pub key_version: Option<u32>,
     /// The chain.
     pub chain: Option<ChainId>,
     /// The position of a consensus message.
@@ -96,6 +127,8 @@ pub struct AuditEntry {
     pub signature_digest: Option<[u8; 32]>,
     /// How many equal events this entry stands for; 1 unless denials were gathered.
     pub count: u32,
+    /// How it was established who asks, what decided, and in which trace.
+    pub context: Context,
 }
 
 /// An entry with its place in the chain.
@@ -103,6 +136,8 @@ pub struct AuditEntry {
 pub struct AuditRecord {
     /// 1, 2, 3 …, without gaps.
     pub sequence: u64,
+    /// How it is encoded.
+    pub form: Form,
     /// What happened.
     pub entry: AuditEntry,
     /// The hash of the record before it; of the first one: SHA-256 of the store id.
@@ -137,8 +172,11 @@ impl AuditRecord {
         cut(&mut entry.operation, MAX_OPERATION);
         cut(&mut entry.reason, MAX_REASON);
         entry.count = entry.count.max(1);
+        // What has no number has none: there is one way to say so.
+        entry.key_version = entry.key_version.filter(|version| *version != 0);
         let mut record = Self {
             sequence: head.sequence.saturating_add(1),
+            form: Form::Two,
             entry,
             previous_hash: head.hash,
             hash: [0; 32],
@@ -151,8 +189,8 @@ impl AuditRecord {
     /// The encoding: everything but the record's own hash.
     pub fn encode(&self) -> Vec<u8> {
         let entry = &self.entry;
-        let mut to = Encoder::with_capacity(256 + entry.subject.len() + entry.reason.len());
-        to.u8(VERSION);
+        let mut to = Encoder::with_capacity(512 + entry.subject.len() + entry.reason.len());
+        to.u8(self.form.number());
         to.u64(self.sequence);
         to.raw(&self.previous_hash);
         to.i64(entry.time_micros);
@@ -169,20 +207,28 @@ impl AuditRecord {
         to.digest(entry.request_digest.as_ref());
         to.digest(entry.signature_digest.as_ref());
         to.u32(entry.count);
+        match self.form {
+            Form::One => {}
+            Form::Two => {
+                to.u32(entry.key_version.unwrap_or(0));
+                entry.context.encode(&mut to);
+            }
+        }
         to.finish()
     }
 
     /// Reads an encoding; the hash is computed from it. Whether it is linked to anything is for the reader to compare.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut from = Decoder::new(bytes);
-        from.version(VERSION)?;
+        let form = Form::read(&mut from)?;
         let sequence = from.u64()?;
         let previous_hash = from.array()?;
-        let entry = AuditEntry {
+        let mut entry = AuditEntry {
             time_micros: from.i64()?,
             subject: from.text(MAX_SUBJECT, "subject")?.to_owned(),
             operation: from.text(MAX_OPERATION, "operation")?.to_owned(),
             key: from.public_key()?,
+            key_version: None,
             chain: from.chain()?,
             position: if from.flag("position")? {
                 Some(from.position()?)
@@ -194,13 +240,22 @@ impl AuditRecord {
             request_digest: from.digest("request digest")?,
             signature_digest: from.digest("signature digest")?,
             count: from.u32()?,
+            context: Context::default(),
         };
+        match form {
+            Form::One => {}
+            Form::Two => {
+                entry.key_version = Some(from.u32()?).filter(|version| *version != 0);
+                entry.context = Context::decode(&mut from)?;
+            }
+        }
         from.finish()?;
         if sequence == 0 || entry.count == 0 {
             return Err(DecodeError::Value("sequence or count"));
         }
         Ok(Self {
             sequence,
+            form,
             entry,
             previous_hash,
             hash: hash(bytes),
@@ -233,82 +288,4 @@ fn cut(text: &mut String, max: usize) {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use sigward_policies::model::algorithm::Algorithm;
-    use sigward_policies::model::id::{Height, Round};
-    use sigward_policies::model::payload::Step;
-
-    fn entry() -> impl Strategy<Value = AuditEntry> {
-        let place = (
-            proptest::option::of(any::<[u8; 32]>()),
-            proptest::option::of("[a-z0-9-]{1,50}"),
-            proptest::option::of((1i64..1 << 62, 0i32..=i32::MAX, 1u8..=3)),
-        );
-        let digests = (
-            proptest::option::of(any::<[u8; 32]>()),
-            proptest::option::of(any::<[u8; 32]>()),
-        );
-        (
-            any::<i64>(),
-            ".{0,300}",
-            ".{0,80}",
-            place,
-            1u8..=4,
-            ".{0,80}",
-            digests,
-            any::<u32>(),
-        )
-            .prop_map(
-                |(
-                    time_micros,
-                    subject,
-                    operation,
-                    (key, chain, position),
-                    outcome,
-                    reason,
-                    digests,
-                    count,
-                )| {
-                    AuditEntry {
-                        time_micros,
-                        subject,
-                        operation,
-                        key: key.map(|raw| PublicKey::new(Algorithm::Ed25519, &raw).unwrap()),
-                        chain: chain.map(|text| ChainId::new(&text).unwrap()),
-                        position: position.map(|(height, round, step)| Position {
-                            height: Height::new(height).unwrap(),
-                            round: Round::new(round).unwrap(),
-                            step: Step::from_value(step).unwrap(),
-                        }),
-                        outcome: Outcome::from_number(outcome).unwrap(),
-                        reason,
-                        request_digest: digests.0,
-                        signature_digest: digests.1,
-                        count,
-                    }
-                },
-            )
-    }
-
-    proptest! {
-        #[test]
-        fn a_record_decodes_to_itself_and_every_prefix_and_suffix_is_refused(entry in entry()) {
-            let (record, bytes) = AuditRecord::link(&AuditHead::genesis(&StoreId([7; 16])), entry);
-            prop_assert_eq!(AuditRecord::decode(&bytes).unwrap(), record);
-            for end in 0..bytes.len() {
-                prop_assert!(AuditRecord::decode(&bytes[..end]).is_err());
-            }
-            let longer = [bytes.as_slice(), &[0]].concat();
-            prop_assert_eq!(AuditRecord::decode(&longer), Err(DecodeError::Trailing));
-        }
-
-        #[test]
-        fn whatever_decodes_encodes_to_the_same_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-            if let Ok(record) = AuditRecord::decode(&bytes) {
-                prop_assert_eq!(record.encode(), bytes);
-            }
-        }
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ pub mod activity;
 pub mod log;
 pub mod metrics;
 pub mod readiness;
+pub mod trace;
 
 pub use metrics::{ChainMetrics, Metrics, NodeMetrics, SignMetrics, StoreMetrics};
 pub use readiness::{Check, Readiness};

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{Error, ServerConnection};
+use sha2::{Digest as _, Sha256};
+use sigward_policies::model::authentication::Authentication;
 use sigward_policies::model::caller::SubjectName;
 
 use super::error::TlsError;
@@ -55,6 +57,8 @@ pub enum Looked {
 pub struct Peer {
     chain: Vec<CertificateDer<'static>>,
     name: SubjectName,
+    /// Of the certificate that names it.
+    sha256: [u8; 32],
     /// The edition and the second in which its certificate was verified last.
     verified: Mutex<(u64, u64)>,
 }
@@ -121,7 +125,9 @@ impl Keeper {
             .collect();
         // The handshake may have begun under an older edition.
         let (name, verified) = self.verify(&chain)?;
+        let own = chain.first().ok_or(Error::NoCertificatesPresented)?;
         Ok(Peer {
+            sha256: Sha256::digest(own).into(),
             chain,
             name,
             verified: Mutex::new(verified),
@@ -151,6 +157,11 @@ impl Peer {
     /// Whom its certificate names.
     pub const fn name(&self) -> &SubjectName {
         &self.name
+    }
+
+    /// By what it is known.
+    pub const fn authentication(&self) -> Authentication {
+        Authentication::Certificate { sha256: self.sha256 }
     }
 
     fn lock(&self) -> MutexGuard<'_, (u64, u64)> {

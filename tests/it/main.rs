@@ -37,3 +37,4 @@ mod seeing;
 mod support;
 mod tls;
 mod token;
+mod tracing;

@@ -8,6 +8,7 @@ use std::fmt;
 
 use super::policy::PolicyVersion;
 use super::rule::RuleId;
+use super::ruling::Ruling;
 use crate::decision::{Refusal, RefusalCode};
 use crate::model::caller::Caller;
 use crate::model::id::UnixSeconds;
@@ -26,6 +27,16 @@ pub struct Needed {
     pub policy: PolicyVersion,
     /// The rule of it.
     pub rule: RuleId,
+}
+
+impl Needed {
+    /// The same, as records tell it.
+    pub fn ruling(&self) -> Ruling {
+        Ruling::Rule {
+            policy: self.policy,
+            rule: self.rule.clone(),
+        }
+    }
 }
 
 /// Longest name of a person who takes part, in bytes.

@@ -17,6 +17,7 @@ mod policy;
 mod roles;
 mod rule;
 mod rules;
+mod ruling;
 mod subject;
 mod window;
 
@@ -31,3 +32,4 @@ pub use policy::{Policy, PolicyVersion, Verdict};
 pub use roles::{BUILT_IN, Role, built_in};
 pub use rule::{Effect, Miss, Question, Rule, RuleId};
 pub use rules::{NodeGrant, Permit, Rules};
+pub use ruling::Ruling;

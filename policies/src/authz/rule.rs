@@ -13,7 +13,7 @@ use super::operations::Operations;
 use super::subject::SubjectPattern;
 use super::window::Window;
 use crate::model::caller::Caller;
-use crate::model::id::{ChainId, UnixSeconds};
+use crate::model::id::{ChainId, MAX_NAME, UnixSeconds};
 use crate::model::operation::Operation;
 
 /// Who asks for what, about which key, on which chain, from where, and when.
@@ -41,6 +41,13 @@ pub struct Question<'a> {
 pub struct RuleId(pub(super) Arc<str>);
 
 impl RuleId {
+    /// Takes a name, as documents have them; for whoever reads one back out of a record.
+    pub fn parse(name: &str) -> Option<Self> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        let begins = name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+        (begins && name.len() <= MAX_NAME && name.bytes().all(plain)).then(|| Self(name.into()))
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -2,6 +2,7 @@
 //! construction; parsing happens once, at the edge.
 
 pub mod algorithm;
+pub mod authentication;
 pub mod bearer;
 pub mod caller;
 pub mod id;
@@ -12,3 +13,4 @@ pub mod payload;
 pub mod sign_bytes;
 pub mod suggest;
 pub mod text;
+pub mod trace;

@@ -25,6 +25,7 @@ use past::StateText;
 
 use super::{Durability, parts, swap};
 use crate::admin::{Incoming, IncomingChain};
+use crate::audit::Asker;
 use crate::authn;
 use crate::config::{self, Config};
 use crate::foreign::{self, ForeignKey, ForeignKind, ForeignSigner, Places};
@@ -374,7 +375,11 @@ impl Import {
         });
         let moved = parts
             .admin
-            .move_in(&authn::this_process(), self.from.as_str(), incoming.collect())
+            .move_in(
+                &Asker::of_this_process(authn::this_process()),
+                self.from.as_str(),
+                incoming.collect(),
+            )
             .await;
         parts.store.close();
         moved?;

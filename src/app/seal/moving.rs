@@ -16,6 +16,7 @@ use sigward_hsm::software::{Reseal, Settled};
 use super::{kind, make, of_token, open_token, read, read_as, settle, told};
 use crate::admin::SealAct;
 use crate::app::{parts, swap};
+use crate::audit::Asker;
 use crate::authn;
 use crate::config::{self, Config, ProviderId, SealSource};
 use crate::crash::crash_point;
@@ -110,7 +111,11 @@ pub async fn move_seal(home: &Path, to: &MoveTo) -> anyhow::Result<Moved> {
     let detail = format!("from {} to {}, keys {keys}", kind(&config.seal), kind(&to));
     parts
         .admin
-        .record_seal(&authn::this_process(), SealAct::Move, &detail)
+        .record_seal(
+            &Asker::of_this_process(authn::this_process()),
+            SealAct::Move,
+            &detail,
+        )
         .await?;
     crash_point!("seal_move_recorded");
     let file = home.join(config::FILE_NAME);
@@ -210,7 +215,11 @@ pub async fn rewrap(home: &Path) -> anyhow::Result<Rewrapped> {
     let detail = format!("wrapping key {now} instead of {former}");
     let recorded = parts
         .admin
-        .record_seal(&authn::this_process(), SealAct::Rewrap, &detail)
+        .record_seal(
+            &Asker::of_this_process(authn::this_process()),
+            SealAct::Rewrap,
+            &detail,
+        )
         .await;
     if let Err(refused) = recorded {
         rewrap.abandon();

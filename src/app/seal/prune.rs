@@ -13,6 +13,7 @@ use sigward_hsm::pkcs11::{TokenSeal, WrappedKek};
 use super::{open_token, told};
 use crate::admin::SealAct;
 use crate::app::parts;
+use crate::audit::Asker;
 use crate::authn;
 use crate::config::{self, Config, ProviderId, SEAL_LABEL, SealSource};
 
@@ -95,7 +96,11 @@ async fn under_lock(
     let detail = format!("{}: destroys {}", pruned.provider, listed.join(", "));
     parts
         .admin
-        .record_seal(&authn::this_process(), SealAct::Prune, &detail)
+        .record_seal(
+            &Asker::of_this_process(authn::this_process()),
+            SealAct::Prune,
+            &detail,
+        )
         .await?;
     for id in ids {
         seal.destroy_key(&pruned.key_label, &id).map_err(told)?;

@@ -15,6 +15,7 @@ use sigward_policies::decision::{Failure, FailureCode, Refused};
 use sigward_policies::holding::Holds;
 use sigward_policies::model::id::{ChainId, Generation, NodeName};
 use tokio::sync::{Mutex, MutexGuard};
+use tracing::Instrument as _;
 
 use super::bearer::BearerDoor;
 use super::door::Door;
@@ -212,18 +213,19 @@ impl Supervisor {
 impl Live for Supervisor {
     fn reload(self: Arc<Self>, by: Reloader, mode: ReloadMode) -> Answer<Result<Reloaded, ReloadError>> {
         let runtime = self.shared.runtime.clone();
-        let doing = runtime.spawn(async move { self.reload_now(&by, mode).await });
+        let doing = runtime.spawn(async move { self.reload_now(&by, mode).await }.in_current_span());
         Box::pin(async move { doing.await.unwrap_or_else(|_| Err(fault().into())) })
     }
 
     fn after(self: Arc<Self>, change: Answer<Result<(), Refused>>) -> Answer<Result<(), Refused>> {
         let runtime = self.shared.runtime.clone();
-        let doing = runtime.spawn(async move {
+        let change = async move {
             let mut state = self.hold().await?;
             change.await?;
             state.settle(&self.shared).await;
             Ok(())
-        });
+        };
+        let doing = runtime.spawn(change.in_current_span());
         Box::pin(async move { doing.await.unwrap_or_else(|_| Err(fault())) })
     }
 

@@ -10,6 +10,7 @@ use sigward_policies::model::operation::Operation;
 use super::Shared;
 use crate::admin::Petition;
 use crate::admin::live::{PolicyChange, Reloader};
+use crate::audit::Asker;
 use crate::authn;
 use crate::authz::{Call, tick};
 use crate::clock::{Clock as _, SystemClock};
@@ -23,23 +24,26 @@ pub(super) fn may_rewrite(
     by: &Reloader,
     rewritten: Option<PolicyChange>,
 ) -> Result<Petition, Refusal> {
-    let who = match &by.who {
-        Caller::Service => authn::this_process(),
-        who => who.clone(),
+    let who = match &by.who.caller {
+        Caller::Service => Asker::of_this_process(authn::this_process()),
+        _ => by.who.clone(),
     };
     let needed = match rewritten {
         None => None,
         Some(_) => {
             let admitted = shared.policies.admit(Call {
-                caller: &who,
+                caller: &who.caller,
+                context: &who.context,
                 path: "/sigward.v1.ReloadService/Reload",
                 operation: Some(Operation::PolicyWrite),
                 from: by.from,
                 now: SystemClock.unix_seconds(),
                 tick: tick(),
             });
-            let may = admitted.and_then(|admitted| admitted.may_once(&[]).map_err(|denial| denial.refusal));
-            may.map_err(|refusal| of_policy(&who, refusal))?.into_parts().1
+            let may = admitted.and_then(|admitted| admitted.may_once(&[]));
+            may.map_err(|denial| of_policy(&who.caller, denial.refusal))?
+                .into_parts()
+                .1
         }
     };
     Ok(Petition {

@@ -12,6 +12,8 @@ use crate::audit::testing::{Signer, entry};
 use crate::audit::{Break, Evidence, Verification, verify};
 use crate::store::{Batch, Options, SqliteStore};
 
+mod forms;
+
 struct Turned(AtomicI64);
 
 impl Clock for Turned {
@@ -415,9 +417,13 @@ fn stage_record(open: &crate::store::sqlite::Tampered, sequence: i64) -> AuditRe
 #[test]
 #[ignore = "a measurement"]
 fn a_days_records() {
+    use crate::store::Context;
+    use sigward_policies::authz::Ruling;
     use sigward_policies::model::algorithm::{Algorithm, PublicKey};
+    use sigward_policies::model::authentication::Authentication;
     use sigward_policies::model::id::{ChainId, Height, Round};
     use sigward_policies::model::payload::{Position, Step};
+    use sigward_policies::model::trace::TraceId;
     use std::time::Instant;
     const RECORDS: u64 = 200_000;
     const DAY: f64 = 128.0 * 3.0 * 86_400.0 / 6.0;
@@ -454,6 +460,12 @@ fn a_days_records() {
         }),
         request_digest: Some(hash(n, 2)),
         signature_digest: Some(hash(n, 3)),
+        key_version: Some(1),
+        context: Context {
+            authenticated: Some(Authentication::Dialled),
+            ruling: Some(Ruling::BuiltIn),
+            trace: hash(n, 4).first_chunk().copied().and_then(TraceId::new),
+        },
         ..entry(1)
     };
     let commit = |entries| {

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::audit::testing;
-use crate::store::{Batch, Done, Health, StoredRow, stopped};
+use crate::store::{Batch, Done, Form, Health, StoredRow, stopped};
 use sigward_policies::decision::Failure;
 use sigward_policies::model::id::StoreId;
 use sigward_policies::model::key::Key;
@@ -75,6 +75,34 @@ impl Store for Chain {
             commit: 1,
             audit_records: self.promised,
         }
+    }
+}
+
+/// Records of these forms, each linked to the one before.
+fn of_forms(forms: &[Form]) -> Chain {
+    let mut chain = Chain::new(0);
+    let mut head = AuditHead::genesis(&StoreId([1; 16]));
+    for (n, form) in (1..).zip(forms) {
+        let (mut record, _) = AuditRecord::link(&head, testing::entry(n));
+        record.form = *form;
+        let bytes = record.encode();
+        head = AuditRecord::decode(&bytes).unwrap().head();
+        chain.rows.push((n, bytes));
+    }
+    chain.promised = forms.len() as u64;
+    chain
+}
+
+#[test]
+fn a_chain_goes_on_to_a_newer_form_and_never_back() {
+    use Form::{One, Two};
+    for (forms, broken) in [
+        (&[One, One, Two, Two][..], None),
+        (&[Two, Two], None),
+        (&[One, Two, One, Two], Some(3)),
+        (&[Two, One], Some(2)),
+    ] {
+        assert_eq!(of_forms(forms).first_broken(), broken, "{forms:?}");
     }
 }
 

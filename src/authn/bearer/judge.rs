@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use sha2::{Digest as _, Sha256};
 use sigward_policies::decision::Refusal;
+use sigward_policies::model::authentication::{Authentication, CredentialId};
 use sigward_policies::model::bearer::TokenHolder;
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::UnixSeconds;
@@ -38,7 +39,19 @@ pub struct Head<'a> {
 /// A token that is good for the head of its request, and used up. Its body is still to come.
 #[derive(Debug)]
 #[must_use = "nobody is known before the body was compared"]
-pub struct Shown(Claims);
+pub struct Shown {
+    claims: Claims,
+    key: CredentialId,
+}
+
+impl Shown {
+    /// By what whoever shows it is known.
+    pub fn authentication(&self) -> Authentication {
+        Authentication::Token {
+            key: self.key.clone(),
+        }
+    }
+}
 
 /// The token of a request's `authorization` headers: exactly one, of the scheme `Bearer` (RFC 6750, section 2.1).
 ///
@@ -60,7 +73,7 @@ pub fn the_one<'a>(mut headers: impl Iterator<Item = &'a [u8]>) -> Result<&'a st
 impl Shown {
     /// By whose word, and for whom. It is known for what room there is for its body, and for nothing else.
     pub const fn holder(&self) -> &TokenHolder {
-        &self.0.holder
+        &self.claims.holder
     }
 }
 
@@ -103,6 +116,7 @@ impl Bearer {
         if !signed {
             return Err(refused("no issuer that is known here has signed the token"));
         }
+        let key = CredentialId::new(&token.kid)?;
         let claims = token.claims;
         if !issuers.stands(&claims) {
             return Err(revoked());
@@ -121,7 +135,7 @@ impl Bearer {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take(&claims, end, head.now.0)?;
-        Ok(Shown(claims))
+        Ok(Shown { claims, key })
     }
 
     /// Who asks, now that the body is there.
@@ -129,7 +143,7 @@ impl Bearer {
     /// # Errors
     /// `token_refused`.
     pub fn of_body(&self, shown: Shown, body: &[u8]) -> Result<Caller, Refusal> {
-        let Shown(claims) = shown;
+        let claims = shown.claims;
         let digest: [u8; 32] = Sha256::digest(body).into();
         if !bool::from(digest.ct_eq(&claims.body)) {
             return Err(refused("the token is for another body than came with it"));

@@ -43,6 +43,7 @@ const DOCUMENT: &str = r#"
 fn asked(policies: &Arc<Policies>, caller: &Caller, operation: Operation, from: &str) -> bool {
     let call = Call {
         caller,
+        context: &Context::default(),
         path: "/sigward.v1.X/Y",
         operation: Some(operation),
         from: from.parse().ok(),
@@ -51,7 +52,7 @@ fn asked(policies: &Arc<Policies>, caller: &Caller, operation: Operation, from: 
     };
     match policies.admit(call) {
         Ok(_) => true,
-        Err(refusal) => {
+        Err(Denial { refusal, .. }) => {
             assert_eq!(refusal.code.as_str(), "not_permitted");
             false
         }

@@ -9,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::algorithm::PublicKey;
+use sigward_policies::model::authentication::Authentication;
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::ChainId;
 use sigward_proto::Procedure;
@@ -19,20 +20,27 @@ use super::operations::operation_of;
 use super::serve::Services;
 use super::standing::while_standing;
 use super::target::Target;
-use crate::audit::{self, Asked, Denials};
+use crate::audit::{self, Asked, Asker, Denials};
 use crate::authn;
-use crate::authz::{Admitted, Call, InForce, Judged, Mode, Policies, tick};
+use crate::authz::{Admitted, Call, Denial, InForce, Judged, Mode, Policies, tick};
+use crate::listener::trace::InTrace;
+use crate::store::Context;
 
 /// Lets a request come nearer whose caller may call it for something, and hands the proof of it to whoever serves it. An answer of a
 /// service that has not turned that proof into more is thrown away: nobody may forget to ask.
 pub(super) async fn admit(services: Services, mut request: Request, next: Next) -> Response {
-    let Some(caller) = proved(request.extensions()) else {
+    let Some((caller, authenticated)) = proved(request.extensions()) else {
         return tonic::Status::unauthenticated("not_permitted: this connection proves nothing").into_http();
     };
     let path = request.uri().path();
     let (procedure, service) = (Procedure::of_path(path), called(path));
+    let context = Context {
+        authenticated,
+        ..context(request.extensions())
+    };
     let call = Call {
         caller: &caller,
+        context: &context,
         path,
         operation: procedure.map(operation_of),
         from: request.extensions().get::<From>().map(|from| from.0),
@@ -41,20 +49,22 @@ pub(super) async fn admit(services: Services, mut request: Request, next: Next) 
     };
     let admitted = match services.policies.admit(call) {
         Ok(admitted) => admitted,
-        Err(refusal) => {
-            services.note(&caller, service, (None, None), &refusal);
+        Err(Denial { refusal, ruling, .. }) => {
+            let who = Asker { caller, context }.ruled(ruling);
+            services.note(&who, service, (None, None), &refusal);
             return errors::refusal(refusal);
         }
     };
     let judged = admitted.judged();
     request.extensions_mut().insert(Ticket::of(admitted));
     let response = let_out(procedure, &judged, next.run(request).await);
+    let who = Asker { caller, context };
     // Only an answer of ours that streams is held open; that of a health check tells nothing.
     match procedure {
         None => response,
         Some(_) => while_standing(response, move || {
             let stands = judged.stands(services.gate.books().0.unix_seconds());
-            stands.inspect_err(|refusal| services.note(&caller, service, (None, None), refusal))
+            stands.inspect_err(|refusal| services.note(&who, service, (None, None), refusal))
         }),
     }
 }
@@ -105,16 +115,27 @@ impl Ticket {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::listener) struct From(pub(in crate::listener) IpAddr);
 
-/// Who is at the other end of a request's connection: a certificate, the kernel's word, or this very process.
-fn proved(extensions: &Extensions) -> Option<Caller> {
+/// How it is known who makes a request, and in which trace; what decides is not known yet.
+pub(in crate::listener) fn context(extensions: &Extensions) -> Context {
+    Context {
+        authenticated: extensions.get().cloned(),
+        ruling: None,
+        trace: extensions.get::<InTrace>().map(|own| own.trace),
+    }
+}
+
+/// Who is at the other end of a request's connection, and by what: a certificate, a token, the kernel's word, or this very process.
+fn proved(extensions: &Extensions) -> Option<(Caller, Option<Authentication>)> {
     if let Some(caller) = extensions.get::<Caller>() {
-        return Some(caller.clone());
+        return Some((caller.clone(), extensions.get().cloned()));
     }
     if let Some(peer) = extensions.get::<UdsConnectInfo>() {
-        return peer.peer_cred.as_ref().map(authn::unix_peer);
+        let caller = peer.peer_cred.as_ref().map(authn::unix_peer)?;
+        return Some((caller, Some(Authentication::PeerCredentials)));
     }
     // Only the stream in our own process has a connection that tells nothing (tonic's `Connected` of a `DuplexStream`).
-    extensions.get::<()>().map(|()| authn::this_process())
+    let here = extensions.get::<()>().map(|()| authn::this_process())?;
+    Some((here, Some(Authentication::ThisProcess)))
 }
 
 /// The service that was called, in the audit chain's words. Only services that exist: a caller makes no words of its own there.
@@ -147,29 +168,34 @@ impl Services {
     /// May `caller` see the status of every chain and node? For what is told over plain HTTP, which shows all of it at once.
     pub(in crate::listener) async fn may_see_all_status(
         &self,
-        caller: &Caller,
+        who: &Asker,
         from: IpAddr,
     ) -> Result<(), tonic::Status> {
         let procedure = Procedure::StatusGet;
         let call = Call {
-            caller,
+            caller: &who.caller,
+            context: &who.context,
             path: procedure.path(),
             operation: Some(operation_of(procedure)),
             from: Some(from),
             now: self.gate.books().0.unix_seconds(),
             tick: tick(),
         };
-        let admitted = self.policies.admit(call).map_err(|refusal| {
-            self.note(caller, called(procedure.path()), (None, None), &refusal);
-            errors::status(refusal.into())
-        })?;
+        let admitted = self
+            .policies
+            .admit(call)
+            .map_err(|Denial { refusal, ruling, .. }| {
+                let who = who.clone().ruled(ruling);
+                self.note(&who, called(procedure.path()), (None, None), &refusal);
+                errors::status(refusal.into())
+            })?;
         self.may(admitted, Target::Everything).await.map(drop)
     }
 
     /// Puts a refusal on record, under the name of what was asked and of which key and chain.
     pub(super) fn note(
         &self,
-        who: &Caller,
+        who: &Asker,
         operation: &'static str,
         (key, chain): (Option<PublicKey>, Option<ChainId>),
         refusal: &Refusal,
@@ -216,6 +242,7 @@ mod tests {
         let procedure = Procedure::KeyList;
         let call = Call {
             caller: &caller,
+            context: &Context::default(),
             path: procedure.path(),
             operation: Some(operation_of(procedure)),
             from: None,

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 
 use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::algorithm::{Algorithm, PublicKey};
+use sigward_policies::model::authentication::Authentication;
 use sigward_policies::model::operation::Operation;
+use sigward_policies::model::trace::TraceId;
+use sigward_proto::v1 as wire;
 use sigward_proto::v1::audit_service_server::AuditService;
 use sigward_proto::v1::verify_response::Said;
 use sigward_proto::v1::{
@@ -176,7 +179,9 @@ impl AuditService for Services {
 }
 
 /// Sends a word of how far it is, now and then; one that does not take it misses it. Says whether anybody listens.
-fn telling(send: mpsc::Sender<Result<VerifyResponse, Status>>) -> impl FnMut(u64, u64) -> bool + Send + 'static {
+fn telling(
+    send: mpsc::Sender<Result<VerifyResponse, Status>>,
+) -> impl FnMut(u64, u64) -> bool + Send + 'static {
     let mut told = Instant::now();
     move |records, of| {
         if told.elapsed() >= TELL {
@@ -288,7 +293,17 @@ fn search(request: QueryRequest) -> Result<Search, Status> {
         let what = "no height is in that range: its end is before its beginning";
         return Err(refuse(Refusal::new(RefusalCode::InvalidParameters, what)));
     }
+    let trace = match request.trace_id.as_slice() {
+        [] => None,
+        bytes => {
+            let id = bytes.try_into().ok().and_then(TraceId::new);
+            let what = "the id of a trace has 16 bytes, not all of them zero";
+            Some(id.ok_or_else(|| refuse(Refusal::new(RefusalCode::InvalidParameters, what)))?)
+        }
+    };
     Ok(Search {
+        rule: text(request.rule),
+        trace,
         subject: text(request.subject),
         operation: text(request.operation),
         key: text(request.key),
@@ -368,5 +383,38 @@ fn to_wire(record: &AuditRecord) -> Record {
         previous_hash: record.previous_hash.to_vec(),
         hash: record.hash.to_vec(),
         count: entry.count,
+        authentication: entry.context.authenticated.as_ref().map(proved_by),
+        key_version: entry.key_version.unwrap_or(0),
+        ruling: entry.context.ruling.as_ref().map(|ruling| wire::Ruling {
+            rule: ruling.name().to_owned(),
+            policy: ruling
+                .policy()
+                .map(|version| version.0.to_vec())
+                .unwrap_or_default(),
+        }),
+        trace_id: entry
+            .context
+            .trace
+            .map(|trace| trace.as_bytes().to_vec())
+            .unwrap_or_default(),
+        form: record.form.number().into(),
+    }
+}
+
+fn proved_by(authenticated: &Authentication) -> wire::Authentication {
+    let (certificate_sha256, credential) = match authenticated {
+        Authentication::Certificate { sha256 } => (sha256.to_vec(), String::new()),
+        Authentication::Token { key: id } | Authentication::ApiKey { id } => {
+            (Vec::new(), id.as_str().to_owned())
+        }
+        Authentication::Service
+        | Authentication::Dialled
+        | Authentication::PeerCredentials
+        | Authentication::ThisProcess => Default::default(),
+    };
+    wire::Authentication {
+        method: authenticated.method().to_owned(),
+        certificate_sha256,
+        credential,
     }
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use sigward_policies::decision::{Failure, FailureCode};
 use sigward_policies::model::algorithm::PublicKey;
-use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::KeyName;
 use tonic::{Request, Status};
 
@@ -19,6 +18,7 @@ use super::petition::Claims;
 use super::serve::Services;
 use super::target::{Target, everywhere};
 use crate::admin::{Admin, Known, Petition, Register, TokenObject};
+use crate::audit::Asker;
 use crate::authz::{About, Admitted, Denial, MayAct, Sight};
 use crate::clock::Clock;
 use crate::store::{ApprovalId, Store, StoredApproval};
@@ -166,9 +166,10 @@ impl Services {
         }
     }
 
-    fn put_on_record(&self, who: &Caller, operation: &'static str, denial: &Denial) {
-        let About { key, chain } = &denial.about;
+    fn put_on_record(&self, who: &Asker, operation: &'static str, denial: &Denial) {
+        let About { key, chain } = &*denial.about;
         let key = key.as_ref().and_then(|key| key.public_key);
-        self.note(who, operation, (key, chain.clone()), &denial.refusal);
+        let who = who.clone().ruled(denial.ruling.clone());
+        self.note(&who, operation, (key, chain.clone()), &denial.refusal);
     }
 }

@@ -25,7 +25,7 @@ mod state;
 mod status;
 mod target;
 
-pub(super) use admission::From;
+pub(super) use admission::{From, context};
 pub(super) use errors::{refusal, status_of, too_late, wrong_host};
 pub use operations::operation_of;
 pub use petition::{APPROVAL, WAIT};

@@ -6,7 +6,6 @@ use std::str::FromStr as _;
 
 use sigward_policies::authz::Needed;
 use sigward_policies::decision::{Refusal, RefusalCode, Refused};
-use sigward_policies::model::caller::Caller;
 use tonic::{Request, Status};
 
 use super::errors::status;
@@ -14,6 +13,7 @@ use super::gate::admitted;
 use super::key::refuse;
 use super::serve::Services;
 use crate::admin::{DEFAULT_WAIT, Petition};
+use crate::audit::Asker;
 use crate::authz::Admitted;
 use crate::store::{ApprovalId, MAX_WAIT};
 
@@ -60,7 +60,7 @@ impl Services {
     /// Who asks, and what the act rests on.
     pub(super) fn petition(
         &self,
-        who: &Caller,
+        who: &Asker,
         needed: Option<Needed>,
         claims: Claims,
     ) -> Result<Petition, Status> {
@@ -90,7 +90,7 @@ impl Services {
     }
 
     /// The same for whatever is said or done about approvals; gathered, as other denials are.
-    pub(super) fn not_taken(&self, who: &Caller, operation: &'static str, refused: Refused) -> Status {
+    pub(super) fn not_taken(&self, who: &Asker, operation: &'static str, refused: Refused) -> Status {
         if let Refused::Denied(refusal) = &refused {
             self.note(who, operation, (None, None), refusal);
         }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
 use sigward_proto::v1::approval_service_server::ApprovalServiceServer;
 use sigward_proto::v1::audit_service_server::AuditServiceServer;
 use sigward_proto::v1::backup_service_server::BackupServiceServer;
@@ -32,6 +33,7 @@ use crate::admin::Admin;
 use crate::admin::live::Live;
 use crate::audit::Denials;
 use crate::authz::Policies;
+use crate::listener::trace::in_trace;
 
 /// Key and state files are small; nothing else is sent here.
 const MAX_MESSAGE: usize = 256 * 1024;
@@ -122,9 +124,14 @@ impl Services {
         if let Ok(reflection) = reflection {
             routes = routes.add_service(reflection);
         }
-        routes.into_axum_router().layer(from_fn(move |request, next| {
-            admission::admit(all.clone(), request, next)
-        }))
+        routes
+            .into_axum_router()
+            .layer(from_fn(move |request, next| {
+                admission::admit(all.clone(), request, next)
+            }))
+            .layer(from_fn(|request: Request, next: Next| {
+                in_trace(request, |request| next.run(request))
+            }))
     }
 
     /// For clients on other machines: no message of theirs is large.

@@ -99,7 +99,9 @@ impl hyper::body::Body for HeldOpen {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.as_ref().map_or_else(SizeHint::default, |inner| inner.size_hint())
+        self.inner
+            .as_ref()
+            .map_or_else(SizeHint::default, |inner| inner.size_hint())
     }
 }
 
@@ -154,7 +156,12 @@ mod tests {
             }
             let told = trailers.unwrap();
             assert_eq!(told["grpc-status"], "16");
-            assert!(told["grpc-message"].to_str().unwrap().contains("certificate_refused"));
+            assert!(
+                told["grpc-message"]
+                    .to_str()
+                    .unwrap()
+                    .contains("certificate_refused")
+            );
             // Whoever wrote it has heard of its end.
             sending.await.unwrap();
         }

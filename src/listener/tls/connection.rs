@@ -19,6 +19,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::door::{Door, Visitor};
 use super::seats::Seat;
+use crate::listener::trace::in_trace;
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Handshake;
 use crate::tls::{Keeper, NoIdentity, Peer};
@@ -178,7 +179,10 @@ where
         let (door, visitor) = (door.clone(), visitor.clone());
         tower::service_fn(move |request| {
             let (door, visitor) = (door.clone(), visitor.clone());
-            async move { Ok::<_, std::convert::Infallible>(door.answer(&visitor, request).await) }
+            async move {
+                let answered = in_trace(request, |request| door.answer(&visitor, request)).await;
+                Ok::<_, std::convert::Infallible>(answered)
+            }
         })
     };
     let mut connection =

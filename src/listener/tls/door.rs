@@ -168,7 +168,11 @@ impl Door {
         let shown = headers.get_all(header::AUTHORIZATION);
         let token = the_one(shown.iter().map(HeaderValue::as_bytes)).and_then(Token::parse);
         let claimed = token.map(|token| token.claims().expires);
-        UnixSeconds(claimed.map_or(latest, |claimed| claimed.min(latest)).saturating_add(SKEW))
+        UnixSeconds(
+            claimed
+                .map_or(latest, |claimed| claimed.min(latest))
+                .saturating_add(SKEW),
+        )
     }
 
     /// Answers one request of `visitor`.

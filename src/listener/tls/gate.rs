@@ -9,6 +9,7 @@ use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use axum::response::IntoResponse as _;
 use rustls::{Error, ServerConnection};
 use sigward_policies::decision::{Refusal, RefusalCode};
+use sigward_policies::model::authentication::Authentication;
 use sigward_policies::model::caller::Caller;
 use tokio::time::timeout;
 
@@ -98,11 +99,13 @@ impl Gate {
     pub(super) async fn who(
         &self,
         visitor: &Visitor,
-        request: Request<Body>,
+        mut request: Request<Body>,
     ) -> Result<(Caller, Request<Body>), Refusal> {
         match (&self.tokens, &self.keeper, &visitor.peer) {
             (None, Some(keeper), Some(peer)) => {
-                by_certificate(keeper, visitor, peer).map(|caller| (caller, request))
+                let caller = by_certificate(keeper, visitor, peer)?;
+                request.extensions_mut().insert(peer.authentication());
+                Ok((caller, request))
             }
             (None, _, _) => Err(Refusal::new(
                 RefusalCode::CertificateRefused,
@@ -159,7 +162,8 @@ impl Tokens {
         let (mut head, body) = request.into_parts();
         let mut body = body.into_data_stream();
         match self.judge(&head, &mut body).await {
-            Ok((caller, whole)) => {
+            Ok((caller, by, whole)) => {
+                head.extensions.insert(by);
                 // Nobody behind this has any use for it.
                 head.headers.remove(header::AUTHORIZATION);
                 Ok((caller, Request::from_parts(head, Body::from(whole))))
@@ -171,7 +175,11 @@ impl Tokens {
         }
     }
 
-    async fn judge(&self, head: &Parts, body: &mut BodyDataStream) -> Result<(Caller, Vec<u8>), Refusal> {
+    async fn judge(
+        &self,
+        head: &Parts,
+        body: &mut BodyDataStream,
+    ) -> Result<(Caller, Authentication, Vec<u8>), Refusal> {
         let headers = head.headers.get_all(header::AUTHORIZATION);
         let token = the_one(headers.iter().map(HeaderValue::as_bytes))?;
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -194,6 +202,9 @@ impl Tokens {
             .map_err(|_cut| {
                 refused("the body ended early, or is longer than 1 MiB: no token is good for it")
             })?;
-        self.bearer.of_body(shown, &whole).map(|caller| (caller, whole))
+        let by = shown.authentication();
+        self.bearer
+            .of_body(shown, &whole)
+            .map(|caller| (caller, by, whole))
     }
 }

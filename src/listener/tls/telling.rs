@@ -11,8 +11,9 @@ use axum::response::IntoResponse as _;
 use sigward_policies::model::caller::Caller;
 use tonic::Code;
 
+use crate::audit::Asker;
 use crate::listener::grpc::Services;
-use crate::listener::http;
+use crate::listener::{grpc, http};
 
 /// Asks the policy where the path tells more than yes and no.
 pub(super) async fn ask(
@@ -34,7 +35,12 @@ pub(super) async fn ask(
         }
         _ => return Ok(()),
     }
-    services.may_see_all_status(caller, from).await.map_err(|status| {
+    let context = grpc::context(request.extensions());
+    let who = Asker {
+        caller: caller.clone(),
+        context,
+    };
+    services.may_see_all_status(&who, from).await.map_err(|status| {
         let code = match status.code() {
             Code::PermissionDenied | Code::FailedPrecondition => StatusCode::FORBIDDEN,
             Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,

@@ -8,13 +8,14 @@
 use std::path::{Path, PathBuf};
 
 use sigward_policies::holding::Hold;
+use sigward_policies::model::authentication::Authentication;
 use sigward_policies::model::id::{ChainId, Height, StoreId};
 
 use super::super::error::{OpenCode, OpenError};
 use super::super::filesystem::{make_folder, sync_folder};
 use super::super::holding::decode_hold;
 use super::super::ledger::Judged;
-use super::super::record::{AuditEntry, AuditRecord, Outcome};
+use super::super::record::{AuditEntry, AuditRecord, Context, Outcome};
 use super::super::redo::Redo;
 use super::super::row::decode_guard;
 use super::super::witness::{Entry, Testified, Witness, beside, folder_of};
@@ -70,6 +71,7 @@ impl SqliteStore {
             subject: subject.to_owned(),
             operation: "state.adopt".to_owned(),
             key: None,
+            key_version: None,
             chain: None,
             position: None,
             outcome: Outcome::Allowed,
@@ -77,6 +79,10 @@ impl SqliteStore {
             request_digest: None,
             signature_digest: None,
             count: 1,
+            context: Context {
+                authenticated: Some(Authentication::ThisProcess),
+                ..Context::default()
+            },
         };
         let lost = match find_database(&options.database()).and_then(|()| Books::read(&options.database())) {
             Ok(books) => {

@@ -36,7 +36,7 @@ use sigward_policies::model::parse::{
 use sigward_policies::model::payload::Consensus;
 use sigward_policies::proof::{ConsensusSignatures, Joined, Received, RequestId, ToCommit, join};
 
-use super::super::{AuditEntry, Batch, Change, Outcome, Receipts, Sharing, Store};
+use super::super::{AuditEntry, Batch, Change, Context, Outcome, Receipts, Sharing, Store};
 use super::*;
 
 pub(super) const NOW: UnixSeconds = UnixSeconds(1_700_000_000);
@@ -107,6 +107,7 @@ pub(super) fn act() -> AuditEntry {
         subject: "service".to_owned(),
         operation: "test.act".to_owned(),
         key: None,
+        key_version: None,
         chain: None,
         position: None,
         outcome: Outcome::Allowed,
@@ -114,6 +115,7 @@ pub(super) fn act() -> AuditEntry {
         request_digest: None,
         signature_digest: None,
         count: 1,
+        context: Context::default(),
     }
 }
 

@@ -344,7 +344,10 @@ impl Writer {
         }
         match self.books.ledger.judge(batch.signature, batch.changes, now) {
             Judged::Accepted(signed) => {
-                for entry in batch.entries {
+                for mut entry in batch.entries {
+                    if let (None, Some(key)) = (entry.key_version, &entry.key) {
+                        entry.key_version = self.books.ledger.version_of(key);
+                    }
                     let (record, encoded) = AuditRecord::link(head, entry);
                     *head = record.head();
                     records.push((record, encoded));

@@ -12,3 +12,4 @@ mod reload;
 mod remote;
 mod rules;
 mod stage;
+mod traces;

@@ -10,6 +10,7 @@ use super::{FORMAT, MAX_DOCUMENT, MAX_PATTERNS, MAX_RULES, duties, rules, warnin
 use crate::authz::operations::{Operations, Reserved};
 use crate::authz::policy::{Policy, PolicyVersion};
 use crate::authz::roles;
+use crate::authz::rule::RuleId;
 use crate::authz::subject::SubjectPattern;
 use crate::model::id::MAX_NAME;
 use crate::model::operation::Operation;
@@ -152,9 +153,7 @@ impl<'a> Source<'a> {
     /// A name of the document's own: plain, so that it can stand in a log line, and without a colon, so that it is no pattern.
     pub(super) fn name(&self, name: &Text, field: &str) -> Result<(), DocumentError> {
         let text = name.as_ref();
-        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-        let begins = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
-        if begins && text.len() <= MAX_NAME && text.bytes().all(plain) {
+        if RuleId::parse(text).is_some() {
             return Ok(());
         }
         Err(self.bad(

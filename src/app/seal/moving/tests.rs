@@ -6,6 +6,7 @@ use sigward_policies::model::id::KeyName;
 
 use super::*;
 use crate::app::{Durability, init};
+use crate::audit::Asker;
 
 /// A home with one key, and a move of its seal to another key file that was killed right after it switched the configuration.
 /// What another command had read before that, and the twins that wait.
@@ -14,7 +15,7 @@ async fn killed_after_the_switch(home: &Path) -> (Config, Vec<PathBuf>) {
     let (config, text) = config::load_with_text(home).unwrap();
     let parts = parts::open(&config).unwrap();
     let name = KeyName::new("validator").unwrap();
-    let who = authn::this_process();
+    let who = Asker::of_this_process(authn::this_process());
     let made = parts
         .admin
         .create_key(&who, &name, Algorithm::Ed25519, config::SOFTWARE);

@@ -4,7 +4,7 @@ use sigward_policies::holding::{Fact, Hold, Note, Scope};
 
 use super::rollback::copy_folder;
 use super::*;
-use crate::store::OpenCode;
+use crate::store::{Form, OpenCode};
 
 /// A copy of a store that an earlier sigward wrote. Key 1 has signed prevotes on `one` up to `top`; key 2 is fresh on `two`.
 fn old_store(image: &str) -> Home {
@@ -81,6 +81,7 @@ fn a_store_of_the_third_layout_takes_requests_for_approval() {
     assert!(store.holds().unwrap().all_frozen());
     assert_eq!(store.approvals().unwrap(), []);
     let records = store.audit(1, 1000).unwrap();
+    assert!(records.iter().all(|record| record.form == Form::One));
     let kept = records[9].head();
     assert_eq!(store.forget_audit(&kept, 1000).unwrap(), kept);
     let asked = super::approvals::request(&*store, 1, "uid:1");
@@ -89,7 +90,9 @@ fn a_store_of_the_third_layout_takes_requests_for_approval() {
     assert_eq!(layout(&home), 4);
     let store = SqliteStore::open(&home.options).unwrap();
     assert_eq!(store.approvals().unwrap(), [asked]);
-    assert_eq!(store.audit(1, 1000).unwrap()[0].previous_hash, kept.hash);
+    let records = store.audit(1, 1000).unwrap();
+    assert_eq!(records[0].previous_hash, kept.hash);
+    assert_eq!(records.last().unwrap().form, Form::Two);
 }
 
 #[test]

@@ -1,0 +1,193 @@
+//! Where a request says that it belongs to a trace: `traceparent` and `tracestate` (W3C Trace Context, level 1). Pure.
+//!
+//! *Invariant:* nothing in them is an error. What is not as the standard has it is as if it were not there: the request begins a trace
+//! of its own. Nothing of them is shown but what was parsed.
+
+use std::fmt;
+
+use sigward_policies::model::trace::TraceId;
+
+/// The length of `traceparent` in version 00; later versions only append.
+const LENGTH: usize = 55;
+/// The most of `tracestate` that is kept (section 3.3.1.5), and its members (section 3.3.1.1).
+const MAX_STATE: usize = 512;
+const MAX_MEMBERS: usize = 32;
+
+/// The id of one span: 8 bytes, not all of them zero.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SpanId([u8; 8]);
+
+impl SpanId {
+    /// Takes an id; zeros are none.
+    pub fn new(bytes: [u8; 8]) -> Option<Self> {
+        (bytes != [0; 8]).then_some(Self(bytes))
+    }
+
+    /// The bytes.
+    pub const fn as_bytes(&self) -> &[u8; 8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", u64::from_be_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a request says of its trace.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TraceParent {
+    /// The trace.
+    pub trace: TraceId,
+    /// The caller's span.
+    pub span: SpanId,
+    /// Whether the caller records it.
+    pub sampled: bool,
+}
+
+impl TraceParent {
+    /// Reads the one `traceparent` header of a request; more than one is none.
+    pub fn of<'a>(mut headers: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
+        let (first, second) = (headers.next()?, headers.next());
+        second.is_none().then(|| Self::parse(first)).flatten()
+    }
+
+    fn parse(header: &[u8]) -> Option<Self> {
+        let (known, rest) = header.split_at_checked(LENGTH)?;
+        let known = std::str::from_utf8(known).ok()?;
+        let mut parts = known.split('-');
+        let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let (version, flags) = (hex(version, 2)?, hex(flags, 2)?);
+        let fits = match version {
+            0 => rest.is_empty(),
+            0xff => false,
+            _ => rest.first().is_none_or(|next| *next == b'-'),
+        };
+        if !fits || parts.next().is_some() {
+            return None;
+        }
+        Some(Self {
+            trace: TraceId::parse(trace)?,
+            span: SpanId::new(hex(span, 16)?.to_be_bytes())?,
+            sampled: flags & 1 == 1,
+        })
+    }
+}
+
+impl fmt::Display for TraceParent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "00-{}-{}-{:02x}",
+            self.trace,
+            self.span,
+            u8::from(self.sampled)
+        )
+    }
+}
+
+/// So many digits, in small letters.
+fn hex(text: &str, digits: usize) -> Option<u64> {
+    let small = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    let good = text.len() == digits && text.bytes().all(small);
+    good.then(|| u64::from_str_radix(text, 16).ok()).flatten()
+}
+
+/// The `tracestate` of a request: its headers as one list, where that is short enough and printable; else it is dropped whole.
+pub fn state_of<'a>(headers: impl Iterator<Item = &'a [u8]>) -> Option<String> {
+    let mut whole = String::new();
+    for header in headers {
+        let text = std::str::from_utf8(header).ok()?;
+        if !text.bytes().all(|b| matches!(b, b' '..=b'~' | b'\t')) {
+            return None;
+        }
+        if !whole.is_empty() {
+            whole.push(',');
+        }
+        whole.push_str(text);
+        if whole.len() > MAX_STATE {
+            return None;
+        }
+    }
+    let members = whole
+        .split(',')
+        .map(str::trim)
+        .filter(|member| !member.is_empty());
+    let good = members.clone().all(|member| member.contains('=')) && members.clone().count() <= MAX_MEMBERS;
+    (good && members.count() > 0).then_some(whole)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    fn read(text: &str) -> Option<TraceParent> {
+        TraceParent::of(std::iter::once(text.as_bytes()))
+    }
+
+    #[test]
+    fn what_the_standard_allows_is_read_and_written_alike() {
+        assert_eq!(read(GOOD).unwrap().to_string(), GOOD);
+        assert!(read(GOOD).unwrap().sampled);
+        let other = GOOD.replace("-01", "-02");
+        assert!(!read(&other).unwrap().sampled, "only the last bit says that");
+        // A later version: what is known of it counts.
+        for later in ["cc-", "01-"] {
+            let text = GOOD.replacen("00-", later, 1);
+            assert_eq!(read(&text), read(GOOD));
+            assert_eq!(read(&format!("{text}-what-the-future-will-be-like")), read(GOOD));
+            assert_eq!(read(&format!("{text}.what")), None);
+        }
+    }
+
+    #[test]
+    fn whatever_else_is_as_if_it_were_not_there() {
+        let two = [GOOD.as_bytes(), GOOD.as_bytes()];
+        assert_eq!(TraceParent::of(two.into_iter()), None);
+        assert_eq!(TraceParent::of(std::iter::empty()), None);
+        let cut = &GOOD[..54];
+        let longer = format!("{GOOD}-00");
+        let upper = GOOD.to_uppercase();
+        let future = GOOD.replacen("00-", "ff-", 1);
+        let no_trace = GOOD.replace("0af7651916cd43dd8448eb211c80319c", &"0".repeat(32));
+        let no_span = GOOD.replace("b7ad6b7169203331", &"0".repeat(16));
+        let moved = GOOD.replace("-b7ad", "b-7ad");
+        let more = GOOD.replace("b7ad6b71", "b7ad-b71");
+        let sign = GOOD.replacen("00-", "+0-", 1);
+        for text in [
+            "", "-", cut, &longer, &upper, &future, &no_trace, &no_span, &moved, &more, &sign,
+        ] {
+            assert_eq!(read(text), None, "{text:?}");
+        }
+        assert_eq!(TraceParent::of(std::iter::once([0xff_u8; 55].as_slice())), None);
+    }
+
+    #[test]
+    fn a_state_is_kept_whole_or_dropped() {
+        let state = |parts: &[&str]| state_of(parts.iter().map(|part| part.as_bytes()));
+        assert_eq!(state(&["a=1", "b=2,c=3"]).unwrap(), "a=1,b=2,c=3");
+        let long = format!("a={}", "b".repeat(510));
+        assert!(state(&[&long]).is_some_and(|kept| kept.len() == 512));
+        let many = "a=1,".repeat(33);
+        for bad in [
+            vec![],
+            vec![""],
+            vec!["a"],
+            vec!["a=\u{e9}"],
+            vec![&long, "c=1"],
+            vec![&many],
+        ] {
+            assert_eq!(state(&bad), None, "{bad:?}");
+        }
+    }
+}
