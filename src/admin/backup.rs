@@ -98,8 +98,11 @@ impl Admin {
             .map(|key| self.entry(who, Act::KeyBackup, &key.version.public_key, None, &detail));
         let batch = consent.with(Batch::record(entries.collect()));
         store::commit(self.store.as_ref(), batch).await?;
-        self.handed_out
-            .note(id, sha256, keys.iter().map(|key| key.version.public_key).collect());
+        self.handed_out.note(
+            id,
+            sha256,
+            keys.iter().map(|key| key.version.public_key).collect(),
+        );
         crash_point!("admin_backup_recorded");
         Ok(MadeBackup {
             id,

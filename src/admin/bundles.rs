@@ -33,7 +33,11 @@ const MAX_UNCONFIRMED: usize = 256;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Opens {
     /// A passphrase, stretched so. Whose it is, is the requester's word.
-    Passphrase { memory_kib: u32, passes: u32, lanes: u32 },
+    Passphrase {
+        memory_kib: u32,
+        passes: u32,
+        lanes: u32,
+    },
     /// The identities of these recipients.
     Recipients(Vec<String>),
 }
@@ -52,10 +56,13 @@ impl Opens {
             }),
             Lock::Age { .. } => {
                 let plain = |one: &String| {
-                    (1..=MAX_RECIPIENT).contains(&one.len()) && one.bytes().all(|b| (b' '..=b'~').contains(&b))
+                    (1..=MAX_RECIPIENT).contains(&one.len())
+                        && one.bytes().all(|b| (b' '..=b'~').contains(&b))
                 };
                 if !(1..=MAX_RECIPIENTS).contains(&recipients.len()) || !recipients.iter().all(plain) {
-                    return invalid("name the age recipients that the backup is for: 1 to 32, in printable ASCII");
+                    return invalid(
+                        "name the age recipients that the backup is for: 1 to 32, in printable ASCII",
+                    );
                 }
                 Ok(Self::Recipients(recipients))
             }
@@ -91,7 +98,12 @@ impl fmt::Display for Opens {
             ),
             Self::Recipients(all) => match all.as_slice() {
                 [one] if one.len() <= TOLD_RECIPIENT => write!(f, "opens for {one}"),
-                all => write!(f, "opens for {} age recipients (sha256 {})", all.len(), digest(all)),
+                all => write!(
+                    f,
+                    "opens for {} age recipients (sha256 {})",
+                    all.len(),
+                    digest(all)
+                ),
             },
         }
     }
@@ -118,7 +130,9 @@ pub(super) fn matter(keys: &[Key], opens: &Opens, config: Option<&str>) -> Matte
     };
     let along = match &config {
         None => String::new(),
-        Some((bytes, sha256)) => format!(", with {bytes} bytes of configuration in the clear (sha256 {sha256})"),
+        Some((bytes, sha256)) => {
+            format!(", with {bytes} bytes of configuration in the clear (sha256 {sha256})")
+        }
     };
     let mut more = String::new();
     if let Opens::Passphrase { .. } = opens {

@@ -8,8 +8,8 @@ use sigward_policies::authz::KeyFacts;
 use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::id::{ChainId, KeyName};
 
-use super::token_keys::TokenObject;
 use super::Admin;
+use super::token_keys::TokenObject;
 use crate::config::SOFTWARE;
 
 /// A key that is to come back out of a bundle.

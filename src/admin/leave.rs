@@ -183,6 +183,9 @@ mod tests {
             assert!(what.contains(decisive), "{decisive}: {what}");
         }
         let alone = leaving(&name, &ChainId::new("a-1").unwrap(), &["a-1"]);
-        assert!(alone.ends_with("state on a-1; it stops there for ever"), "{alone}");
+        assert!(
+            alone.ends_with("state on a-1; it stops there for ever"),
+            "{alone}"
+        );
     }
 }

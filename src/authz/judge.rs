@@ -108,7 +108,9 @@ impl Judge {
         };
         match in_force.policy.strictest(&question) {
             Strictest::Denies { rule } => Err(denial(denied_by(&self.caller, rule.as_str()), &none)),
-            Strictest::Asks { rule, approvals } if approvals > most.as_ref().map_or(0, |most| most.others) => {
+            Strictest::Asks { rule, approvals }
+                if approvals > most.as_ref().map_or(0, |most| most.others) =>
+            {
                 Ok(Some(needed(in_force, &rule, approvals)))
             }
             Strictest::Asks { .. } | Strictest::AsksNobody => Ok(most),

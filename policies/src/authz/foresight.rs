@@ -61,7 +61,11 @@ impl Policy {
                 Strictest::Denies { .. } | Strictest::AsksNobody => 0,
             };
             match rule.effect {
-                Effect::Deny => return Strictest::Denies { rule: rule.id.clone() },
+                Effect::Deny => {
+                    return Strictest::Denies {
+                        rule: rule.id.clone(),
+                    };
+                }
                 Effect::Allow { approvals, .. } if approvals > asked => {
                     most = Strictest::Asks {
                         rule: rule.id.clone(),

@@ -1,6 +1,11 @@
 //! What those who approve a backup read and agree to; what may be confirmed.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "tests"
+)]
 
 use sigward_policies::model::algorithm::Algorithm;
 use sigward_policies::model::id::{KeyName, MAX_NAME, UnixSeconds};
@@ -75,11 +80,18 @@ fn who_approves_reads_for_whom_it_is_however_long_the_names_are() {
     let recipients = vec![long.as_str(); 32];
     let what = matter(&many, &age(&recipients).unwrap(), Some("a = 1")).what;
     assert!(what.len() <= MAX_WHAT && what.ends_with('…'), "{what}");
-    for decisive in ["200 private keys (sha256 ", "32 age recipients (sha256 ", "5 bytes of configuration"] {
+    for decisive in [
+        "200 private keys (sha256 ",
+        "32 age recipients (sha256 ",
+        "5 bytes of configuration",
+    ] {
         assert!(what.contains(decisive), "{decisive}: {what}");
     }
     let one = matter(&many[..1], &age(&[&long[..128]]).unwrap(), None).what;
-    assert!(one.contains(many[0].name.as_str()) && one.ends_with(&long[..128]), "{one}");
+    assert!(
+        one.contains(many[0].name.as_str()) && one.ends_with(&long[..128]),
+        "{one}"
+    );
     let other = matter(&many[..199], &age(&recipients).unwrap(), Some("a = 1")).what;
     assert_ne!(what, other);
 }
@@ -96,17 +108,28 @@ fn only_what_was_handed_out_is_confirmed() {
     assert!(all.knows(&backup(id, sha256, &[1])).is_err(), "invented");
     all.note(id, sha256, vec![public_key(1), public_key(2)]);
     assert!(all.knows(&backup(id, sha256, &[1, 2])).is_ok());
-    assert!(all.knows(&backup(id, sha256, &[1])).is_ok(), "again, and of a part");
+    assert!(
+        all.knows(&backup(id, sha256, &[1])).is_ok(),
+        "again, and of a part"
+    );
     for (why, other) in [
         ("another key", backup(id, sha256, &[1, 3])),
         ("no key", backup(id, sha256, &[])),
         ("other bytes", backup(id, [3; 32], &[1])),
         ("another id", backup(BundleId([9; 16]), sha256, &[1])),
     ] {
-        assert_eq!(all.knows(&other).unwrap_err().code, RefusalCode::InvalidBundle, "{why}");
+        assert_eq!(
+            all.knows(&other).unwrap_err().code,
+            RefusalCode::InvalidBundle,
+            "{why}"
+        );
     }
     for n in 0..MAX_UNCONFIRMED {
-        all.note(BundleId([u8::try_from(n % 256).unwrap(); 16]), [0; 32], Vec::new());
+        all.note(
+            BundleId([u8::try_from(n % 256).unwrap(); 16]),
+            [0; 32],
+            Vec::new(),
+        );
     }
     assert!(all.knows(&backup(id, sha256, &[1])).is_err(), "bounded");
 }

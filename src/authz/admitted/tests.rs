@@ -123,10 +123,7 @@ fn an_act_waits_for_the_most_that_a_rule_wants() {
             .map(|may| may.into_parts().1.map(|needed| needed.others));
         outcome.map_err(|denial| denial.refusal.code.as_str())
     };
-    assert_eq!(
-        ask(Mode::Enforced, std::slice::from_ref(&one)),
-        Ok(Some(2))
-    );
+    assert_eq!(ask(Mode::Enforced, std::slice::from_ref(&one)), Ok(Some(2)));
     assert_eq!(
         ask(Mode::Enforced, &[one.clone(), About::key(key("other", 2))]),
         Err("not_permitted"),
@@ -183,7 +180,10 @@ fn a_call_that_asks_for_more_than_its_procedure_says_is_judged_as_that() {
     let admitted = call(&policies, &ada(), Operation::KeyShow).rather(Operation::KeyDestroy);
     assert_eq!(admitted.operation_name(), "key.destroy");
     let judged = admitted.judged();
-    assert_eq!(code(admitted.may(&[About::key(key("validator-1", 1))])), "not_permitted");
+    assert_eq!(
+        code(admitted.may(&[About::key(key("validator-1", 1))])),
+        "not_permitted"
+    );
     assert!(judged.was_asked());
     let first = call(&policies, &ada(), Operation::KeyShow);
     let judged = first.judged();

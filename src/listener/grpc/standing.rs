@@ -99,12 +99,14 @@ impl hyper::body::Body for HeldOpen {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.as_ref().map_or_else(SizeHint::default, |inner| inner.size_hint())
+        self.inner
+            .as_ref()
+            .map_or_else(SizeHint::default, |inner| inner.size_hint())
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -154,7 +156,12 @@ mod tests {
             }
             let told = trailers.unwrap();
             assert_eq!(told["grpc-status"], "16");
-            assert!(told["grpc-message"].to_str().unwrap().contains("certificate_refused"));
+            assert!(
+                told["grpc-message"]
+                    .to_str()
+                    .unwrap()
+                    .contains("certificate_refused")
+            );
             // Whoever wrote it has heard of its end.
             sending.await.unwrap();
         }

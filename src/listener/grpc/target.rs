@@ -83,7 +83,10 @@ impl Target<'_> {
             Self::KeyOrNew(facts) => {
                 let (called, is) = (
                     register.find(&facts.name),
-                    facts.public_key.as_ref().and_then(|key| register.find_public(key)),
+                    facts
+                        .public_key
+                        .as_ref()
+                        .and_then(|key| register.find_public(key)),
                 );
                 let mut about: Vec<_> = called.into_iter().chain(is).flat_map(everywhere).collect();
                 if called.is_none() {

@@ -132,19 +132,6 @@ impl Door {
         }
     }
 
-    /// When the token of a request ends, whatever becomes of it: believed only once `gate` has let it through. No token lasts longer than
-    /// the longest.
-    fn ends(&self, visitor: &Visitor, headers: &HeaderMap) -> UnixSeconds {
-        let latest = SystemClock.unix_seconds().0.saturating_add(MAX_LIFE);
-        if visitor.peer.is_some() {
-            return UnixSeconds(latest);
-        }
-        let shown = headers.get_all(header::AUTHORIZATION);
-        let token = the_one(shown.iter().map(HeaderValue::as_bytes)).and_then(Token::parse);
-        let claimed = token.map(|token| token.claims().expires);
-        UnixSeconds(claimed.map_or(latest, |claimed| claimed.min(latest)).saturating_add(SKEW))
-    }
-
     /// Answers one request of `visitor`.
     pub(super) async fn answer<B>(&self, visitor: &Arc<Visitor>, request: Request<B>) -> Response<Body>
     where
@@ -167,7 +154,7 @@ impl Door {
             true => &self.grpc,
             false => &self.http,
         };
-        let ends = self.ends(visitor, request.headers());
+        let ends = token_ends(request.headers(), SystemClock.unix_seconds());
         let (caller, mut request) = match self.gate.who(visitor, request).await {
             Ok(known) => known,
             Err(refusal) => {
@@ -198,5 +185,53 @@ impl Door {
             Err(_elapsed) if is_grpc => grpc::too_late(),
             Err(_elapsed) => StatusCode::REQUEST_TIMEOUT.into_response(),
         }
+    }
+}
+
+/// When the token of a request ends, whatever becomes of it: believed only once the gate has let it through. None lasts longer than the
+/// longest; without one it is of no use to anybody.
+fn token_ends(headers: &HeaderMap, now: UnixSeconds) -> UnixSeconds {
+    let latest = now.0.saturating_add(MAX_LIFE);
+    let shown = headers.get_all(header::AUTHORIZATION);
+    let token = the_one(shown.iter().map(HeaderValue::as_bytes)).and_then(Token::parse);
+    let claimed = token.map(|token| token.claims().expires);
+    UnixSeconds(
+        claimed
+            .map_or(latest, |claimed| claimed.min(latest))
+            .saturating_add(SKEW),
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+
+    use super::*;
+    use crate::authn::bearer::TYPE;
+
+    #[test]
+    fn what_is_held_open_by_a_token_ends_with_it_and_never_later_than_any_token() {
+        let word = |text: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(text);
+        let header = format!(r#"{{"alg":"EdDSA","typ":"{TYPE}","kid":"k"}}"#);
+        let until = |expires: i64| {
+            let claims = format!(
+                r#"{{"iss":"ci","sub":"a","aud":"s","iat":0,"exp":{expires},"jti":"{}","htm":"POST","path":"/","body_sha256":"{}"}}"#,
+                "j".repeat(22),
+                word(&[0; 32])
+            );
+            let token = [word(header.as_bytes()), word(claims.as_bytes()), word(&[0; 64])].join(".");
+            let mut headers = HeaderMap::new();
+            let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+            headers.insert(header::AUTHORIZATION, value);
+            token_ends(&headers, UnixSeconds(1000)).0
+        };
+        assert_eq!(until(1060), 1060 + SKEW);
+        assert_eq!(until(i64::MAX), 1000 + MAX_LIFE + SKEW);
+        assert_eq!(
+            token_ends(&HeaderMap::new(), UnixSeconds(1000)).0,
+            1000 + MAX_LIFE + SKEW
+        );
     }
 }

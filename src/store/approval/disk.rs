@@ -20,7 +20,11 @@ const TWO_CHAINS: u8 = 2;
 pub(crate) fn encode_approval(stored: &StoredApproval) -> Vec<u8> {
     let request = &stored.request;
     let mut to = Encoder::with_capacity(512);
-    to.u8(if stored.to.is_some() { TWO_CHAINS } else { ONE_CHAIN });
+    to.u8(if stored.to.is_some() {
+        TWO_CHAINS
+    } else {
+        ONE_CHAIN
+    });
     to.raw(&stored.id.0);
     to.sized(request.requester.as_str().as_bytes());
     to.sized(request.operation.as_str().as_bytes());

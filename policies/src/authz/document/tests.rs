@@ -320,16 +320,38 @@ fn a_rule_that_can_never_match_is_warned_of() {
             "version = 1\n[[rule]]\nid = \"r\"\neffect = \"{effect}\"\nsubjects = [\"uid:1\"]\noperations = [{operations}]\n{scope}"
         );
         let policy = parse(&text).unwrap();
-        policy.warnings().iter().map(|warning| warning.message.clone()).collect()
+        policy
+            .warnings()
+            .iter()
+            .map(|warning| warning.message.clone())
+            .collect()
     };
     let keys = "keys = [\"a\"]";
     for (effect, operations, scope, wanted) in [
-        ("allow", "\"audit.read\"", keys, "never decides: it names keys or chains, and audit.read is about none"),
-        ("deny", "\"audit.read\", \"config.reload\"", "chains = [\"c-1\"]", "config.reload, audit.read are about none"),
-        ("allow", "\"audit.read\", \"key.show\"", keys, "allows nobody audit.read"),
+        (
+            "allow",
+            "\"audit.read\"",
+            keys,
+            "never decides: it names keys or chains, and audit.read is about none",
+        ),
+        (
+            "deny",
+            "\"audit.read\", \"config.reload\"",
+            "chains = [\"c-1\"]",
+            "config.reload, audit.read are about none",
+        ),
+        (
+            "allow",
+            "\"audit.read\", \"key.show\"",
+            keys,
+            "allows nobody audit.read",
+        ),
     ] {
         let said = warnings(effect, operations, scope);
-        assert!(said.len() == 1 && said[0].contains(wanted), "{operations}: {said:?}");
+        assert!(
+            said.len() == 1 && said[0].contains(wanted),
+            "{operations}: {said:?}"
+        );
     }
     for (effect, operations, scope) in [
         ("allow", "\"audit.read\"", ""),
@@ -337,7 +359,11 @@ fn a_rule_that_can_never_match_is_warned_of() {
         // Whoever denies everything of a key denies what is about keys.
         ("deny", "\"*\"", keys),
     ] {
-        assert_eq!(warnings(effect, operations, scope), Vec::<String>::new(), "{operations}");
+        assert_eq!(
+            warnings(effect, operations, scope),
+            Vec::<String>::new(),
+            "{operations}"
+        );
     }
 }
 

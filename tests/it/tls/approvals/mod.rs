@@ -6,6 +6,7 @@ mod attacks;
 #[cfg(feature = "failpoints")]
 pub(crate) mod dying;
 mod story;
+mod touched;
 
 use std::path::PathBuf;
 use std::process::Output;
