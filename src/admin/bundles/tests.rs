@@ -1,6 +1,11 @@
 //! What those who approve a backup read and agree to; what may be confirmed.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "tests"
+)]
 
 use sigward_policies::model::algorithm::Algorithm;
 use sigward_policies::model::id::{KeyName, MAX_NAME, UnixSeconds};

@@ -125,20 +125,24 @@ fn tcp(host: &Host, port: u16, may_dial: bool) -> Door {
         Ok(addresses) => addresses,
         Err(door) => return door,
     };
-    if addresses.iter().any(|at| at.ip().is_loopback()) {
-        let tables =
-            ["/proc/net/tcp", "/proc/net/tcp6"].map(|file| std::fs::read_to_string(file).unwrap_or_default());
-        if let Some(seen) = tcp_table(&tables.concat(), port)
-            && (!may_dial || matches!(seen, Door::Listening { accepted: 1.., .. }))
-        {
-            return seen;
-        }
+    if addresses.iter().any(|at| at.ip().is_loopback())
+        && let Some(seen) = listeners(port)
+        && (!may_dial || matches!(seen, Door::Listening { accepted: 1.., .. }))
+    {
+        return seen;
     }
     if may_dial {
         dial(&addresses)
     } else {
         Door::NotTried
     }
+}
+
+/// Who listens at a port of this machine, as the kernel tells.
+pub(super) fn listeners(port: u16) -> Option<Door> {
+    let tables =
+        ["/proc/net/tcp", "/proc/net/tcp6"].map(|file| std::fs::read_to_string(file).unwrap_or_default());
+    tcp_table(&tables.concat(), port)
 }
 
 fn resolve(host: &Host, port: u16) -> Result<Vec<SocketAddr>, Door> {

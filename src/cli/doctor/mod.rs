@@ -15,6 +15,7 @@ mod door;
 mod files;
 mod finding;
 mod keys;
+mod listen;
 mod memory;
 mod node;
 mod others;
@@ -175,6 +176,9 @@ fn examine(args: &Args, home: &Path, config: &Config, output: &Output) -> anyhow
     findings.extend(risks(config));
     findings.extend(policy(config));
     findings.extend(files::judge(&files));
+    let now = SystemClock.unix_micros() / 1_000_000;
+    let doors = listen::gather(config, running.is_some(), now);
+    findings.extend(doors.iter().flat_map(listen::judge));
     findings.extend(memory::judge(&memory::gather(
         config.keys.allow_unlocked_memory,
         pid,
@@ -199,7 +203,6 @@ fn examine(args: &Args, home: &Path, config: &Config, output: &Output) -> anyhow
             .flat_map(node::judge),
     );
 
-    let now = SystemClock.unix_micros() / 1_000_000;
     let services = facts.services.services();
     let mut on_chain: Vec<chain::Facts> = answers
         .into_iter()

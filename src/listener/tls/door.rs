@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
+use axum::http::{Request, Response, StatusCode, Version, header};
 use axum::response::IntoResponse as _;
 use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::caller::SubjectName;
@@ -15,10 +15,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tower::ServiceExt as _;
 
+use super::ends::token_ends;
 use super::gate::Gate;
 use super::seats::Seat;
 use super::telling;
-use crate::authn::bearer::{MAX_LIFE, SKEW, Token, the_one};
 use crate::clock::{Clock as _, SystemClock};
 use crate::listener::grpc::Services;
 use crate::listener::http::host;
@@ -158,23 +158,6 @@ impl Door {
         }
     }
 
-    /// When the token of a request ends, whatever becomes of it: believed only once `gate` has let it through. No token lasts longer than
-    /// the longest.
-    fn ends(&self, visitor: &Visitor, headers: &HeaderMap) -> UnixSeconds {
-        let latest = SystemClock.unix_seconds().0.saturating_add(MAX_LIFE);
-        if visitor.peer.is_some() {
-            return UnixSeconds(latest);
-        }
-        let shown = headers.get_all(header::AUTHORIZATION);
-        let token = the_one(shown.iter().map(HeaderValue::as_bytes)).and_then(Token::parse);
-        let claimed = token.map(|token| token.claims().expires);
-        UnixSeconds(
-            claimed
-                .map_or(latest, |claimed| claimed.min(latest))
-                .saturating_add(SKEW),
-        )
-    }
-
     /// Answers one request of `visitor`.
     pub(super) async fn answer<B>(&self, visitor: &Arc<Visitor>, request: Request<B>) -> Response<Body>
     where
@@ -200,7 +183,7 @@ impl Door {
                 return wrong_host(kind);
             }
         }
-        let ends = self.ends(visitor, request.headers());
+        let ends = token_ends(request.headers(), SystemClock.unix_seconds());
         let (caller, mut request) = match self.gate.who(visitor, request).await {
             Ok(known) => known,
             Err(refusal) => {

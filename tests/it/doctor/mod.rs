@@ -2,6 +2,7 @@
 
 mod chains;
 mod home;
+mod listen;
 mod rpc;
 
 use serde_json::Value;

@@ -7,6 +7,7 @@ mod attacks;
 pub(crate) mod dying;
 mod policy;
 mod story;
+mod touched;
 
 use std::path::PathBuf;
 use std::process::Output;
