@@ -16,6 +16,7 @@ use tower::ServiceExt as _;
 
 use super::gate::Gate;
 use super::seats::Seat;
+use crate::listener::body::linger;
 use crate::listener::http::host;
 use crate::listener::json::Json;
 use crate::listener::{grpc, http, json};
@@ -150,6 +151,7 @@ impl Door {
             }
             // Before its token is looked at: a page of a browser has none to be used up.
             if !host::names_this_machine(&request) {
+                linger(&mut request.into_body().into_data_stream()).await;
                 return wrong_host(kind);
             }
         }
