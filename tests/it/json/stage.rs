@@ -197,6 +197,8 @@ impl Stage {
             "POST",
             "-H",
             "content-type: application/json",
+            "-H",
+            "expect:",
             "--data-binary",
             &data,
         ];
