@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, BodyDataStream, Bytes};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method as Verb, Request, Response, Version, header};
 use tokio::time::timeout;
 use tokio_stream::Stream;
@@ -31,15 +32,13 @@ const MOST: Duration = Duration::from_secs(60);
 /// A call, with everything but its message.
 pub(super) struct Call {
     request: Request<()>,
-    body: BodyDataStream,
     method: Method,
     time: Duration,
 }
 
 impl Call {
     /// What the head of a request asks for. Whoever asks for nothing that there is, is told so.
-    pub(super) fn of(methods: &Methods, request: Request<Body>) -> Result<Self, Box<Response<Body>>> {
-        let (head, body) = request.into_parts();
+    pub(super) fn of(methods: &Methods, head: Parts) -> Result<Self, Box<Response<Body>>> {
         let path = head.uri.path();
         let method = methods
             .of_path(path)
@@ -71,15 +70,14 @@ impl Call {
         *request.extensions_mut() = head.extensions;
         Ok(Self {
             request,
-            body: body.into_data_stream(),
             method: method.clone(),
             time,
         })
     }
 
     /// Makes it.
-    pub(super) async fn make(self, grpc: Router) -> Response<Body> {
-        let body = Arc::new(Mutex::new(Some(self.body)));
+    pub(super) async fn make(self, grpc: Router, body: BodyDataStream) -> Response<Body> {
+        let body = Arc::new(Mutex::new(Some(body)));
         let take =
             |body: &Mutex<Option<BodyDataStream>>| body.lock().unwrap_or_else(PoisonError::into_inner).take();
         let later = {

@@ -21,6 +21,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
 
+use super::body::linger;
+
 pub(super) use answer::{refusal, too_late, wrong_host};
 pub use methods::Methods;
 
@@ -39,9 +41,14 @@ impl Json {
 
     /// Answers a request whose caller is known.
     pub(super) async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        match call::Call::of(&self.methods, request) {
-            Ok(call) => call.make(self.grpc.clone()).await,
-            Err(answered) => *answered,
+        let (head, body) = request.into_parts();
+        let mut body = body.into_data_stream();
+        match call::Call::of(&self.methods, head) {
+            Ok(call) => call.make(self.grpc.clone(), body).await,
+            Err(answered) => {
+                linger(&mut body).await;
+                *answered
+            }
         }
     }
 }

@@ -20,6 +20,7 @@ use super::gate::Gate;
 use super::seats::Seat;
 use super::telling;
 use crate::clock::{Clock as _, SystemClock};
+use crate::listener::body::linger;
 use crate::listener::grpc::Services;
 use crate::listener::http::host;
 use crate::listener::json::Json;
@@ -180,6 +181,7 @@ impl Door {
             }
             // Before its token is looked at: a page of a browser has none to be used up.
             if !host::names_this_machine(&request) {
+                linger(&mut request.into_body().into_data_stream()).await;
                 return wrong_host(kind);
             }
         }

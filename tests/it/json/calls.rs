@@ -103,7 +103,7 @@ fn who_may_not_is_told_so_and_on_record_as_over_grpc() {
         assert!(tail.lines().any(on_record), "{tail}");
     }
     // Whatever rules say, keys do not come in by the network.
-    stage.allow_everything();
+    stage.allow_looking();
     for door in DOORS {
         assert_eq!(stage.call(door, LIST, "{}", &[]).status, 200);
         for path in ["/sigward.v1.KeyService/Import", "/sigward.v1.BackupService/Make"] {
@@ -122,7 +122,7 @@ fn who_may_not_is_told_so_and_on_record_as_over_grpc() {
 #[test]
 fn the_same_call_by_grpcurl_says_the_same() {
     let stage = Stage::serving();
-    stage.allow_everything();
+    stage.allow_looking();
     stage.signer.create_key("validator");
     stage.signer.create_key("other");
     stage
@@ -171,7 +171,7 @@ fn the_same_call_by_grpcurl_says_the_same() {
 #[test]
 fn what_is_no_call_is_told_what_would_be_one() {
     let stage = Stage::serving();
-    stage.allow_everything();
+    stage.allow_looking();
     let door = Door::Certificate;
     let json = ["-H", "content-type: application/json"];
     let check = |answer: Answer, status: u16, reason: &str| {
