@@ -74,7 +74,9 @@ async fn cost_of_rules_limits_and_audit() {
         }
     }
     let [[off, off_99], [on, on_99]] = found.map(|of| of.map(|mut values| median(&mut values)));
-    println!("rules ({RULES}), limits and audit, on and off by turns; medians of {ROUNDS} rounds of {VOTES} votes each");
+    println!(
+        "rules ({RULES}), limits and audit, on and off by turns; medians of {ROUNDS} rounds of {VOTES} votes each"
+    );
     println!("  off   p50 {off:7.1} µs   p99 {off_99:7.1} µs");
     println!("  on    p50 {on:7.1} µs   p99 {on_99:7.1} µs");
     let added = (on / off - 1.0) * 100.0;
