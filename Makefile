@@ -25,10 +25,11 @@ check: ## what a commit must pass before review: format, lints, unit tests, lice
 	scripts/deny.sh
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 
-bench: ## keys in a token of SoftHSM2 beside the bare token; then sigward beside priv_val_server and tmkms
+bench: ## keys in a token beside the bare token; votes beside floods, rules and records; sigward beside priv_val_server and tmkms
 	@scripts/setup.sh base tokens
 	@scripts/peers.sh bench
 	@scripts/token-bench.sh
+	@scripts/access-bench.sh
 	@target/peers/node-driver bench
 
 fuzz: ## every fuzz target for FUZZ_SECONDS (60)

@@ -3,6 +3,7 @@
 //! *Invariant:* nothing here stands in the way of a signature. What fails is tried again, is in the metrics and in `/readyz`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sigward_hsm::software::CheckpointKey;
@@ -71,6 +72,8 @@ fn settings(config: &Config) -> Settings {
         segment_records,
         segment_age,
         retention,
+        segments_for,
+        segments_bytes,
         checkpoint_records,
         checkpoint_age,
         anchor_file: _,
@@ -82,6 +85,8 @@ fn settings(config: &Config) -> Settings {
         segment_records,
         segment_age,
         retention,
+        segments_for,
+        segments_bytes,
         checkpoint_records,
         checkpoint_age,
         space: space_limits(&config.store),
@@ -118,9 +123,9 @@ pub(super) fn keep(
         check,
         latest: (config.audit.checkpoint_age, config.audit.segment_age),
     };
-    tasks.spawn(keeping.run(shutdown.clone()));
     for anchor in anchors(&config.audit) {
         let telling = Telling {
+            covered: archive.waits_for_anchor(),
             store: parts.store.id(),
             archive: archive.clone(),
             metrics: metrics.clone(),
@@ -133,6 +138,8 @@ pub(super) fn keep(
         };
         tasks.spawn(telling.run(shutdown.clone()));
     }
+    // Last: the keeper knows of every anchor before its first turn.
+    tasks.spawn(keeping.run(shutdown.clone()));
 }
 
 struct Keeping {
@@ -207,6 +214,8 @@ struct Telling {
     metrics: AuditMetrics,
     check: Check,
     anchor: Anchor,
+    /// How far it was told, for the keeper.
+    covered: Arc<AtomicU64>,
 }
 
 impl Telling {
@@ -242,6 +251,7 @@ impl Telling {
                 }
             }
             let has = told.as_ref().map_or(0, |told| told.head.sequence);
+            self.covered.store(has, Ordering::Relaxed);
             let archive = self.archive.clone();
             if let Ok(Ok(lag)) = tokio::task::spawn_blocking(move || archive.lag_behind(has)).await {
                 self.metrics.lags(self.anchor.name(), lag);

@@ -3,6 +3,7 @@
 //! *Invariant:* one keeper a store, whoever asks it to work: the daemon once a second, or an operator now.
 
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -72,7 +73,13 @@ impl Archive {
             checkpoint: keeper.sign(&key, true)?,
             segments: keeper.export(Due::OrNot, stop)?,
             forgotten: 0,
+            removed: 0,
         })
+    }
+
+    /// See [`Keeper::waits_for_anchor`].
+    pub fn waits_for_anchor(&self) -> Arc<AtomicU64> {
+        self.keeper().waits_for_anchor()
     }
 
     /// Where everything stands.

@@ -1,5 +1,5 @@
 //! The keeper: what is done with records behind the back of those who sign. It signs checkpoints, writes complete stretches of the
-//! chain into segments, and has the store forget what is older than the retention and safely in one.
+//! chain into segments, has the store forget what is older than the retention and safely in one, and removes old segments if it is told to.
 //!
 //! *Invariants:* the store forgets a record only after this process has read it back from its segment; a segment never overlaps another;
 //! whatever is cut off is done again or found done by the next [`Keeper::turn`]. Nothing here holds the store for longer than a page.
@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use sigward_hsm::error::ProviderError;
@@ -22,6 +23,10 @@ use crate::clock::Clock;
 use crate::crash::crash_point;
 use crate::store::space::{Room, Space, SpaceLimits};
 use crate::store::{AuditHead, AuditRecord, Store};
+
+mod remove;
+
+pub(super) use remove::removed_by;
 
 /// Records read or forgotten at a time: no vote waits for more.
 const PAGE: usize = 128;
@@ -45,6 +50,10 @@ pub struct Settings {
     pub checkpoint_records: u64,
     /// A checkpoint is signed when the first record behind the last one is this old.
     pub checkpoint_age: Duration,
+    /// How long segments stay; none: for ever.
+    pub segments_for: Option<Duration>,
+    /// How many bytes of segments stay; none: all.
+    pub segments_bytes: Option<u64>,
     /// From which free space on no segment is written.
     pub space: SpaceLimits,
 }
@@ -90,6 +99,8 @@ pub struct Turn {
     pub segments: u64,
     /// Records that the store forgot.
     pub forgotten: u64,
+    /// Segments that were removed.
+    pub removed: u64,
 }
 
 /// Which segments are written.
@@ -125,6 +136,8 @@ pub struct Keeper {
     /// First records of segments that this process has read back.
     read_back: BTreeSet<u64>,
     stay: Stay,
+    /// How far each anchor was told.
+    anchors: Vec<Arc<AtomicU64>>,
 }
 
 impl std::fmt::Debug for Keeper {
@@ -154,10 +167,18 @@ impl Keeper {
             last: None,
             read_back: BTreeSet::new(),
             stay,
+            anchors: Vec::new(),
         };
         let last = keeper.checkpoints.last_of(&keeper.store.id());
         let last = last.map_err(|cause| keeper.failed("reading checkpoints", cause))?;
         Ok(Self { last, ..keeper })
+    }
+
+    /// One more anchor: whoever tells it of checkpoints puts in here how far it was told, and no segment is removed before that.
+    pub fn waits_for_anchor(&mut self) -> Arc<AtomicU64> {
+        let told = Arc::<AtomicU64>::default();
+        self.anchors.push(told.clone());
+        told
     }
 
     /// The last checkpoint.
@@ -179,6 +200,7 @@ impl Keeper {
         // A few at a time, so that what is written also leaves.
         turn.segments = self.export(Due::Now(AT_A_TIME), stop)?;
         turn.forgotten = self.forget(stop)?;
+        turn.removed = self.remove(stop)?;
         Ok(turn)
     }
 

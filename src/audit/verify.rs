@@ -18,7 +18,9 @@ use super::checkpoint::Checkpoint;
 use super::history::Stay;
 use super::segment::{SegmentFolder, SegmentReader};
 use crate::store::{AuditHead, AuditRecord, Form, Store};
+use beginning::Beginning;
 
+mod beginning;
 mod follow;
 mod testimony;
 
@@ -29,8 +31,10 @@ const PAGE: usize = 200;
 /// What verification found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Verification {
-    /// Records that hold, from the first on.
+    /// Records that hold, from the first on; those that were removed hold as far as the one behind them does.
     pub records: u64,
+    /// The last record that was removed with its segment, as the chain itself says; 0 when all are there.
+    pub removed: u64,
     /// Where they end.
     pub head: AuditHead,
     /// The last of them that is in a segment.
@@ -90,7 +94,22 @@ pub fn verify_telling(
     walk.take_checkpoints(folder.as_ref(), evidence)?;
     if let Some(folder) = &folder {
         // The records of a segment may be in the store too; those here count, and the store must go on behind them.
-        for segment in folder.list().map_err(unreadable)? {
+        let segments = folder.list().map_err(unreadable)?;
+        match segments.first() {
+            // What it goes on from is gone. One that does not open says so below.
+            Some(first) if first.first > 1 => {
+                let header = SegmentReader::open(&first.path).map(|reader| *reader.header());
+                if let Ok(header) = header
+                    && header.store == id
+                    && header.before.sequence == first.first.saturating_sub(1)
+                {
+                    walk.begin_behind(header.before);
+                }
+            }
+            Some(_) => {}
+            None => walk.begin_behind(store.audit_base()?),
+        }
+        for segment in segments {
             if walk.is_over() {
                 break;
             }
@@ -130,6 +149,8 @@ struct Walk<'a> {
     ahead: Vec<Checkpoint>,
     /// The last record that a checkpoint vouched for.
     vouched: u64,
+    /// Where it began, if that is not the first record.
+    beginning: Option<Beginning>,
     found: Verification,
 }
 
@@ -145,8 +166,10 @@ impl<'a> Walk<'a> {
             form: Form::One,
             ahead: Vec::new(),
             vouched: 0,
+            beginning: None,
             found: Verification {
                 records: 0,
+                removed: 0,
                 head,
                 exported: 0,
                 checkpoints: 0,
@@ -208,6 +231,7 @@ impl<'a> Walk<'a> {
         loop {
             match reader.next_record() {
                 Ok(Some(record)) => {
+                    self.look_for_removal(&record);
                     if !self.pass(&record) {
                         return;
                     }
@@ -247,6 +271,7 @@ impl<'a> Walk<'a> {
                     self.broken(found.sequence, found.what);
                     return Ok(());
                 }
+                self.look_for_removal(record);
                 if !self.pass(record) {
                     return Ok(());
                 }
@@ -340,6 +365,7 @@ impl<'a> Walk<'a> {
     }
 
     fn finish(mut self) -> Verification {
+        self.judge_beginning();
         if self.found.first_broken.is_none()
             && let Some(beyond) = self.ahead.iter().max_by_key(|made| made.head.sequence)
         {

@@ -360,6 +360,7 @@ fn verify(
             "vouched": found.vouched,
             "public_key": hex::encode(&found.public_key),
             "anchored": found.anchored,
+            "removed": found.removed,
             "first_broken": found.first_broken,
             "message": found.message,
         }),

@@ -19,6 +19,10 @@ pub struct AuditConfig {
     pub segment_age: Duration,
     /// How long records stay in the database.
     pub retention: Duration,
+    /// How long segments stay; none: for ever.
+    pub segments_for: Option<Duration>,
+    /// How many bytes of segments stay; none: all.
+    pub segments_bytes: Option<u64>,
     /// Records between two checkpoints.
     pub checkpoint_records: u64,
     /// A checkpoint is signed when the first record behind the last one is this old.
@@ -31,6 +35,8 @@ pub struct AuditConfig {
     pub anchor_webhook: Option<RpcUrl>,
 }
 
+/// A PiB.
+const MOST_MIB: u64 = 1 << 30;
 const DAY: i64 = 86_400;
 /// Ten years.
 const LONGEST: u64 = 10 * 366 * 86_400;
@@ -51,6 +57,17 @@ pub(super) fn audit(raw: &RawAudit, source: &Source<'_>) -> Result<AuditConfig, 
         )?,
         segment_age: age(raw.segment_age_s.as_ref(), "audit.segment_age_s", DAY)?,
         retention: age(raw.retention_s.as_ref(), "audit.retention_s", DAY)?,
+        segments_for: raw
+            .keep_segments_s
+            .as_ref()
+            .map(|value| age(Some(value), "audit.keep_segments_s", DAY))
+            .transpose()?,
+        segments_bytes: raw
+            .keep_segments_mib
+            .as_ref()
+            .map(|value| count(Some(value), "audit.keep_segments_mib", 1024, MOST_MIB))
+            .transpose()?
+            .map(|mib| mib.saturating_mul(1 << 20)),
         checkpoint_records: count(
             raw.checkpoint_records.as_ref(),
             "audit.checkpoint_records",

@@ -141,6 +141,8 @@ pub(super) struct RawAudit {
     pub(super) segment_records: Option<Number>,
     pub(super) segment_age_s: Option<Number>,
     pub(super) retention_s: Option<Number>,
+    pub(super) keep_segments_s: Option<Number>,
+    pub(super) keep_segments_mib: Option<Number>,
     pub(super) checkpoint_records: Option<Number>,
     pub(super) checkpoint_age_s: Option<Number>,
     pub(super) anchor_file: Option<Text>,

@@ -13,6 +13,7 @@ use crate::audit::{Break, Evidence, Verification, verify};
 use crate::store::{Batch, Options, SqliteStore};
 
 mod forms;
+mod removal;
 
 struct Turned(AtomicI64);
 
@@ -90,6 +91,8 @@ fn keeper(store: &Arc<SqliteStore>, clock: &Arc<Turned>, tmp: &Path) -> Keeper {
         retention: Duration::from_secs(20),
         checkpoint_records: 7,
         checkpoint_age: Duration::from_secs(30),
+        segments_for: None,
+        segments_bytes: None,
         space: SpaceLimits { low: 0, reserve: 0 },
     };
     Keeper::new(store.clone(), clock.clone(), settings, Stay::default()).unwrap()
@@ -499,6 +502,8 @@ fn a_days_records() {
         retention: Duration::from_secs(86_400),
         checkpoint_records: 10_000,
         checkpoint_age: Duration::from_secs(60),
+        segments_for: None,
+        segments_bytes: None,
         space: SpaceLimits { low: 0, reserve: 0 },
     };
     let mut keeper = Keeper::new(store.clone(), clock.clone(), settings, Stay::default()).unwrap();

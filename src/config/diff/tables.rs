@@ -15,6 +15,8 @@ impl Diff {
             segment_records,
             segment_age,
             retention,
+            segments_for,
+            segments_bytes,
             checkpoint_records,
             checkpoint_age,
             anchor_file,
@@ -45,6 +47,23 @@ impl Diff {
             ),
         ] {
             self.set(&of, name, (&old, &new), NeedsRestart, u64::to_string);
+        }
+        let most = |most: &Option<u64>| most.map_or_else(|| "all".to_owned(), |most| most.to_string());
+        let seconds = |time: Option<std::time::Duration>| time.map(|time| time.as_secs());
+        let mib = |bytes: Option<u64>| bytes.map(|bytes| bytes >> 20);
+        for (name, old, new) in [
+            (
+                "audit.keep_segments_s",
+                seconds(*segments_for),
+                seconds(new.segments_for),
+            ),
+            (
+                "audit.keep_segments_mib",
+                mib(*segments_bytes),
+                mib(new.segments_bytes),
+            ),
+        ] {
+            self.set(&of, name, (&old, &new), NeedsRestart, most);
         }
         let path =
             |path: &Option<std::path::PathBuf>| path.as_deref().map_or_else(|| "none".to_owned(), text::path);

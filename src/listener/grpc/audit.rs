@@ -209,6 +209,7 @@ fn outcome(found: &Verification) -> VerifyOutcome {
         vouched: last.map_or(0, |last| last.head.sequence),
         public_key: last.map(|last| last.key.as_bytes().to_vec()).unwrap_or_default(),
         anchored: found.anchored.map(|(_, sequence)| sequence),
+        removed: found.removed,
     }
 }
 
@@ -337,8 +338,14 @@ fn describe(found: &Verification) -> String {
         ),
         None => "records cut off together with witness and checkpoints would not show; an anchor shows it (--anchor)".to_owned(),
     };
+    let removed = match found.removed {
+        0 => String::new(),
+        last => {
+            format!("; records 1 to {last} were removed with their segments, as a record of the chain says")
+        }
+    };
     format!(
-        "{} records fit the chain, which ends where the witness says; {signed}; {cut}",
+        "{} records fit the chain{removed}, which ends where the witness says; {signed}; {cut}",
         found.records
     )
 }

@@ -25,6 +25,9 @@ pub(super) const KEEP_POINTS: &[&str] = &[
     "audit_checkpoint_signed",
 ];
 
+/// The steps of a segment that is removed.
+pub(super) const REMOVE_POINTS: &[&str] = &["audit_removal_recorded", "audit_segment_removed"];
+
 const KILLS: usize = 16;
 const CHAINS: usize = 3;
 
@@ -81,6 +84,44 @@ fn a_signer_that_dies_at_any_step_of_keeping_its_records_loses_none() {
     scene.signer.terminate();
     let records = assert_no_double_sign(&scene.signer);
     scene.journal.assert_recorded(CHAIN, &records);
+}
+
+#[test]
+fn a_signer_that_dies_while_it_removes_segments_has_a_chain_that_verifies() {
+    let mut scene = Scene::new();
+    keep_little(&scene.signer);
+    scene.signer.configure(|config| {
+        let audit = config
+            .get_mut("audit")
+            .and_then(toml::Value::as_table_mut)
+            .unwrap();
+        audit.insert("keep_segments_s".to_owned(), 1.into());
+    });
+    let removed = |scene: &Scene| {
+        let found = scene.signer.json(&["audit", "verify", "--json"]);
+        assert!(found["first_broken"].is_null(), "{found}");
+        found["removed"].as_u64().unwrap()
+    };
+    for point in REMOVE_POINTS {
+        scene.start();
+        let from = scene.journal.highest() + 1;
+        scene.sign(from..=from + 20);
+        scene.signer.kill();
+        grow_old();
+        // It has checkpoints to sign and records to move first.
+        let command = armed(scene.signer.command(&["serve"]), point, 0);
+        let refused = scene.try_start_command(command);
+        let status = match refused {
+            Err(refused) => refused.status,
+            Ok(()) => poll(Duration::from_secs(20), || scene.signer.ended()).expect("the signer has died"),
+        };
+        assert_aborted(status, point, &scene.log());
+        removed(&scene);
+    }
+    scene.start();
+    poll(Duration::from_secs(20), || (removed(&scene) > 20).then_some(())).expect("segments are removed");
+    scene.signer.terminate();
+    removed(&scene);
 }
 
 #[test]

@@ -52,6 +52,7 @@ fn every_crash_point_of_the_source_is_crashed_at() {
         acts::ADOPT_POINTS,
         acts::KEY_POINTS,
         audit::KEEP_POINTS,
+        audit::REMOVE_POINTS,
         backup::POINTS,
         seal::MOVE_POINTS,
         seal::REWRAP_POINTS,

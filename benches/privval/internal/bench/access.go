@@ -25,9 +25,7 @@ const mostBesideFlood = 2.0
 
 // busyKeeping has the audit chain written into segments and taken out of the
 // database as fast as a configuration can ask for.
-const busyKeeping = `
-[audit]
-segment_records = 500
+const busyKeeping = `segment_records = 500
 segment_age_s = 1
 retention_s = 1
 `

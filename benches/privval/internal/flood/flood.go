@@ -274,7 +274,7 @@ func (f *flood) shake(ctx context.Context, config *tls.Config) bool {
 		return false
 	}
 	// What the door says of the certificate comes behind the handshake (RFC 8446, 4.4.2.4).
-	_ = connection.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	_ = connection.SetReadDeadline(time.Now().Add(5 * time.Millisecond))
 	_, _ = connection.Read(make([]byte, 1))
 	return true
 }

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // Doors is a sigward that clients on other machines can reach: a door for
@@ -17,8 +19,8 @@ type Doors struct {
 	home, certificates, tokens string
 }
 
-// WithDoors is sigward with doors, and with `extra` added to its configuration.
-func WithDoors(paths Paths, extra string) (*Doors, error) {
+// WithDoors is sigward with doors, and with `audit` in that table of its configuration.
+func WithDoors(paths Paths, audit string) (*Doors, error) {
 	found, err := Named(Software, paths)
 	if err != nil {
 		return nil, err
@@ -26,7 +28,7 @@ func WithDoors(paths Paths, extra string) (*Doors, error) {
 	d := &Doors{sigward: found.(sigward)}
 	d.prepare = func(ctx context.Context, home, config string) error {
 		d.home = home
-		return d.open(ctx, config, extra)
+		return d.open(ctx, config, audit)
 	}
 	return d, nil
 }
@@ -62,7 +64,7 @@ func (d *Doors) Kept(ctx context.Context) ([]byte, error) {
 	return d.command(ctx, "audit", "checkpoint", "--home", d.home, "--json")
 }
 
-func (d *Doors) open(ctx context.Context, config, extra string) error {
+func (d *Doors) open(ctx context.Context, config, audit string) error {
 	strange := filepath.Join(d.home, "strange")
 	for _, args := range [][]string{
 		{"pki", "init"}, {"pki", "server", "--ip", "127.0.0.1"}, {"pki", "client", "nobody"}, {"pki", "client", "auditor"},
@@ -99,10 +101,7 @@ audience = "https://%[2]s"
 [[listen.bearer.issuer]]
 name = "alice"
 key_file = "alice.pub"
-
-[policy]
-file = "policy.toml"
-%s`
+`
 	const policy = `version = 1
 
 [[rule]]
@@ -112,15 +111,34 @@ subjects = ["dns:auditor"]
 roles = ["auditor"]
 `
 	return errors.Join(
+		within(config, "[policy]\n", "file = \"policy.toml\"\n"),
+		within(config, "[audit]\n", audit),
 		os.WriteFile(filepath.Join(d.home, "policy.toml"), []byte(policy), 0o600),
-		appendTo(config, fmt.Appendf(nil, doors, d.certificates, d.tokens, extra)),
+		appendTo(config, fmt.Appendf(nil, doors, d.certificates, d.tokens)),
 	)
 }
 
 // issuer makes the key of tokens; the command writes into the folder that it runs in.
 func (d *Doors) issuer(ctx context.Context) error {
-	_, err := d.command(ctx, "token", "keygen", filepath.Join(d.home, "alice"))
-	return err
+	command := exec.CommandContext(ctx, d.program, "token", "keygen", "alice")
+	command.Dir = d.home
+	if said, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("sigward token keygen: %w\n%s", err, said)
+	}
+	return nil
+}
+
+// within puts text behind a line of the configuration that `init` wrote.
+func within(config, line, text string) error {
+	found, err := os.ReadFile(config)
+	if err != nil {
+		return err
+	}
+	before, after, there := strings.Cut(string(found), line)
+	if !there {
+		return fmt.Errorf("%s has no %s", config, line)
+	}
+	return os.WriteFile(config, []byte(before+line+text+after), 0o600)
 }
 
 // freeAddress is one of loopback that nobody listens on now.
