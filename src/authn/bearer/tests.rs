@@ -529,3 +529,42 @@ proptest! {
         prop_assert!(scene.of_head(&words.join("."), head).is_err());
     }
 }
+
+/// What is compared is the work, not the time: whoever the token names, one signature is verified with one good key.
+#[test]
+fn an_unknown_issuer_an_unknown_key_and_a_bad_signature_cost_the_same() {
+    let scene = Scene::new();
+    let (issuers, kid) = (scene.issuers(&[]), key_id(scene.key.public_key()));
+    let name = |name: &str| IssuerName::new(name).unwrap();
+    let known = issuers.candidate(&name("ci"), &kid);
+    assert!(known.counts && known.key.unwrap().public_key() == scene.key.public_key());
+    let signature = scene.key.sign("message").unwrap();
+    assert!(known.has_signed(b"message", &signature) && !known.has_signed(b"another", &signature));
+    for (issuer, kid) in [("nobody", kid.as_str()), ("ci", "another"), ("nobody", "another")] {
+        let candidate = issuers.candidate(&name(issuer), kid);
+        let key = candidate.key.unwrap();
+        assert!(!candidate.counts && key.public_key().algorithm() == Algorithm::Ed25519);
+        assert!(!candidate.has_signed(b"message", &signature));
+        // Even a signature that is good under that key: it is verified, and counts for nothing.
+        let own = super::issuers::Candidate {
+            key: Some(known.key.unwrap()),
+            counts: false,
+        };
+        assert!(!own.has_signed(b"message", &signature));
+    }
+    // Nobody at all is believed: the same.
+    assert!(Issuers::default().candidate(&name("ci"), &kid).key.is_some());
+    let said = |issuer: &str, kid: &str| {
+        let header = json!({ "alg": "EdDSA", "typ": TYPE, "kid": kid }).to_string();
+        let mut claims = claims();
+        claims["iss"] = issuer.into();
+        let token = scene.sign(&header, &claims.to_string());
+        let cut = token.rsplit_once('.').unwrap().0;
+        scene.show_at(&format!("{cut}.{}", encode([7; 64])), NOW).unwrap_err()
+    };
+    let wanted = said("ci", &kid);
+    assert_eq!(wanted.code.as_str(), "token_refused");
+    for (issuer, kid) in [("nobody", kid.as_str()), ("ci", "another")] {
+        assert_eq!(said(issuer, kid), wanted);
+    }
+}
