@@ -45,6 +45,8 @@ pub(super) enum Act {
     ApprovalReject,
     ApprovalUse,
     ApprovalExpire,
+    ApiKeyCreate,
+    ApiKeyRevoke,
 }
 
 impl Act {
@@ -84,6 +86,8 @@ impl Act {
             Self::ApprovalReject => "approval.reject",
             Self::ApprovalUse => "approval.use",
             Self::ApprovalExpire => "approval.expire",
+            Self::ApiKeyCreate => "api_key.create",
+            Self::ApiKeyRevoke => "api_key.revoke",
         }
     }
 }

@@ -106,16 +106,23 @@ mod tests {
     fn keys() -> impl Strategy<Value = StoredApiKey> {
         let revoked = proptest::option::of((any::<i64>().prop_map(UnixSeconds), ".{0,40}"));
         let times = (any::<i64>(), any::<i64>());
-        ("[a-z][a-z0-9._-]{0,60}", any::<[u8; 32]>(), ".{0,40}", times, revoked).prop_map(
-            |(name, digest, created_by, (created, expires), revoked)| StoredApiKey {
-                name: ApiKeyName::new(&name).unwrap(),
-                digest,
-                created_by,
-                created_at: UnixSeconds(created),
-                expires_at: UnixSeconds(expires),
-                revoked,
-            },
+        (
+            "[a-z][a-z0-9._-]{0,60}",
+            any::<[u8; 32]>(),
+            ".{0,40}",
+            times,
+            revoked,
         )
+            .prop_map(
+                |(name, digest, created_by, (created, expires), revoked)| StoredApiKey {
+                    name: ApiKeyName::new(&name).unwrap(),
+                    digest,
+                    created_by,
+                    created_at: UnixSeconds(created),
+                    expires_at: UnixSeconds(expires),
+                    revoked,
+                },
+            )
     }
 
     proptest! {

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{Error, ServerConnection};
+use sha2::{Digest as _, Sha256};
 use sigward_policies::model::caller::SubjectName;
 
 use super::error::TlsError;
 use super::server::{Material, ServerFiles};
 use super::verifier::name_of;
+use super::x509;
 
 /// Holds what the listener proves and demands.
 #[derive(Debug)]
@@ -55,6 +57,8 @@ pub enum Looked {
 pub struct Peer {
     chain: Vec<CertificateDer<'static>>,
     name: SubjectName,
+    fingerprint: [u8; 32],
+    ends: i64,
     /// The edition and the second in which its certificate was verified last.
     verified: Mutex<(u64, u64)>,
 }
@@ -121,7 +125,10 @@ impl Keeper {
             .collect();
         // The handshake may have begun under an older edition.
         let (name, verified) = self.verify(&chain)?;
+        let shown = chain.first().map_or(&[][..], |der| der.as_ref());
         Ok(Peer {
+            fingerprint: Sha256::digest(shown).into(),
+            ends: x509::facts(shown).map_or(i64::MAX, |facts| facts.not_after),
             chain,
             name,
             verified: Mutex::new(verified),
@@ -151,6 +158,16 @@ impl Peer {
     /// Whom its certificate names.
     pub const fn name(&self) -> &SubjectName {
         &self.name
+    }
+
+    /// SHA-256 of its certificate.
+    pub const fn fingerprint(&self) -> [u8; 32] {
+        self.fingerprint
+    }
+
+    /// The last second in which its certificate is good.
+    pub const fn ends(&self) -> i64 {
+        self.ends
     }
 
     fn lock(&self) -> MutexGuard<'_, (u64, u64)> {

@@ -101,7 +101,10 @@ mod tests {
             let signs = operation.signs();
             if operation == Operation::WhoAmI {
                 let explained = policy.explain(&question);
-                assert!(explained.is_allowed() && explained.looks.is_empty(), "{explained}");
+                assert!(
+                    explained.is_allowed() && explained.looks.is_empty(),
+                    "{explained}"
+                );
                 continue;
             }
             assert_eq!(policy.judge(&question).is_allowed(), signs, "{operation}");

@@ -155,7 +155,13 @@ impl Limits {
             return Ok(());
         };
         let issuer = self.issuer(holder.issuer(), now)?;
-        let all = next(&mut issuer.all, &bucket, (rate, MOST_OF_AN_ISSUER), MAX_OF_A_SUBJECT, now)?;
+        let all = next(
+            &mut issuer.all,
+            &bucket,
+            (rate, MOST_OF_AN_ISSUER),
+            MAX_OF_A_SUBJECT,
+            now,
+        )?;
         let name = holder.subject().to_owned();
         let own = room_for(&mut issuer.subjects, name, MAX_SUBJECTS_OF_AN_ISSUER, now)?;
         let next = next(own, &bucket, (rate, 1), MAX_OF_ITS_SUBJECT, now)?;
@@ -169,7 +175,10 @@ impl Limits {
     pub fn len(&self) -> usize {
         let of = |subjects: &HashMap<Box<str>, Buckets>| subjects.values().map(HashMap::len).sum::<usize>();
         let issuers = self.issuers.values();
-        of(&self.subjects) + issuers.map(|issuer| issuer.all.len() + of(&issuer.subjects)).sum::<usize>()
+        of(&self.subjects)
+            + issuers
+                .map(|issuer| issuer.all.len() + of(&issuer.subjects))
+                .sum::<usize>()
     }
 
     /// Whether there is none.
@@ -182,7 +191,10 @@ impl Limits {
             // Names of former configurations. What a subject has used its issuer has used, for longer.
             self.issuers.retain(|_, issuer| is_used(&issuer.all, now));
             if self.issuers.len() >= MAX_ISSUERS {
-                let soonest = self.issuers.values().filter_map(|issuer| issuer.all.values().max());
+                let soonest = self
+                    .issuers
+                    .values()
+                    .filter_map(|issuer| issuer.all.values().max());
                 return Err(later(soonest.min().copied(), now));
             }
         }

@@ -243,7 +243,10 @@ mod tests {
         ];
         for (pattern, wanted) in [
             ("*", [true, true, true, true, true, false, true]),
-            ("dns:*.OPS.example", [true, false, false, false, false, false, false]),
+            (
+                "dns:*.OPS.example",
+                [true, false, false, false, false, false, false],
+            ),
             ("dns:**", [true, false, false, false, false, false, false]),
             (
                 "uri:spiffe://example/ns/*/sa/*",

@@ -233,7 +233,11 @@ mod tests {
     #[test]
     fn what_signs_is_called_so() {
         for operation in Operation::ALL {
-            assert_eq!(operation.signs(), operation.as_str().starts_with("sign."), "{operation}");
+            assert_eq!(
+                operation.signs(),
+                operation.as_str().starts_with("sign."),
+                "{operation}"
+            );
         }
     }
 

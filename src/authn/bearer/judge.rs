@@ -13,6 +13,8 @@ use super::issuers::Issuers;
 use super::replays::{MOST, Replays};
 use super::token::{Claims, Token};
 use super::{MAX_LIFE, SKEW, refused};
+use crate::authn::Means;
+use crate::authn::api_key::{self, ApiKeys};
 
 /// Everything that tokens are judged by.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub struct Bearer {
     issuers: RwLock<Arc<Issuers>>,
     replays: Mutex<Replays>,
     began: UnixSeconds,
+    /// What clients may show in place of a token.
+    api_keys: Arc<ApiKeys>,
 }
 
 /// The head of a request.
@@ -64,7 +68,19 @@ impl Bearer {
             issuers: RwLock::new(Arc::new(issuers)),
             replays: Mutex::new(Replays::new(MOST)),
             began,
+            api_keys: Arc::default(),
         }
+    }
+
+    /// The same, where these count beside tokens.
+    #[must_use]
+    pub fn with_api_keys(self, api_keys: Arc<ApiKeys>) -> Self {
+        Self { api_keys, ..self }
+    }
+
+    /// Who shows an API key in place of a token; none, where it is none. A body adds nothing to it.
+    pub fn by_api_key(&self, shown: &str, now: UnixSeconds) -> Option<Result<(Caller, Means), Refusal>> {
+        api_key::is_one(shown).then(|| self.api_keys.who(shown, now))
     }
 
     /// Puts other issuers in force, for every request judged from now on.
@@ -119,7 +135,7 @@ impl Bearer {
     ///
     /// # Errors
     /// `token_refused`.
-    pub fn of_body(&self, shown: Shown, body: &[u8]) -> Result<Caller, Refusal> {
+    pub fn of_body(&self, shown: Shown, body: &[u8]) -> Result<(Caller, Means), Refusal> {
         let Shown(claims) = shown;
         let digest: [u8; 32] = Sha256::digest(body).into();
         if !bool::from(digest.ct_eq(&claims.body)) {
@@ -129,9 +145,9 @@ impl Bearer {
         if !self.issuers().stands(&claims) {
             return Err(revoked());
         }
-        Ok(Caller::Token {
-            holder: claims.holder,
-        })
+        let ends = UnixSeconds(claims.expires);
+        let holder = claims.holder;
+        Ok((Caller::Token { holder }, Means::Token { ends }))
     }
 
     fn is_of_now(&self, claims: &Claims, now: i64) -> Result<(), Refusal> {

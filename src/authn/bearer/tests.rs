@@ -96,7 +96,9 @@ impl Scene {
     fn show(&self, token: &str, method: &str, path: &str, body: &[u8], now: i64) -> Result<String, Refusal> {
         let now = UnixSeconds(now);
         let shown = self.bearer.of_head(token, Head { method, path, now })?;
-        self.bearer.of_body(shown, body).map(|caller| caller.to_string())
+        self.bearer
+            .of_body(shown, body)
+            .map(|(caller, _)| caller.to_string())
     }
 }
 
@@ -560,7 +562,9 @@ fn an_unknown_issuer_an_unknown_key_and_a_bad_signature_cost_the_same() {
         claims["iss"] = issuer.into();
         let token = scene.sign(&header, &claims.to_string());
         let cut = token.rsplit_once('.').unwrap().0;
-        scene.show_at(&format!("{cut}.{}", encode([7; 64])), NOW).unwrap_err()
+        scene
+            .show_at(&format!("{cut}.{}", encode([7; 64])), NOW)
+            .unwrap_err()
     };
     let wanted = said("ci", &kid);
     assert_eq!(wanted.code.as_str(), "token_refused");

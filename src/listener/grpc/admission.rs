@@ -98,6 +98,17 @@ impl Ticket {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::listener) struct From(pub(in crate::listener) IpAddr);
 
+/// The other end is behind TLS: a secret may be answered.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::listener) struct Private;
+
+/// Whether nobody on the way reads an answer: behind TLS, on a socket of this machine, or in this very process.
+pub(super) fn is_private(extensions: &Extensions) -> bool {
+    extensions.get::<Private>().is_some()
+        || extensions.get::<UdsConnectInfo>().is_some()
+        || (extensions.get::<()>().is_some() && extensions.get::<From>().is_none())
+}
+
 /// Now, for rates: it only goes on, whatever becomes of the clock.
 fn tick() -> Tick {
     static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -118,7 +129,8 @@ fn proved(extensions: &Extensions) -> Option<Caller> {
 
 /// The service that was called, in the audit chain's words. Only services that exist: a caller makes no words of its own there.
 fn called(path: &str) -> &'static str {
-    const SERVICES: [(&str, &str); 10] = [
+    const SERVICES: [(&str, &str); 11] = [
+        ("/sigward.v1.ApiKeyService/", "rpc.api_key"),
         ("/sigward.v1.ApprovalService/", "rpc.approval"),
         ("/sigward.v1.AuditService/", "rpc.audit"),
         ("/sigward.v1.BackupService/", "rpc.backup"),

@@ -30,7 +30,7 @@ pub(super) fn status(refused: Refused) -> Status {
             RefusalCode::KeyExists
             | RefusalCode::ApiKeyExists
             | RefusalCode::PublicKeyExists
-            | RefusalCode::AlreadyBound => Code::AlreadyExists
+            | RefusalCode::AlreadyBound => Code::AlreadyExists,
             RefusalCode::NotPermitted | RefusalCode::ApprovalNotYours => Code::PermissionDenied,
             RefusalCode::CertificateRefused | RefusalCode::TokenRefused | RefusalCode::TokenReplayed => {
                 Code::Unauthenticated

@@ -5,6 +5,7 @@
 //! every way in whether it may call this at all, and the `gate` before the acts asks for which keys and chains.
 
 mod admission;
+mod api_key;
 mod approval;
 mod audit;
 mod backup;
@@ -23,8 +24,9 @@ mod serve;
 mod state;
 mod status;
 mod target;
+mod who;
 
-pub(super) use admission::From;
+pub(super) use admission::{From, Private};
 pub(super) use errors::{refusal, too_late};
 pub use operations::operation_of;
 pub use petition::{APPROVAL, WAIT};

@@ -11,6 +11,10 @@ pub const fn operation_of(procedure: Procedure) -> Operation {
     use Operation as O;
     use Procedure as P;
     match procedure {
+        P::ApiKeyCreate => O::ApiKeyCreate,
+        P::ApiKeyList => O::ApiKeyList,
+        P::ApiKeyRevoke => O::ApiKeyRevoke,
+
         P::ApprovalList | P::ApprovalShow => O::ApprovalList,
         P::ApprovalApprove => O::ApprovalApprove,
         P::ApprovalReject => O::ApprovalReject,
@@ -55,6 +59,7 @@ pub const fn operation_of(procedure: Procedure) -> Operation {
         P::StateRebind => O::StateRebind,
 
         P::StatusGet => O::StatusRead,
+        P::StatusWhoAmI => O::WhoAmI,
     }
 }
 

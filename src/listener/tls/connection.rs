@@ -74,7 +74,8 @@ pub(super) async fn serve(stream: TcpStream, mut seat: Seat, door: Door, shutdow
     }
     door.metrics.handshake(Handshake::Good);
     let connected = Connected::new(&door);
-    talk(stream, Visitor::new(peer, from, seat), &door, &shutdown).await;
+    let visitor = Visitor::new(peer, from, seat).encrypted();
+    talk(stream, visitor, &door, &shutdown).await;
     drop(connected);
 }
 

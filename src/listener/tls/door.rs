@@ -38,6 +38,8 @@ pub(super) struct Visitor {
     /// Its certificate, where one was demanded.
     pub(super) peer: Option<Peer>,
     from: IpAddr,
+    /// Whether nobody between us reads along.
+    encrypted: bool,
     fallen: watch::Sender<bool>,
     known: watch::Sender<bool>,
     /// Its place; a stranger's until it is known.
@@ -51,8 +53,17 @@ impl Visitor {
             peer,
             // A rule for 10.0.0.0/8 means ::ffff:10.0.0.1 too.
             from: from.to_canonical(),
+            encrypted: false,
             fallen: watch::Sender::new(false),
             seat: Mutex::new(seat),
+        }
+    }
+
+    /// The same, behind TLS.
+    pub(super) fn encrypted(self) -> Self {
+        Self {
+            encrypted: true,
+            ..self
         }
     }
 
@@ -136,6 +147,9 @@ impl Door {
         };
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(grpc::From(visitor.from));
+        if visitor.encrypted {
+            request.extensions_mut().insert(grpc::Private);
+        }
         match timeout(TIME, half.clone().oneshot(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(never)) => match never {},

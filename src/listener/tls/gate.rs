@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Request, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use axum::response::IntoResponse as _;
 use rustls::{Error, ServerConnection};
 use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::caller::Caller;
+use sigward_policies::model::id::UnixSeconds;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_stream::StreamExt as _;
 
 use super::door::Visitor;
-use crate::authn;
 use crate::authn::bearer::{Bearer, Head, the_one};
+use crate::authn::{self, Means};
 use crate::clock::{Clock as _, SystemClock};
 use crate::listener::grpc::MAX_OF_OTHERS;
 use crate::telemetry::Metrics;
@@ -87,7 +88,10 @@ impl Gate {
         request: Request<Body>,
     ) -> Result<(Caller, Request<Body>), Refusal> {
         match (&self.tokens, &visitor.peer) {
-            (None, Some(peer)) => self.by_certificate(visitor, peer).map(|caller| (caller, request)),
+            (None, Some(peer)) => {
+                let caller = self.by_certificate(visitor, peer)?;
+                Ok((caller, meaning(request, of_certificate(peer))))
+            }
             (None, None) => Err(Refusal::new(
                 RefusalCode::CertificateRefused,
                 "this connection has shown no certificate",
@@ -140,13 +144,23 @@ impl Gate {
 
 impl Tokens {
     async fn who(&self, request: Request<Body>) -> Result<(Caller, Request<Body>), Refusal> {
+        let by_api_key = self.by_api_key(request.headers());
         let (mut head, body) = request.into_parts();
+        if let Some(Ok((caller, means))) = by_api_key {
+            head.headers.remove(header::AUTHORIZATION);
+            return Ok((caller, meaning(Request::from_parts(head, body), means)));
+        }
         let mut body = body.into_data_stream();
-        match self.judge(&head, &mut body).await {
-            Ok((caller, whole)) => {
+        let judged = match by_api_key {
+            Some(refused) => refused.map(|known| (known, Vec::new())),
+            None => self.judge(&head, &mut body).await,
+        };
+        match judged {
+            Ok(((caller, means), whole)) => {
                 // Nobody behind this has any use for it.
                 head.headers.remove(header::AUTHORIZATION);
-                Ok((caller, Request::from_parts(head, Body::from(whole))))
+                let request = Request::from_parts(head, Body::from(whole));
+                Ok((caller, meaning(request, means)))
             }
             Err(refusal) => {
                 linger(&mut body).await;
@@ -155,7 +169,18 @@ impl Tokens {
         }
     }
 
-    async fn judge(&self, head: &Parts, body: &mut BodyDataStream) -> Result<(Caller, Vec<u8>), Refusal> {
+    /// Who shows an API key, if one was shown. No body is waited for: it is not bound to one.
+    fn by_api_key(&self, headers: &HeaderMap) -> Option<Result<(Caller, Means), Refusal>> {
+        let headers = headers.get_all(header::AUTHORIZATION);
+        let shown = the_one(headers.iter().map(HeaderValue::as_bytes)).ok()?;
+        self.bearer.by_api_key(shown, SystemClock.unix_seconds())
+    }
+
+    async fn judge(
+        &self,
+        head: &Parts,
+        body: &mut BodyDataStream,
+    ) -> Result<((Caller, Means), Vec<u8>), Refusal> {
         let headers = head.headers.get_all(header::AUTHORIZATION);
         let token = the_one(headers.iter().map(HeaderValue::as_bytes))?;
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -178,7 +203,20 @@ impl Tokens {
             .ok_or_else(|| {
                 refused("the body ended early, or is longer than 1 MiB: no token is good for it")
             })?;
-        self.bearer.of_body(shown, &whole).map(|caller| (caller, whole))
+        self.bearer.of_body(shown, &whole).map(|known| (known, whole))
+    }
+}
+
+/// The request, with what its caller has shown.
+fn meaning(mut request: Request<Body>, means: Means) -> Request<Body> {
+    request.extensions_mut().insert(means);
+    request
+}
+
+fn of_certificate(peer: &Peer) -> Means {
+    Means::Certificate {
+        fingerprint: peer.fingerprint(),
+        ends: UnixSeconds(peer.ends()),
     }
 }
 

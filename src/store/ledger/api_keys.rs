@@ -75,7 +75,9 @@ impl Ledger {
             .chain(draft.api_keys.iter().map(|stored| &stored.name))
             .collect();
         let kept = names.len();
-        let of = names.into_iter().filter_map(|name| self.find_api_key(draft, name));
+        let of = names
+            .into_iter()
+            .filter_map(|name| self.find_api_key(draft, name));
         let (mut live, mut same) = (0_usize, false);
         for stored in of {
             live += usize::from(stored.stands(now));

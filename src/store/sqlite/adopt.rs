@@ -189,7 +189,10 @@ fn close_rows(
     // And an API key that counts in it may have been revoked since.
     let revoked = |stored: StoredApiKey| {
         let by = entry.subject.clone();
-        Change::ApiKey(Box::new(ApiKeyChange::Revoke { name: stored.name, by }))
+        Change::ApiKey(Box::new(ApiKeyChange::Revoke {
+            name: stored.name,
+            by,
+        }))
     };
     changes.extend(books.ledger.api_keys().into_iter().map(revoked));
     match books.ledger.judge(None, changes, options.clock.unix_seconds()) {

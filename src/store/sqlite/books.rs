@@ -72,8 +72,8 @@ impl Books {
         let holds = table::read_holds(connection, &meta.store)?;
         let approvals = table::read_approvals(connection, &meta.store)?;
         let api_keys = table::read_api_keys(connection, &meta.store)?;
-        let ledger = Ledger::load(meta.store, keys, rows, holds, approvals, api_keys)
-            .map_err(Unreadable::Damaged)?;
+        let ledger =
+            Ledger::load(meta.store, keys, rows, holds, approvals, api_keys).map_err(Unreadable::Damaged)?;
         if ledger.digest().0 != meta.digest {
             let what = "rows, keys, holds, approvals or API keys are missing, doubled or older than the rest";
             return Err(Unreadable::Damaged(what.to_owned()));

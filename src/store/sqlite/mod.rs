@@ -40,7 +40,9 @@ use sigward_policies::model::key::Key;
 pub use adopt::{Above, Adopted};
 
 use super::space::SpaceLimits;
-use super::{About, AuditHead, AuditRecord, Batch, Done, Health, Store, StoredApiKey, StoredApproval, StoredRow};
+use super::{
+    About, AuditHead, AuditRecord, Batch, Done, Health, Store, StoredApiKey, StoredApproval, StoredRow,
+};
 use crate::clock::Clock;
 use crate::telemetry::StoreMetrics;
 use shared::Shared;

@@ -239,7 +239,10 @@ fn a_subject_that_asks_too_often_takes_nothing_from_its_issuer() {
         show(&mut limits, &holder(1, 1), rate(1, 3600), now);
     }
     for subject in 2..=MOST_OF_AN_ISSUER as usize {
-        assert!(show(&mut limits, &holder(1, subject), rate(1, 3600), now), "{subject}");
+        assert!(
+            show(&mut limits, &holder(1, subject), rate(1, 3600), now),
+            "{subject}"
+        );
     }
     assert!(!show(&mut limits, &holder(1, 99), rate(1, 3600), now));
 }

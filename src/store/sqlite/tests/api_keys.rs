@@ -21,10 +21,7 @@ pub(super) fn key(name: &str, number: u32) -> StoredApiKey {
 }
 
 fn done(store: &dyn Store, change: ApiKeyChange) -> Result<Receipts, Refused> {
-    commit(
-        store,
-        Batch::act(vec![Change::ApiKey(Box::new(change))], act()),
-    )
+    commit(store, Batch::act(vec![Change::ApiKey(Box::new(change))], act()))
 }
 
 pub(super) fn create(store: &dyn Store, made: &StoredApiKey) -> Result<Receipts, Refused> {
@@ -95,7 +92,13 @@ fn no_key_lives_too_long_and_only_so_many_count() {
         code(commit(&*store, Batch::act(changes.into(), act()))),
         "api_key_exists"
     );
-    assert!(!store.api_keys().unwrap().iter().any(|made| made.name.as_str() == "a"));
+    assert!(
+        !store
+            .api_keys()
+            .unwrap()
+            .iter()
+            .any(|made| made.name.as_str() == "a")
+    );
 }
 
 #[test]
