@@ -38,6 +38,7 @@ played! {
     approvals: "docs/approvals.md",
     tls: "docs/tls.md",
     bearer: "docs/bearer.md",
+    api_keys: "docs/api-keys.md",
     install: "docs/install.md",
     moving_in: "docs/moving-in.md",
     first_setup: "docs/runbooks/first-setup.md",
