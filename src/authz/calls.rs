@@ -38,14 +38,13 @@ impl Policies {
     /// # Errors
     /// `not_permitted`.
     pub fn admit(self: &Arc<Self>, call: Call<'_>) -> Result<Admitted, Refusal> {
-        stays_here(call)?;
         match call
             .operation
             .and_then(|operation| Fixed::of(call.caller, operation))
         {
             Some(fixed) if fixed.is_allowed() => return Ok(Admitted::of_right(self, call)),
             Some(fixed) => return Err(fixed.refusal(call.caller)),
-            None => {}
+            None => stays_here(call)?,
         }
         let without_rules = built_in(call.caller, call.path);
         let admitted = Admitted::new(self, call, without_rules.is_ok());
