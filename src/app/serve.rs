@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use sigward_hsm::identity::NodeIdentity;
 use sigward_policies::authz::Policy;
-use sigward_policies::model::caller::Caller;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -21,7 +20,7 @@ use super::seal::Late;
 use super::space::SpaceCheck;
 use super::supervisor::{Shared, Supervisor};
 use super::tokens::{self, Tokens};
-use crate::admin::live::{Live, ReloadMode};
+use crate::admin::live::{Live, ReloadMode, Reloader};
 use crate::audit::Denials;
 use crate::authz::{Authorizer, Mode, Policies};
 use crate::clock::{Clock, SystemClock};
@@ -215,7 +214,7 @@ async fn hear(mut hangups: Signal, supervisor: Arc<Supervisor>, shutdown: Shutdo
         // What came of it is in the log, in `/readyz` and in the metrics.
         let _told = supervisor
             .clone()
-            .reload(Caller::Service, ReloadMode::Apply)
+            .reload(Reloader::signal(), ReloadMode::Apply)
             .await;
     }
 }

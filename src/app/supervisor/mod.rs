@@ -13,7 +13,6 @@ use std::sync::Arc;
 use sigward_hsm::identity::NodeIdentity;
 use sigward_policies::decision::{Failure, FailureCode, Refused};
 use sigward_policies::holding::Holds;
-use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::{ChainId, Generation, NodeName};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -22,7 +21,7 @@ use super::door::Door;
 use super::holds::Held;
 use super::links::Links;
 use super::parts::Parts;
-use crate::admin::live::{Answer, Live, ReloadError, ReloadMode, Reloaded, SeenNode};
+use crate::admin::live::{Answer, Live, ReloadError, ReloadMode, Reloaded, Reloader, SeenNode};
 use crate::audit::Denials;
 use crate::authz::{Authorizer, Policies};
 use crate::config::Config;
@@ -34,6 +33,7 @@ use crate::telemetry::readiness::{Check, Readiness, Weight};
 
 mod chains;
 mod connect;
+mod policy;
 mod reload;
 
 use chains::Chain;
@@ -170,12 +170,13 @@ impl Supervisor {
         Ok(state)
     }
 
-    async fn reload_now(&self, who: &Caller, mode: ReloadMode) -> Result<Reloaded, ReloadError> {
+    async fn reload_now(&self, by: &Reloader, mode: ReloadMode) -> Result<Reloaded, ReloadError> {
         let mut state = self.hold().await?;
-        let outcome = state.reload(&self.shared, who, mode).await;
+        let outcome = state.reload(&self.shared, by, mode).await;
         if mode == ReloadMode::DryRun {
             return outcome;
         }
+        let who = &by.who;
         match &outcome {
             Ok(reloaded) => {
                 self.check.good();
@@ -207,8 +208,8 @@ impl Supervisor {
 }
 
 impl Live for Supervisor {
-    fn reload(self: Arc<Self>, who: Caller, mode: ReloadMode) -> Answer<Result<Reloaded, ReloadError>> {
-        let doing = tokio::spawn(async move { self.reload_now(&who, mode).await });
+    fn reload(self: Arc<Self>, by: Reloader, mode: ReloadMode) -> Answer<Result<Reloaded, ReloadError>> {
+        let doing = tokio::spawn(async move { self.reload_now(&by, mode).await });
         Box::pin(async move { doing.await.unwrap_or_else(|_| Err(fault().into())) })
     }
 

@@ -1,14 +1,12 @@
 //! Before a request is read: who asks, and whether they may call this at all. On every way in.
 
 use std::net::IpAddr;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::Request;
 use axum::http::{Extensions, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use sigward_policies::authz::Tick;
 use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::caller::Caller;
@@ -21,7 +19,7 @@ use super::operations::operation_of;
 use super::serve::Services;
 use crate::audit::{self, Asked, Denials};
 use crate::authn;
-use crate::authz::{Admitted, Call, Judged, Policies};
+use crate::authz::{Admitted, Call, Judged, Policies, tick};
 
 /// Lets a request come nearer whose caller may call it for something, and hands the proof of it to whoever serves it. An answer of a
 /// service that has not turned that proof into more is thrown away: nobody may forget to ask.
@@ -107,12 +105,6 @@ pub(super) fn is_private(extensions: &Extensions) -> bool {
     extensions.get::<Private>().is_some()
         || extensions.get::<UdsConnectInfo>().is_some()
         || (extensions.get::<()>().is_some() && extensions.get::<From>().is_none())
-}
-
-/// Now, for rates: it only goes on, whatever becomes of the clock.
-fn tick() -> Tick {
-    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
-    Tick(u64::try_from(BEGAN.elapsed().as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// Who is at the other end of a request's connection: a certificate, the kernel's word, or this very process.
