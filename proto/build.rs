@@ -16,6 +16,7 @@ const SECRET: &[&str] = &[
     "sigward.v1.MakeBackupRequest",
     "sigward.v1.RestoreKeysRequest",
     "sigward.v1.MoveOutResponse",
+    "sigward.v1.CreateApiKeyResponse",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

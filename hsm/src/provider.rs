@@ -80,9 +80,9 @@ impl AuthContext {
             | Caller::Certificate { .. }
             | Caller::Token { .. }
             | Caller::Service => Ok(()),
-            Caller::Node { .. } => Err(ProviderError::refused(
+            Caller::Node { .. } | Caller::ApiKey { .. } => Err(ProviderError::refused(
                 "not_permitted",
-                "a node does not manage keys",
+                "a node does not manage keys, nor does an API key",
             )),
         }
     }

@@ -199,6 +199,12 @@ codes! {
         ApprovalNotFound = "approval_not_found",
         /// Too many requests wait for approval.
         ApprovalLimit = "approval_limit",
+        /// An API key of this name is, or was, there.
+        ApiKeyExists = "api_key_exists",
+        /// No API key has this name.
+        ApiKeyNotFound = "api_key_not_found",
+        /// As many API keys as there may be.
+        ApiKeyLimit = "api_key_limit",
         /// The certificate of the caller's connection does not stand any more.
         CertificateRefused = "certificate_refused",
         /// A token that does not prove who asks for this very request.

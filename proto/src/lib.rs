@@ -97,3 +97,12 @@ impl fmt::Debug for v1::MoveOutResponse {
             .finish()
     }
 }
+
+impl fmt::Debug for v1::CreateApiKeyResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreateApiKeyResponse")
+            .field("api_key", &self.api_key)
+            .field("secret", &format_args!("<{} secret bytes>", self.secret.len()))
+            .finish()
+    }
+}

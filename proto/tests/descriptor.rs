@@ -17,6 +17,7 @@ fn the_descriptor_set_holds_every_service_one_a_file() {
     assert_eq!(
         services,
         [
+            "ApiKeyService",
             "ApprovalService",
             "AuditService",
             "BackupService",
@@ -64,7 +65,7 @@ fn an_import_request_does_not_print_the_key() {
 }
 
 #[test]
-fn messages_of_backups_and_of_leaving_do_not_print_their_secrets() {
+fn messages_of_backups_of_leaving_and_of_api_keys_do_not_print_their_secrets() {
     let secret = b"hunter2".to_vec();
     let shown = [
         format!(
@@ -85,6 +86,13 @@ fn messages_of_backups_and_of_leaving_do_not_print_their_secrets() {
             "{:?}",
             v1::MoveOutResponse {
                 priv_validator_key_json: secret,
+                ..Default::default()
+            }
+        ),
+        format!(
+            "{:?}",
+            v1::CreateApiKeyResponse {
+                secret: "hunter2".to_owned(),
                 ..Default::default()
             }
         ),

@@ -44,6 +44,8 @@ pub(super) enum Act {
     ApprovalReject,
     ApprovalUse,
     ApprovalExpire,
+    ApiKeyCreate,
+    ApiKeyRevoke,
 }
 
 impl Act {
@@ -83,6 +85,8 @@ impl Act {
             Self::ApprovalReject => "approval.reject",
             Self::ApprovalUse => "approval.use",
             Self::ApprovalExpire => "approval.expire",
+            Self::ApiKeyCreate => "api_key.create",
+            Self::ApiKeyRevoke => "api_key.revoke",
         }
     }
 }

@@ -4,6 +4,7 @@
 //! admin socket and the command line without a daemon both end here.
 
 mod act;
+mod api_keys;
 mod approvals;
 mod audit;
 mod backup;
@@ -36,6 +37,7 @@ use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Ref
 use sigward_policies::model::id::{ChainId, KeyName};
 use sigward_policies::model::key::Key;
 
+pub use api_keys::{DEFAULT_API_KEY_DAYS, MAX_API_KEY_DAYS, MadeApiKey};
 pub use approvals::no_approval;
 pub use audit::{Kept, Reading};
 pub use backup::{MadeBackup, VerifiedBackup};
@@ -56,6 +58,7 @@ pub use token::{Token, TokenTrouble};
 pub use token_keys::{SeenToken, TokenObject, damaged};
 
 use crate::audit::Archive;
+use crate::authn::api_key::ApiKeys;
 use crate::backstage::{NotDone, Stage};
 use crate::clock::Clock;
 use crate::config::NodeConfig;
@@ -117,6 +120,8 @@ pub struct Admin {
     pub last_register: LastRegister,
     /// Bundles that may be confirmed.
     pub handed_out: HandedOut,
+    /// The API keys that count.
+    pub api_keys: Arc<ApiKeys>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }

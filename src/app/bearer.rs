@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::door::{Door, Place, TOKENS};
+use crate::authn::api_key::ApiKeys;
 use crate::authn::bearer::{Bearer, Issuers};
 use crate::config::{BearerConfig, Config};
 use crate::listener::grpc::Services;
@@ -52,7 +53,7 @@ impl BearerDoor {
         config: &BearerConfig,
         metrics: &Metrics,
         readiness: &Readiness,
-        began: UnixSeconds,
+        (began, api_keys): (UnixSeconds, Arc<ApiKeys>),
     ) -> anyhow::Result<Arc<Self>> {
         let issuers = Issuers::read(&config.issuers).context("cannot open the door of [listen.bearer]")?;
         let place = Place {
@@ -62,7 +63,7 @@ impl BearerDoor {
         };
         Ok(Arc::new(Self {
             door: Door::open(place, metrics.bearer_door(), readiness)?,
-            bearer: Arc::new(Bearer::new(&*config.audience, issuers, began)),
+            bearer: Arc::new(Bearer::new(&*config.audience, issuers, began).with_api_keys(api_keys)),
         }))
     }
 

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::{audit, seal, tokens};
 use crate::admin::{Admin, Chains, ConfiguredChain, HandedOut, LastRegister, Providers, Token};
+use crate::authn::api_key::ApiKeys;
 use crate::clock::SystemClock;
 use crate::config::{ChainConfig, Config, StoreConfig};
 use crate::guard::Guard;
@@ -118,6 +119,8 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
             )
         })
         .context("cannot open the key folder")?;
+    let api_keys = Arc::new(ApiKeys::default());
+    api_keys.refresh(store.as_ref())?;
     let archive = Arc::new(audit::open(config, &store, &arena, &kek)?);
     let guard = Arc::new(Guard::load(store.rows()?, store.holds()?));
     let keyring = Arc::new(Keyring::default());
@@ -141,6 +144,7 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
         chains: Chains::new(config.chains.iter().map(configured)),
         last_register: LastRegister::default(),
         handed_out: HandedOut::default(),
+        api_keys,
         clock: Arc::new(SystemClock),
     });
     Ok(Parts {

@@ -142,7 +142,10 @@ async fn run(
         .transpose()?;
     let bearer = config.bearer.as_ref();
     let bearer = bearer
-        .map(|bearer| BearerDoor::open(bearer, &metrics, &readiness, SystemClock.unix_seconds()))
+        .map(|bearer| {
+            let known = (SystemClock.unix_seconds(), parts.admin.api_keys.clone());
+            BearerDoor::open(bearer, &metrics, &readiness, known)
+        })
         .transpose()?;
     let shared = Shared {
         door,

@@ -1,7 +1,10 @@
 //! Who is at the other end: establishes a [`Caller`] from what a connection proves, never from what a request says.
 
+pub mod api_key;
 pub mod bearer;
+mod means;
 
+pub use means::Means;
 use sigward_policies::model::caller::{Caller, SubjectName};
 use sigward_policies::model::id::{ChainId, NodeName};
 

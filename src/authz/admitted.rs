@@ -99,8 +99,22 @@ pub struct Judged(Arc<Judge>);
 
 impl Admitted {
     pub(super) fn new(policies: &Arc<Policies>, call: Call<'_>, without_rules: bool) -> Self {
+        Self::under(policies.snapshot(), policies, call, without_rules)
+    }
+
+    /// What no document decides: none is asked.
+    pub(super) fn of_right(policies: &Arc<Policies>, call: Call<'_>) -> Self {
+        Self::under(None, policies, call, true)
+    }
+
+    fn under(
+        in_force: Option<Arc<InForce>>,
+        policies: &Arc<Policies>,
+        call: Call<'_>,
+        without_rules: bool,
+    ) -> Self {
         Self(Arc::new(Judge {
-            in_force: policies.snapshot(),
+            in_force,
             policies: Arc::clone(policies),
             asker: Asker {
                 caller: call.caller.clone(),

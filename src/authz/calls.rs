@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use sigward_policies::authz::{Foresight, Ruling, Tick};
+use sigward_policies::authz::{Fixed, Foresight, Ruling, Tick};
 use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::UnixSeconds;
@@ -56,7 +56,14 @@ impl Policies {
                 ruling,
             }
         };
-        stays_here(call).map_err(denied(Ruling::BuiltIn))?;
+        match call
+            .operation
+            .and_then(|operation| Fixed::of(call.caller, operation))
+        {
+            Some(fixed) if fixed.is_allowed() => return Ok(Admitted::of_right(self, call)),
+            Some(fixed) => return Err(denied(Ruling::BuiltIn)(fixed.refusal(call.caller))),
+            None => stays_here(call).map_err(denied(Ruling::BuiltIn))?,
+        }
         let without_rules = built_in(call.caller, call.path);
         let admitted = Admitted::new(self, call, without_rules.is_ok());
         let (Some(in_force), Some(question)) = (admitted.in_force(), admitted.question(None, None)) else {
@@ -107,7 +114,7 @@ fn stays_here(call: Call<'_>) -> Result<(), Refusal> {
     match (call.caller, call.operation) {
         // No node calls anything: it is sigward that dials.
         (Caller::Node { .. }, _) => Err(not_permitted(call.caller)),
-        (Caller::Certificate { .. } | Caller::Token { .. }, Some(operation))
+        (Caller::Certificate { .. } | Caller::Token { .. } | Caller::ApiKey { .. }, Some(operation))
             if STAYS_HERE.contains(&operation) =>
         {
             let message = format!(

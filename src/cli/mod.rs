@@ -1,6 +1,7 @@
 //! The command line: one file a verb. Everything that touches keys or state goes through the admin services, over the admin
 //! socket when a daemon runs and in this very process when none does; the code is the same.
 
+mod api_key;
 mod approvals;
 mod audit;
 mod backup;
@@ -32,6 +33,7 @@ mod state;
 mod status;
 mod token;
 mod top;
+mod whoami;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -129,6 +131,9 @@ enum Command {
     /// See what waits for approval by others, and say yes or no to it
     #[command(subcommand)]
     Approvals(approvals::Command),
+    /// Make and revoke API keys: for programs that can neither have a certificate nor sign tokens, and for signing only
+    #[command(subcommand)]
+    ApiKey(api_key::Command),
     /// Read and check the audit chain
     #[command(subcommand)]
     Audit(audit::Command),
@@ -140,6 +145,12 @@ enum Command {
     ///   sigward status --json | jq .ready    for scripts
     #[command(verbatim_doc_comment)]
     Status,
+    /// Say who you are to this signer, by what you show: user, certificate, token or API key
+    ///
+    ///   sigward whoami
+    ///   sigward whoami --server https://signer.example.org:26661 --api-key ci.api-key
+    #[command(verbatim_doc_comment)]
+    Whoami,
     /// Watch it sign: the last heights of each chain as a picture, refreshed each second
     ///
     /// q or Ctrl-C leaves; the arrow keys, Page Up and Page Down scroll. When the daemon goes away, top says so and waits for it.
@@ -182,6 +193,8 @@ impl Command {
                 | Self::StopLine(_)
                 | Self::Holds
                 | Self::Approvals(_)
+                | Self::ApiKey(_)
+                | Self::Whoami
                 | Self::Audit(_)
                 | Self::Status
                 | Self::Top(_)
@@ -231,6 +244,8 @@ fn run(cli: Cli, output: &Output, cut: fn()) -> anyhow::Result<()> {
         Command::StopLine(command) => hold::stop_line(command, &home()?, output),
         Command::Holds => hold::list(&home()?, output),
         Command::Approvals(command) => approvals::run(command, &home()?, output),
+        Command::ApiKey(command) => api_key::run(command, &home()?, output),
+        Command::Whoami => whoami::run(&home()?, output),
         Command::Audit(command) => audit::run(command, &home()?, output),
         Command::Status => status::run(&home()?, output),
         Command::Top(args) => top::run(&args, &home()?, output),

@@ -3,18 +3,19 @@
 //!
 //! *Invariant:* what is given for another machine never happens on this one: a command that cannot go there is refused.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use hyper_util::rt::TokioIo;
 use tonic::transport::{Channel, Endpoint, Uri};
+use zeroize::Zeroizing;
 
 use super::exit::RefusedByRule;
-use super::signed::signed;
+use super::signed::{Shown, bearer, signed};
 use super::token;
-use crate::authn::bearer::Mint;
+use crate::authn::api_key::ApiKey;
 use crate::tls::{ClientFiles, Dialer};
 
 /// The ports of the doors, where the URL has none.
@@ -46,6 +47,9 @@ pub(super) struct Args {
     /// What the server's configuration calls itself [default: https://HOST:PORT of --server]
     #[arg(long, global = true, value_name = "AUDIENCE", requires = "server")]
     token_audience: Option<String>,
+    /// Show the API key in this file, in place of a certificate (see docs/api-keys.md)
+    #[arg(long, global = true, value_name = "FILE", requires = "server", conflicts_with_all = ["certificate", "private_key", "token_key"])]
+    api_key: Option<PathBuf>,
 }
 
 /// A sigward elsewhere.
@@ -54,7 +58,7 @@ pub(super) struct Server {
     host: String,
     port: u16,
     dialer: Dialer,
-    mint: Option<Arc<Mint>>,
+    shown: Option<Shown>,
 }
 
 /// Said once, before any command runs.
@@ -99,17 +103,21 @@ impl Args {
             format!("{url:?} is no address of a sigward\nwrite https://HOST:PORT, as in https://signer.example.org:26660")
         })?;
         let host = uri.host().unwrap_or_default().to_owned();
-        let token_key = self.token_key.clone().or_else(|| match self.certificate {
-            None => std::env::var_os("SIGWARD_TOKEN_KEY").map(PathBuf::from),
-            Some(_) => None,
+        let token_key = self
+            .token_key
+            .clone()
+            .or_else(|| match (&self.certificate, &self.api_key) {
+                (None, None) => std::env::var_os("SIGWARD_TOKEN_KEY").map(PathBuf::from),
+                _ => None,
+            });
+        let by_bearer = token_key.is_some() || self.api_key.is_some();
+        let port = uri.port_u16().unwrap_or(match by_bearer {
+            false => PORT,
+            true => BEARER_PORT,
         });
-        let port = uri.port_u16().unwrap_or(match token_key {
-            None => PORT,
-            Some(_) => BEARER_PORT,
-        });
-        let shows = match token_key {
-            Some(_) => None,
-            None => Some((
+        let shows = match by_bearer {
+            true => None,
+            false => Some((
                 file(&self.certificate, "certificate", "SIGWARD_CERTIFICATE")?,
                 file(&self.private_key, "private-key", "SIGWARD_PRIVATE_KEY")?,
             )),
@@ -120,15 +128,34 @@ impl Args {
             let audience = self.token_audience.as_deref().unwrap_or(&origin);
             token::mint_for_calls(&key, self.token_as.as_deref(), audience)
         });
+        let shown = match (mint.transpose()?, &self.api_key) {
+            (Some(mint), _) => Some(Shown::Token(Arc::new(mint))),
+            (None, Some(file)) => Some(Shown::ApiKey(bearer(&api_key(file)?)?)),
+            (None, None) => None,
+        };
         let server = Server {
             host,
             port,
             dialer: Dialer::new(&ClientFiles { shows, ca })?,
-            mint: mint.transpose()?.map(Arc::new),
+            shown,
         };
         let _said_once = SERVER.set(server);
         Ok(())
     }
+}
+
+/// The API key in a file. One that others may read is used all the same: it has got about already, and `whoami` is how one finds out.
+fn api_key(file: &Path) -> anyhow::Result<Zeroizing<String>> {
+    let text = std::fs::read_to_string(file)
+        .map(Zeroizing::new)
+        .with_context(|| format!("file_io: cannot read {}", file.display()))?;
+    let key = ApiKey::parse(text.trim()).with_context(|| {
+        format!(
+            "{} holds no whole API key: 80 characters that begin with sigward_, of which the last 8 are a checksum\ncopy it again, or make another one with `sigward api-key create`",
+            file.display()
+        )
+    })?;
+    Ok(key.text())
 }
 
 fn is_plain(uri: &Uri) -> bool {
@@ -163,9 +190,9 @@ impl Server {
                 self.host, self.port
             )
         })?;
-        match &self.mint {
+        match &self.shown {
             None => Ok(channel),
-            Some(mint) => signed(channel, mint.clone()).await,
+            Some(shown) => signed(channel, shown.clone()).await,
         }
     }
 }

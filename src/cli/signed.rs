@@ -1,4 +1,4 @@
-//! A channel whose every call carries a token of its own: what is sent is read whole, signed, and sent on.
+//! A channel whose every call carries a token of its own, or an API key: what is sent is read whole, signed, and sent on.
 //!
 //! The clients of the services want a plain channel; so the signing stands between two of them, on a stream in this very process.
 
@@ -24,13 +24,22 @@ const PIPE: usize = 64 * 1024;
 /// More than the other side takes: it says so better than we could.
 const MAX_BODY: usize = 16 << 20;
 
-/// `to`, where each call is signed by `mint`.
-pub(super) async fn signed(to: Channel, mint: Arc<Mint>) -> anyhow::Result<Channel> {
+/// What is shown with each call.
+#[derive(Clone, Debug)]
+pub(super) enum Shown {
+    /// A token that is made for it.
+    Token(Arc<Mint>),
+    /// An API key; the value is marked as a secret.
+    ApiKey(HeaderValue),
+}
+
+/// `to`, where each call shows something.
+pub(super) async fn signed(to: Channel, shown: Shown) -> anyhow::Result<Channel> {
     let (client, server) = tokio::io::duplex(PIPE);
     let service = tower::service_fn(move |request| {
-        let (to, mint) = (to.clone(), mint.clone());
+        let (to, shown) = (to.clone(), shown.clone());
         async move {
-            let answer = sign_and_send(to, &mint, request).await;
+            let answer = sign_and_send(to, &shown, request).await;
             Ok::<_, Infallible>(answer.unwrap_or_else(|status| status.into_http()))
         }
     });
@@ -51,7 +60,7 @@ pub(super) async fn signed(to: Channel, mint: Arc<Mint>) -> anyhow::Result<Chann
     Ok(endpoint.connect_with_connector(connector).await?)
 }
 
-async fn sign_and_send<B>(to: Channel, mint: &Mint, request: Request<B>) -> Result<Response<Body>, Status>
+async fn sign_and_send<B>(to: Channel, shown: &Shown, request: Request<B>) -> Result<Response<Body>, Status>
 where
     B: HttpBody<Data = Bytes>,
     B::Error: Into<StdError>,
@@ -62,15 +71,25 @@ where
         .map_err(|error| Status::internal(format!("the request could not be read: {error}")))?
         .to_bytes();
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-    let token = mint
-        .token(head.method.as_str(), path, &body, SystemClock.unix_seconds())
-        .map_err(|error| Status::internal(format!("no token: {error}")))?;
-    let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))
-        .map_err(|error| Status::internal(format!("no token: {error}")))?;
-    bearer.set_sensitive(true);
+    let bearer = match shown {
+        Shown::ApiKey(bearer) => bearer.clone(),
+        Shown::Token(mint) => {
+            let token = mint
+                .token(head.method.as_str(), path, &body, SystemClock.unix_seconds())
+                .map_err(|error| Status::internal(format!("no token: {error}")))?;
+            bearer(&token).map_err(|error| Status::internal(format!("no token: {error}")))?
+        }
+    };
     head.headers.insert(header::AUTHORIZATION, bearer);
     let request = Request::from_parts(head, Body::new(Full::new(body)));
     to.oneshot(request)
         .await
         .map_err(|error| Status::from_error(error.into()))
+}
+
+/// `text` as it stands in a header, marked so that nothing prints it.
+pub(super) fn bearer(text: &str) -> anyhow::Result<HeaderValue> {
+    let mut bearer = HeaderValue::from_str(&format!("Bearer {text}"))?;
+    bearer.set_sensitive(true);
+    Ok(bearer)
 }

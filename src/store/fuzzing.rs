@@ -1,5 +1,6 @@
 //! What the fuzz targets call: the parsers of bytes that come from the state folder.
 
+use super::api_key::{decode_api_key, encode_api_key};
 use super::approval::{decode_approval, encode_approval};
 use super::holding::{decode_hold, encode_hold};
 use super::record::AuditRecord;
@@ -16,6 +17,11 @@ pub fn witness(bytes: &[u8]) {
         for write in redo.holds {
             if let Ok(hold) = decode_hold(&write.body) {
                 assert_eq!(encode_hold(&hold), write.body);
+            }
+        }
+        for write in redo.api_keys {
+            if let Ok(stored) = decode_api_key(&write.body) {
+                assert_eq!(encode_api_key(&stored), write.body);
             }
         }
         for write in redo.approvals {

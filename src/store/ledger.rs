@@ -13,11 +13,12 @@ use sigward_policies::decision::{Refusal, RefusalCode, Refused};
 use sigward_policies::double_sign::GuardRow;
 use sigward_policies::holding::{self, Hold, Holds, Place};
 use sigward_policies::model::algorithm::PublicKey;
-use sigward_policies::model::id::{ChainId, KeyName, StoreId, UnixSeconds};
+use sigward_policies::model::id::{ApiKeyName, ChainId, KeyName, StoreId, UnixSeconds};
 use sigward_policies::model::key::{Key, VersionState};
 use sigward_policies::model::payload::Consensus;
 use sigward_policies::proof::ToCommit;
 
+use super::api_key::StoredApiKey;
 use super::approval::{ApprovalId, StoredApproval};
 use super::holding::{StoredHold, encode_hold};
 use super::invariant::{check_hold, fit_to_write};
@@ -25,6 +26,7 @@ use super::redo::Write;
 use super::row::{Checksum, TableDigest, encode_guard, encode_key};
 use super::{Change, StoredRow};
 
+mod api_keys;
 mod approvals;
 mod change;
 mod holds;
@@ -62,12 +64,14 @@ pub(crate) struct Ledger {
     rows: HashMap<PublicKey, Vec<Kept<StoredRow>>>,
     holds: BTreeMap<Place, Kept<StoredHold>>,
     approvals: BTreeMap<ApprovalId, Kept<StoredApproval>>,
+    api_keys: BTreeMap<ApiKeyName, Kept<StoredApiKey>>,
     last_ordinal: i64,
     changed_rows: BTreeSet<i64>,
     changed: Vec<(PublicKey, ChainId)>,
     changed_keys: BTreeSet<KeyName>,
     changed_holds: BTreeSet<Place>,
     changed_approvals: BTreeSet<ApprovalId>,
+    changed_api_keys: BTreeSet<ApiKeyName>,
 }
 
 /// What changed since the last time, table by table.
@@ -77,6 +81,7 @@ pub(crate) struct Changes {
     pub(crate) rows: Vec<Write>,
     pub(crate) holds: Vec<Write>,
     pub(crate) approvals: Vec<Write>,
+    pub(crate) api_keys: Vec<Write>,
 }
 
 impl Ledger {
@@ -87,6 +92,7 @@ impl Ledger {
         rows: Vec<Kept<StoredRow>>,
         holds: Vec<Kept<StoredHold>>,
         approvals: Vec<Kept<StoredApproval>>,
+        api_keys: Vec<Kept<StoredApiKey>>,
     ) -> Result<Self, String> {
         let mut ledger = Self {
             id,
@@ -96,12 +102,14 @@ impl Ledger {
             rows: HashMap::new(),
             holds: BTreeMap::new(),
             approvals: BTreeMap::new(),
+            api_keys: BTreeMap::new(),
             last_ordinal: 0,
             changed_rows: BTreeSet::new(),
             changed: Vec::new(),
             changed_keys: BTreeSet::new(),
             changed_holds: BTreeSet::new(),
             changed_approvals: BTreeSet::new(),
+            changed_api_keys: BTreeSet::new(),
         };
         for key in keys {
             ledger.note(key.ordinal, key.checksum);
@@ -138,6 +146,13 @@ impl Ledger {
                 return Err(format!("the request for approval {id} is there twice"));
             }
         }
+        for key in api_keys {
+            ledger.note(key.ordinal, key.checksum);
+            let name = key.value.name.clone();
+            if ledger.api_keys.insert(name.clone(), key).is_some() {
+                return Err(format!("the API key {name} is there twice"));
+            }
+        }
         Ok(ledger)
     }
 
@@ -158,6 +173,7 @@ impl Ledger {
         self.keys.len()
             + self.holds.len()
             + self.approvals.len()
+            + self.api_keys.len()
             + self.rows.values().map(Vec::len).sum::<usize>()
     }
 
@@ -321,6 +337,7 @@ impl Ledger {
             }
         }
         self.take_approvals(draft.approvals);
+        self.take_api_keys(draft.api_keys);
     }
 
     /// Takes out what changed since the last time, and counts it into the digest.
@@ -356,6 +373,7 @@ impl Ledger {
             rows: writes,
             holds,
             approvals: self.take_changed_approvals(),
+            api_keys: self.take_changed_api_keys(),
         }
     }
 }
@@ -382,11 +400,16 @@ struct Draft {
     rows: Vec<StoredRow>,
     holds: Vec<StoredHold>,
     approvals: Vec<StoredApproval>,
+    api_keys: Vec<StoredApiKey>,
 }
 
 impl Draft {
     fn is_empty(&self) -> bool {
-        self.keys.is_empty() && self.rows.is_empty() && self.holds.is_empty() && self.approvals.is_empty()
+        self.keys.is_empty()
+            && self.rows.is_empty()
+            && self.holds.is_empty()
+            && self.approvals.is_empty()
+            && self.api_keys.is_empty()
     }
 }
 

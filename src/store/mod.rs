@@ -15,6 +15,7 @@ use sigward_policies::model::key::{BackupMark, Key, VersionState};
 use sigward_policies::model::payload::Consensus;
 use sigward_policies::proof::{Receipt, Stopped, ToCommit};
 
+mod api_key;
 mod approval;
 pub(crate) mod encoding;
 mod error;
@@ -34,6 +35,7 @@ pub mod sqlite;
 pub(crate) mod unrecorded;
 pub mod witness;
 
+pub use api_key::{ApiKeyChange, MAX_API_KEY_LIFE, StoredApiKey};
 pub use approval::{About, ApprovalChange, ApprovalId, End, MAX_WAIT, MAX_WHAT, StoredApproval, Use};
 pub use encoding::DecodeError;
 pub use error::{OpenCode, OpenError};
@@ -145,6 +147,8 @@ pub enum Change {
     },
     /// A request for approval is made, answered, used up or ended.
     Approval(Box<ApprovalChange>),
+    /// An API key is made, or revoked.
+    ApiKey(Box<ApiKeyChange>),
 }
 
 /// Whether a key may serve more than one chain.
@@ -208,6 +212,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Every request for approval that is kept, the oldest first.
     fn approvals(&self) -> Result<Vec<StoredApproval>, Refused> {
+        Ok(Vec::new())
+    }
+
+    /// Every API key there ever was, by name.
+    fn api_keys(&self) -> Result<Vec<StoredApiKey>, Refused> {
         Ok(Vec::new())
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct Redo {
     pub(crate) holds: Vec<Write>,
     /// Requests for approval.
     pub(crate) approvals: Vec<Write>,
+    /// API keys.
+    pub(crate) api_keys: Vec<Write>,
     /// Audit records with their encodings, in order.
     pub(crate) records: Vec<(AuditRecord, Vec<u8>)>,
 }
@@ -50,12 +52,12 @@ impl Redo {
         for (_, encoded) in &self.records {
             to.sized(encoded);
         }
-        // A commit without holds looks as it did before there were any, and so does one without approvals.
-        if !self.holds.is_empty() || !self.approvals.is_empty() {
-            encode_writes(&mut to, &self.holds);
-        }
-        if !self.approvals.is_empty() {
-            encode_writes(&mut to, &self.approvals);
+        // A commit without holds looks as it did before there were any; so does one without approvals, or API keys: what came later
+        // stands behind what came before, and the last of them is never empty.
+        let later = [&self.holds, &self.approvals, &self.api_keys];
+        let last = later.iter().rposition(|writes| !writes.is_empty());
+        for writes in later.iter().take(last.map_or(0, |last| last + 1)) {
+            encode_writes(&mut to, writes);
         }
         to.finish()
     }
@@ -70,28 +72,31 @@ impl Redo {
             let encoded = from.sized(MAX_RECORD, "record")?.to_vec();
             records.push((AuditRecord::decode(&encoded)?, encoded));
         }
-        let (mut holds, mut approvals) = (Vec::new(), Vec::new());
-        if !from.is_empty() {
-            holds = writes(&mut from)?;
-            if holds.is_empty() && from.is_empty() {
-                return Err(DecodeError::Value("holds"));
-            }
-        }
-        if !from.is_empty() {
-            approvals = writes(&mut from)?;
-            if approvals.is_empty() {
-                return Err(DecodeError::Value("approvals"));
-            }
-        }
+        let holds = later(&mut from, "holds")?;
+        let approvals = later(&mut from, "approvals")?;
+        let api_keys = later(&mut from, "API keys")?;
         from.finish()?;
         Ok(Self {
             keys,
             rows,
             holds,
             approvals,
+            api_keys,
             records,
         })
     }
+}
+
+/// A list that is there if it, or one behind it, is not empty.
+fn later(from: &mut Decoder<'_>, field: &'static str) -> Result<Vec<Write>, DecodeError> {
+    if from.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = writes(from)?;
+    if found.is_empty() && from.is_empty() {
+        return Err(DecodeError::Value(field));
+    }
+    Ok(found)
 }
 
 fn encode_writes(to: &mut Encoder, writes: &[Write]) {

@@ -27,6 +27,7 @@ const VERSION_WITH_BACKUP: u8 = 2;
 const GUARD_DOMAIN: &[u8] = b"sigward guard row v1";
 const KEY_DOMAIN: &[u8] = b"sigward key row v1";
 const HOLD_DOMAIN: &[u8] = b"sigward hold row v1";
+const API_KEY_DOMAIN: &[u8] = b"sigward api key row v1";
 const APPROVAL_DOMAIN: &[u8] = b"sigward approval row v1";
 
 /// The encoding of a guard row.
@@ -197,6 +198,10 @@ impl Checksum {
 
     pub(crate) fn of_hold(store: &StoreId, encoded: &[u8]) -> Self {
         Self::of(HOLD_DOMAIN, store, encoded)
+    }
+
+    pub(crate) fn of_api_key(store: &StoreId, encoded: &[u8]) -> Self {
+        Self::of(API_KEY_DOMAIN, store, encoded)
     }
 
     pub(crate) fn of_approval(store: &StoreId, encoded: &[u8]) -> Self {

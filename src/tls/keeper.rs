@@ -15,6 +15,7 @@ use sigward_policies::model::caller::SubjectName;
 use super::error::TlsError;
 use super::server::{Material, ServerFiles};
 use super::verifier::name_of;
+use super::x509;
 
 /// Holds what the listener proves and demands.
 #[derive(Debug)]
@@ -59,6 +60,7 @@ pub struct Peer {
     name: SubjectName,
     /// Of the certificate that names it.
     sha256: [u8; 32],
+    ends: i64,
     /// The edition and the second in which its certificate was verified last.
     verified: Mutex<(u64, u64)>,
 }
@@ -128,6 +130,7 @@ impl Keeper {
         let own = chain.first().ok_or(Error::NoCertificatesPresented)?;
         Ok(Peer {
             sha256: Sha256::digest(own).into(),
+            ends: x509::facts(own).map_or(i64::MAX, |facts| facts.not_after),
             chain,
             name,
             verified: Mutex::new(verified),
@@ -162,6 +165,11 @@ impl Peer {
     /// By what it is known.
     pub const fn authentication(&self) -> Authentication {
         Authentication::Certificate { sha256: self.sha256 }
+    }
+
+    /// The last second in which its certificate is good.
+    pub const fn ends(&self) -> i64 {
+        self.ends
     }
 
     fn lock(&self) -> MutexGuard<'_, (u64, u64)> {

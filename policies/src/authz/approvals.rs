@@ -56,7 +56,7 @@ impl Person {
     pub fn of(who: &Caller) -> Result<Self, Refusal> {
         match who {
             Caller::LocalUser { .. } | Caller::Certificate { .. } => {}
-            Caller::Token { .. } | Caller::Node { .. } | Caller::Service => {
+            Caller::Token { .. } | Caller::ApiKey { .. } | Caller::Node { .. } | Caller::Service => {
                 return Err(not_yours("no program speaks on what a person must decide"));
             }
         }

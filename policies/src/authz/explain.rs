@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::fixed::Fixed;
 use super::policy::{Policy, Verdict, verdict};
 use super::rule::{Miss, Question, Rule};
 
@@ -24,14 +25,18 @@ pub struct Explanation<'a> {
     pub looks: Vec<Look<'a>>,
     /// What `judge` says.
     pub verdict: Verdict,
+    /// The answer that no document gives; no rule is looked at then.
+    pub fixed: Option<Fixed>,
 }
 
 impl Policy {
     /// The same word as [`judge`](Self::judge), and how it comes about.
     pub fn explain<'a>(&'a self, question: &Question<'a>) -> Explanation<'a> {
+        let fixed = Fixed::of(question.subject, question.operation);
         let mut looks = Vec::new();
         let mut decides = None;
-        for (index, rule) in self.rules.iter().enumerate() {
+        let asked: &[Rule] = if fixed.is_some() { &[] } else { &self.rules };
+        for (index, rule) in asked.iter().enumerate() {
             let miss = rule.misses(question);
             looks.push(Look {
                 number: index + 1,
@@ -47,11 +52,29 @@ impl Policy {
             question: *question,
             looks,
             verdict: verdict(decides),
+            fixed,
         }
     }
 }
 
 impl Explanation<'_> {
+    /// Whether the answer is yes, approvals and rate aside.
+    pub const fn is_allowed(&self) -> bool {
+        match self.fixed {
+            Some(fixed) => fixed.is_allowed(),
+            None => self.verdict.is_allowed(),
+        }
+    }
+
+    /// The answer in a sentence.
+    pub fn answer(&self) -> String {
+        match self.fixed {
+            Some(fixed) if fixed.is_allowed() => format!("allowed: {fixed}"),
+            Some(fixed) => format!("denied: {fixed}"),
+            None => self.verdict.to_string(),
+        }
+    }
+
     /// Why the rule of `look` is, or is not, about the question: one sentence.
     pub fn reason(&self, look: &Look<'_>) -> String {
         let (asked, rule) = (&self.question, look.rule);
@@ -107,7 +130,7 @@ impl fmt::Display for Explanation<'_> {
                 rule.effect().as_str()
             )?;
         }
-        self.verdict.fmt(f)
+        f.write_str(&self.answer())
     }
 }
 

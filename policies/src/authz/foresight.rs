@@ -3,6 +3,7 @@
 //! *Invariant:* where [`Policy::judge`] says yes for some key and chain, or for none, the first look never says no. (The other way round
 //! it may err: the second question, about the keys and chains themselves, is the one that decides.)
 
+use super::fixed;
 use super::limits::Rate;
 use super::policy::Policy;
 use super::rule::{Effect, Question, RuleId};
@@ -84,6 +85,9 @@ impl Policy {
 
     /// Looks at a question without its key and chain.
     pub fn foresee(&self, question: &Question<'_>) -> Foresight {
+        if fixed::is_denied(question) {
+            return Foresight::Never { rule: None };
+        }
         for rule in self
             .rules
             .iter()

@@ -1,8 +1,11 @@
 //! How often: a bucket of tokens for each subject and rule, kept as the one moment at which it would be full again (the generic
 //! cell rate algorithm, ITU-T I.371). The clock comes in.
 //!
-//! *Invariants:* memory is bounded, whoever asks for whatever; one subject cannot take the room of the others; a clock that is set
-//! back locks nobody out for longer than an empty bucket does.
+//! Whoever shows a token counts twice: as the subject that it is, and as one of its issuer's. An issuer can invent as many subjects as
+//! it likes; all of them together get [`MOST_OF_AN_ISSUER`] times what one gets, and the room of that issuer.
+//!
+//! *Invariants:* memory is bounded, whoever asks for whatever; one subject cannot take the room of the others, nor can an issuer with
+//! all its subjects; a clock that is set back locks nobody out for longer than an empty bucket does; what is refused takes nothing.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,6 +13,7 @@ use std::time::Duration;
 use super::rule::{Question, RuleId};
 use crate::decision::{Refusal, RefusalCode};
 use crate::model::algorithm::PublicKey;
+use crate::model::bearer::IssuerName;
 use crate::model::caller::Caller;
 use crate::model::operation::Operation;
 
@@ -19,8 +23,15 @@ pub(super) const MAX_COUNT: u32 = 1_000_000;
 pub(super) const MAX_PER_SECONDS: u32 = 86_400;
 /// Buckets of one subject.
 pub const MAX_OF_A_SUBJECT: usize = 256;
-/// Subjects that have buckets.
+/// Subjects that have buckets, those of issuers aside.
 pub const MAX_SUBJECTS: usize = 4_096;
+/// Issuers that have buckets: as many as the configuration may name.
+pub const MAX_ISSUERS: usize = 64;
+/// Subjects of one issuer that have buckets, and buckets of one of those.
+pub const MAX_SUBJECTS_OF_AN_ISSUER: usize = 256;
+const MAX_OF_ITS_SUBJECT: usize = 64;
+/// How much more often than one of its subjects an issuer is let through with all of them.
+pub const MOST_OF_AN_ISSUER: u32 = 16;
 
 /// How often something may be asked: `count` times at once, and that many again over `per_seconds`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -95,7 +106,18 @@ impl TooOften {
 /// What was asked lately. One for the whole process; it outlives policies, so that a reload fills no bucket.
 #[derive(Debug, Default)]
 pub struct Limits {
-    subjects: HashMap<Box<str>, HashMap<Bucket, u64>>,
+    subjects: HashMap<Box<str>, Buckets>,
+    issuers: HashMap<IssuerName, OfIssuer>,
+}
+
+/// When each would be full again.
+type Buckets = HashMap<Bucket, u64>;
+
+/// What was asked with tokens of one issuer: by each subject, and by all of them.
+#[derive(Debug, Default)]
+struct OfIssuer {
+    all: Buckets,
+    subjects: HashMap<Box<str>, Buckets>,
 }
 
 /// What shares a bucket, of one subject.
@@ -125,31 +147,38 @@ impl Limits {
                 .and_then(|key| key.public_key),
             operation: rate.each_operation.then_some(question.operation),
         };
-        let buckets = self.of(question.subject, now)?;
-        if buckets.len() >= MAX_OF_A_SUBJECT && !buckets.contains_key(&bucket) {
-            make_room(buckets, now)?;
-        }
-        let interval = rate.interval();
-        let capacity = interval.saturating_mul(rate.count.into());
-        // Full at the latest after `capacity`: anything beyond it comes from another rate, or from a clock that was set back.
-        let full_at = buckets.get(&bucket).copied().unwrap_or(now.0);
-        let full_at = full_at.clamp(now.0, now.0.saturating_add(capacity));
-        let next = full_at.saturating_add(interval);
-        let allowed_at = next.saturating_sub(capacity);
-        if allowed_at > now.0 {
-            // Written down too, or a clock that was set back would never catch up with it.
-            buckets.insert(bucket, full_at);
-            return Err(TooOften {
-                retry_after: Duration::from_nanos(allowed_at - now.0),
-            });
-        }
-        buckets.insert(bucket, next);
+        let Caller::Token { holder } = question.subject else {
+            let name = question.subject.to_string();
+            let buckets = room_for(&mut self.subjects, name, MAX_SUBJECTS, now)?;
+            let next = next(buckets, &bucket, (rate, 1), MAX_OF_A_SUBJECT, now)?;
+            buckets.insert(bucket, next);
+            return Ok(());
+        };
+        let issuer = self.issuer(holder.issuer(), now)?;
+        let all = next(
+            &mut issuer.all,
+            &bucket,
+            (rate, MOST_OF_AN_ISSUER),
+            MAX_OF_A_SUBJECT,
+            now,
+        )?;
+        let name = holder.subject().to_owned();
+        let own = room_for(&mut issuer.subjects, name, MAX_SUBJECTS_OF_AN_ISSUER, now)?;
+        let next = next(own, &bucket, (rate, 1), MAX_OF_ITS_SUBJECT, now)?;
+        // Only now: a refusal by either takes nothing of the other.
+        own.insert(bucket.clone(), next);
+        issuer.all.insert(bucket, all);
         Ok(())
     }
 
     /// How many buckets there are.
     pub fn len(&self) -> usize {
-        self.subjects.values().map(HashMap::len).sum()
+        let of = |subjects: &HashMap<Box<str>, Buckets>| subjects.values().map(HashMap::len).sum::<usize>();
+        let issuers = self.issuers.values();
+        of(&self.subjects)
+            + issuers
+                .map(|issuer| issuer.all.len() + of(&issuer.subjects))
+                .sum::<usize>()
     }
 
     /// Whether there is none.
@@ -157,29 +186,78 @@ impl Limits {
         self.len() == 0
     }
 
-    fn of(&mut self, subject: &Caller, now: Tick) -> Result<&mut HashMap<Bucket, u64>, TooOften> {
-        let name: Box<str> = subject.to_string().into();
-        if self.subjects.len() >= MAX_SUBJECTS && !self.subjects.contains_key(&name) {
-            // A subject whose every bucket is full is one that has asked nothing.
-            self.subjects
-                .retain(|_, buckets| buckets.values().any(|full_at| *full_at > now.0));
-            if self.subjects.len() >= MAX_SUBJECTS {
+    fn issuer(&mut self, name: &IssuerName, now: Tick) -> Result<&mut OfIssuer, TooOften> {
+        if self.issuers.len() >= MAX_ISSUERS && !self.issuers.contains_key(name) {
+            // Names of former configurations. What a subject has used its issuer has used, for longer.
+            self.issuers.retain(|_, issuer| is_used(&issuer.all, now));
+            if self.issuers.len() >= MAX_ISSUERS {
                 let soonest = self
-                    .subjects
+                    .issuers
                     .values()
-                    .filter_map(|buckets| buckets.values().max())
-                    .min();
-                return Err(later(soonest.copied(), now));
+                    .filter_map(|issuer| issuer.all.values().max());
+                return Err(later(soonest.min().copied(), now));
             }
         }
-        Ok(self.subjects.entry(name).or_default())
+        Ok(self.issuers.entry(name.clone()).or_default())
     }
 }
 
+/// The buckets of a subject, where there is room for one more.
+fn room_for(
+    subjects: &mut HashMap<Box<str>, Buckets>,
+    name: String,
+    most: usize,
+    now: Tick,
+) -> Result<&mut Buckets, TooOften> {
+    let name: Box<str> = name.into();
+    if subjects.len() >= most && !subjects.contains_key(&name) {
+        // A subject whose every bucket is full is one that has asked nothing.
+        subjects.retain(|_, buckets| is_used(buckets, now));
+        if subjects.len() >= most {
+            let soonest = subjects.values().filter_map(|buckets| buckets.values().max());
+            return Err(later(soonest.min().copied(), now));
+        }
+    }
+    Ok(subjects.entry(name).or_default())
+}
+
+fn is_used(buckets: &Buckets, now: Tick) -> bool {
+    buckets.values().any(|full_at| *full_at > now.0)
+}
+
+/// When `bucket` will be full once one more is taken from it, of `times` the rate; or when to ask again.
+fn next(
+    buckets: &mut Buckets,
+    bucket: &Bucket,
+    (rate, times): (Rate, u32),
+    most: usize,
+    now: Tick,
+) -> Result<u64, TooOften> {
+    if buckets.len() >= most && !buckets.contains_key(bucket) {
+        make_room(buckets, most, now)?;
+    }
+    let interval = rate.interval().div_ceil(times.into());
+    let count = u64::from(rate.count).saturating_mul(times.into());
+    let capacity = interval.saturating_mul(count);
+    // Full at the latest after `capacity`: anything beyond it comes from another rate, or from a clock that was set back.
+    let full_at = buckets.get(bucket).copied().unwrap_or(now.0);
+    let full_at = full_at.clamp(now.0, now.0.saturating_add(capacity));
+    let next = full_at.saturating_add(interval);
+    let allowed_at = next.saturating_sub(capacity);
+    if allowed_at > now.0 {
+        // Written down too, or a clock that was set back would never catch up with it.
+        buckets.insert(bucket.clone(), full_at);
+        return Err(TooOften {
+            retry_after: Duration::from_nanos(allowed_at - now.0),
+        });
+    }
+    Ok(next)
+}
+
 /// A bucket that is full again is one that was never used.
-fn make_room(buckets: &mut HashMap<Bucket, u64>, now: Tick) -> Result<(), TooOften> {
+fn make_room(buckets: &mut Buckets, most: usize, now: Tick) -> Result<(), TooOften> {
     buckets.retain(|_, full_at| *full_at > now.0);
-    if buckets.len() < MAX_OF_A_SUBJECT {
+    if buckets.len() < most {
         return Ok(());
     }
     Err(later(buckets.values().min().copied(), now))

@@ -7,6 +7,7 @@
 mod approvals;
 mod document;
 mod explain;
+mod fixed;
 mod foresight;
 mod glob;
 mod keys;
@@ -24,9 +25,13 @@ mod window;
 pub use approvals::{ApprovalRequest, Approved, Needed, Person, RequestDigest, Said, Standing, Vote};
 pub use document::{DocumentError, MAX_DOCUMENT, MAX_PATTERNS, MAX_RULES, Place, Warning};
 pub use explain::{Explanation, Look};
+pub use fixed::Fixed;
 pub use foresight::{Foresight, Strictest};
 pub use keys::KeyFacts;
-pub use limits::{Limits, MAX_OF_A_SUBJECT, MAX_SUBJECTS, Rate, Tick, TooOften};
+pub use limits::{
+    Limits, MAX_ISSUERS, MAX_OF_A_SUBJECT, MAX_SUBJECTS, MAX_SUBJECTS_OF_AN_ISSUER, MOST_OF_AN_ISSUER, Rate,
+    Tick, TooOften,
+};
 pub use operations::{Operations, Reserved};
 pub use policy::{Policy, PolicyVersion, Verdict};
 pub use roles::{BUILT_IN, Role, built_in};

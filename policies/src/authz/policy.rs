@@ -5,6 +5,7 @@
 use std::fmt;
 
 use super::document::{self, DocumentError, Warning};
+use super::fixed;
 use super::limits::Rate;
 use super::rule::{Effect, Question, Rule, RuleId};
 
@@ -106,6 +107,9 @@ impl Policy {
 
     /// The word on a question.
     pub fn judge(&self, question: &Question<'_>) -> Verdict {
+        if fixed::is_denied(question) {
+            return verdict(None);
+        }
         let decides = self.rules.iter().find(|rule| rule.misses(question).is_none());
         verdict(decides)
     }

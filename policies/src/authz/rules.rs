@@ -66,6 +66,7 @@ impl Rules {
             | Caller::LocalUser { .. }
             | Caller::Certificate { .. }
             | Caller::Token { .. }
+            | Caller::ApiKey { .. }
             | Caller::Service => None,
         };
         if granted == Some(claim.key()) {

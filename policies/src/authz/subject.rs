@@ -9,7 +9,7 @@ use crate::model::caller::Caller;
 use crate::model::suggest;
 
 /// The kinds, as documents write them.
-const KINDS: [&str; 5] = ["dns", "uri", "jwt", "uid", "node"];
+const KINDS: [&str; 6] = ["dns", "uri", "jwt", "apikey", "uid", "node"];
 
 /// Callers that are alike.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,6 +22,8 @@ pub(super) enum SubjectPattern {
     Uri(Glob),
     /// `jwt:ISSUER/SUBJECT`: whoever an issuer of tokens vouches for; parts of the subject are segments.
     Jwt { issuer: Glob, subject: Glob },
+    /// `apikey:NAME`: whoever shows the API key of that name.
+    ApiKey(Glob),
     /// `uid:…`: a user of this machine on the admin socket; `None` is each of them.
     Uid(Option<u32>),
     /// `node:CHAIN/NODE`: a node that sigward dials.
@@ -37,7 +39,7 @@ impl SubjectPattern {
         let Some((kind, rest)) = text.split_once(':') else {
             return Err((
                 "a subject is a kind and a name".to_owned(),
-                "write dns:NAME, uri:URI, jwt:ISSUER/SUBJECT, uid:NUMBER, node:CHAIN/NODE, or * for anyone"
+                "write dns:NAME, uri:URI, jwt:ISSUER/SUBJECT, apikey:NAME, uid:NUMBER, node:CHAIN/NODE, or * for anyone"
                     .to_owned(),
             ));
         };
@@ -81,6 +83,16 @@ impl SubjectPattern {
                         .to_owned(),
                 )),
             },
+            "apikey" => {
+                let good = |b: u8| b.is_ascii_alphanumeric() || b"-_.*?".contains(&b);
+                if !rest.bytes().all(good) {
+                    return Err((
+                        "this is no name of an API key".to_owned(),
+                        "write what `sigward api-key list` shows, as in apikey:ci; apikey:* is every one".to_owned(),
+                    ));
+                }
+                Ok(Self::ApiKey(Glob::new(rest, None)))
+            }
             "uid" if rest == "*" => Ok(Self::Uid(None)),
             "uid" => match rest.parse() {
                 Ok(uid) if rest.bytes().all(|b| b.is_ascii_digit()) => Ok(Self::Uid(Some(uid))),
@@ -123,6 +135,7 @@ impl SubjectPattern {
             (Self::Jwt { issuer, subject }, Caller::Token { holder }) => {
                 issuer.matches(holder.issuer().as_str()) && subject.matches(holder.subject())
             }
+            (Self::ApiKey(glob), Caller::ApiKey { name }) => glob.matches(name.as_str()),
             (Self::Uid(wanted), Caller::LocalUser { uid }) => wanted.is_none_or(|wanted| wanted == *uid),
             (
                 Self::Node { chain, node },
@@ -131,7 +144,15 @@ impl SubjectPattern {
                     node: name,
                 },
             ) => chain.matches(id.as_str()) && node.matches(name.as_str()),
-            (Self::Dns(_) | Self::Uri(_) | Self::Jwt { .. } | Self::Uid(_) | Self::Node { .. }, _) => false,
+            (
+                Self::Dns(_)
+                | Self::Uri(_)
+                | Self::Jwt { .. }
+                | Self::ApiKey(_)
+                | Self::Uid(_)
+                | Self::Node { .. },
+                _,
+            ) => false,
         }
     }
 
@@ -150,11 +171,20 @@ impl SubjectPattern {
                     subject: n,
                 },
             ) => a.may_meet(b) && m.may_meet(n),
+            (Self::ApiKey(a), Self::ApiKey(b)) => a.may_meet(b),
             (Self::Uid(a), Self::Uid(b)) => a.is_none() || b.is_none() || a == b,
             (Self::Node { chain: a, node: m }, Self::Node { chain: b, node: n }) => {
                 a.may_meet(b) && m.may_meet(n)
             }
-            (Self::Dns(_) | Self::Uri(_) | Self::Jwt { .. } | Self::Uid(_) | Self::Node { .. }, _) => false,
+            (
+                Self::Dns(_)
+                | Self::Uri(_)
+                | Self::Jwt { .. }
+                | Self::ApiKey(_)
+                | Self::Uid(_)
+                | Self::Node { .. },
+                _,
+            ) => false,
         }
     }
 }
@@ -166,6 +196,7 @@ impl fmt::Display for SubjectPattern {
             Self::Dns(glob) => write!(f, "dns:{}", glob.as_str()),
             Self::Uri(glob) => write!(f, "uri:{}", glob.as_str()),
             Self::Jwt { issuer, subject } => write!(f, "jwt:{}/{}", issuer.as_str(), subject.as_str()),
+            Self::ApiKey(glob) => write!(f, "apikey:{}", glob.as_str()),
             Self::Uid(Some(uid)) => write!(f, "uid:{uid}"),
             Self::Uid(None) => f.write_str("uid:*"),
             Self::Node { chain, node } => write!(f, "node:{}/{}", chain.as_str(), node.as_str()),
@@ -183,7 +214,7 @@ mod tests {
     use super::*;
     use crate::model::bearer::TokenHolder;
     use crate::model::caller::SubjectName;
-    use crate::model::id::{ChainId, NodeName};
+    use crate::model::id::{ApiKeyName, ChainId, NodeName};
 
     fn certificate(name: &str) -> Caller {
         Caller::Certificate {
@@ -206,28 +237,36 @@ mod tests {
                 holder: TokenHolder::parse("ci/deploy/7").unwrap(),
             },
             Caller::Service,
+            Caller::ApiKey {
+                name: ApiKeyName::new("ci-1").unwrap(),
+            },
         ];
         for (pattern, wanted) in [
-            ("*", [true, true, true, true, true, false]),
-            ("dns:*.OPS.example", [true, false, false, false, false, false]),
-            ("dns:**", [true, false, false, false, false, false]),
+            ("*", [true, true, true, true, true, false, true]),
+            (
+                "dns:*.OPS.example",
+                [true, false, false, false, false, false, false],
+            ),
+            ("dns:**", [true, false, false, false, false, false, false]),
             (
                 "uri:spiffe://example/ns/*/sa/*",
-                [false, true, false, false, false, false],
+                [false, true, false, false, false, false, false],
             ),
             (
                 "uri:spiffe://example/*",
-                [false, false, false, false, false, false],
+                [false, false, false, false, false, false, false],
             ),
-            ("uid:1000", [false, false, true, false, false, false]),
-            ("uid:*", [false, false, true, false, false, false]),
-            ("uid:100", [false; 6]),
-            ("node:a/b-*/n?", [false, false, false, true, false, false]),
-            ("jwt:ci/*/7", [false, false, false, false, true, false]),
-            ("jwt:*/**", [false, false, false, false, true, false]),
-            ("jwt:ci/deploy", [false; 6]),
-            ("jwt:c/deploy/7", [false; 6]),
-            ("node:*/*", [false, false, false, true, false, false]),
+            ("uid:1000", [false, false, true, false, false, false, false]),
+            ("uid:*", [false, false, true, false, false, false, false]),
+            ("uid:100", [false; 7]),
+            ("node:a/b-*/n?", [false, false, false, true, false, false, false]),
+            ("jwt:ci/*/7", [false, false, false, false, true, false, false]),
+            ("jwt:*/**", [false, false, false, false, true, false, false]),
+            ("jwt:ci/deploy", [false; 7]),
+            ("jwt:c/deploy/7", [false; 7]),
+            ("apikey:ci-*", [false, false, false, false, false, false, true]),
+            ("apikey:ci", [false; 7]),
+            ("node:*/*", [false, false, false, true, false, false, false]),
         ] {
             let parsed = SubjectPattern::parse(pattern).unwrap();
             for (caller, wanted) in callers.iter().zip(wanted) {
@@ -249,6 +288,8 @@ mod tests {
             "node:chain",
             "node:/n",
             "jwt:ci",
+            "apikey:",
+            "apikey:a/b",
             "jwt:/a",
             "jwt:ci/",
             "dns:ä",

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::bearer::TokenHolder;
-use super::id::{ChainId, NodeName};
+use super::id::{ApiKeyName, ChainId, NodeName};
 use crate::decision::{Refusal, RefusalCode};
 
 /// Longest DNS name (RFC 1035, section 2.3.4), and longest label of one.
@@ -99,6 +99,11 @@ pub enum Caller {
         /// By whose word, and who.
         holder: TokenHolder,
     },
+    /// Whoever showed an API key that was made here. A program, and for signing only.
+    ApiKey {
+        /// The name of the key.
+        name: ApiKeyName,
+    },
     /// sigward itself: start-up, binding of configured chains.
     Service,
 }
@@ -110,6 +115,7 @@ impl fmt::Display for Caller {
             Self::LocalUser { uid } => write!(f, "uid:{uid}"),
             Self::Certificate { name } => write!(f, "cert:{name}"),
             Self::Token { holder } => write!(f, "jwt:{holder}"),
+            Self::ApiKey { name } => write!(f, "apikey:{name}"),
             Self::Service => f.write_str("service"),
         }
     }

@@ -83,6 +83,10 @@ name! {
     /// What the configuration calls a node of a chain.
     NodeName
 }
+name! {
+    /// What people call an API key. No two ever have one, so that records of years ago mean one key.
+    ApiKeyName
+}
 
 /// The identity of one guard store, drawn at random when it is made (16 bytes). A sealed key names the store it belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -118,6 +118,15 @@ operations! {
     ConfigReload = "config.reload",
     /// See how the signer is.
     StatusRead = "status.read",
+    /// Hear who one is to this sigward. Everybody may.
+    WhoAmI = "whoami",
+
+    /// See which API keys there are.
+    ApiKeyList = "api_key.list",
+    /// Make one: something that signs by itself from then on.
+    ApiKeyCreate = "api_key.create",
+    /// Have one count no more.
+    ApiKeyRevoke = "api_key.revoke",
 
     /// Read the audit chain.
     AuditRead = "audit.read",
@@ -163,6 +172,14 @@ impl Operation {
     /// Whether it must be named in full: what is signed cannot be read here, so no `*` stands for it.
     pub const fn is_reserved(self) -> bool {
         matches!(self, Self::SignRaw | Self::SignBn254)
+    }
+
+    /// Whether it asks for a signature.
+    pub const fn signs(self) -> bool {
+        matches!(
+            self,
+            Self::SignProposal | Self::SignPrevote | Self::SignPrecommit | Self::SignBn254 | Self::SignRaw
+        )
     }
 
     /// The step of consensus that it signs, where it is a consensus signature.
@@ -226,6 +243,17 @@ mod tests {
         }
         assert_eq!(Operation::parse("key"), None);
         assert_eq!(Operation::parse("*"), None);
+    }
+
+    #[test]
+    fn what_signs_is_called_so() {
+        for operation in Operation::ALL {
+            assert_eq!(
+                operation.signs(),
+                operation.as_str().starts_with("sign."),
+                "{operation}"
+            );
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::sync::mpsc::sync_channel;
 use super::super::segment::{Segment, SegmentFolder, SegmentReader};
 use super::{KeepError, Keeper};
 use crate::crash::crash_point;
-use crate::store::{AuditEntry, AuditHead, Batch, Outcome, stopped};
+use crate::store::{AuditEntry, AuditHead, Batch, Context, Outcome, stopped};
 
 /// The operation of a record that says so.
 const OPERATION: &str = "audit.remove";
@@ -27,7 +27,9 @@ fn record_of(last: &AuditHead, time_micros: i64) -> AuditEntry {
         time_micros,
         subject: "service".to_owned(),
         operation: OPERATION.to_owned(),
+        context: Context::SERVICE,
         key: None,
+        key_version: None,
         chain: None,
         position: None,
         outcome: Outcome::Allowed,

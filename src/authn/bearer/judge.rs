@@ -15,6 +15,8 @@ use super::issuers::Issuers;
 use super::replays::{MOST, Replays};
 use super::token::{Claims, Token};
 use super::{MAX_LIFE, SKEW, refused};
+use crate::authn::Means;
+use crate::authn::api_key::{self, ApiKeys};
 
 /// Everything that tokens are judged by.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub struct Bearer {
     issuers: RwLock<Arc<Issuers>>,
     replays: Mutex<Replays>,
     began: UnixSeconds,
+    /// What clients may show in place of a token.
+    api_keys: Arc<ApiKeys>,
 }
 
 /// The head of a request.
@@ -42,15 +46,6 @@ pub struct Head<'a> {
 pub struct Shown {
     claims: Claims,
     key: CredentialId,
-}
-
-impl Shown {
-    /// By what whoever shows it is known.
-    pub fn authentication(&self) -> Authentication {
-        Authentication::Token {
-            key: self.key.clone(),
-        }
-    }
 }
 
 /// The token of a request's `authorization` headers: exactly one, of the scheme `Bearer` (RFC 6750, section 2.1).
@@ -85,7 +80,19 @@ impl Bearer {
             issuers: RwLock::new(Arc::new(issuers)),
             replays: Mutex::new(Replays::new(MOST)),
             began,
+            api_keys: Arc::default(),
         }
+    }
+
+    /// The same, where these count beside tokens.
+    #[must_use]
+    pub fn with_api_keys(self, api_keys: Arc<ApiKeys>) -> Self {
+        Self { api_keys, ..self }
+    }
+
+    /// Who shows an API key in place of a token; none, where it is none. A body adds nothing to it.
+    pub fn by_api_key(&self, shown: &str, now: UnixSeconds) -> Option<Result<(Caller, Means), Refusal>> {
+        api_key::is_one(shown).then(|| self.api_keys.who(shown, now))
     }
 
     /// Puts other issuers in force, for every request judged from now on.
@@ -109,10 +116,9 @@ impl Bearer {
         let token = Token::parse(token)?;
         let issuers = self.issuers();
         let issuer = token.claims.holder.issuer();
-        // One answer for all three: who has no key learns nothing of issuers.
-        let signed = issuers
-            .key(issuer, &token.kid)
-            .is_some_and(|key| key.verify(token.signed.as_bytes(), &token.signature).is_ok());
+        // One answer for all three, after the same work: who has no key learns nothing of issuers.
+        let candidate = issuers.candidate(issuer, &token.kid);
+        let signed = candidate.has_signed(token.signed.as_bytes(), &token.signature);
         if !signed {
             return Err(refused("no issuer that is known here has signed the token"));
         }
@@ -142,8 +148,8 @@ impl Bearer {
     ///
     /// # Errors
     /// `token_refused`.
-    pub fn of_body(&self, shown: Shown, body: &[u8]) -> Result<Caller, Refusal> {
-        let claims = shown.claims;
+    pub fn of_body(&self, shown: Shown, body: &[u8]) -> Result<(Caller, Means), Refusal> {
+        let Shown { claims, key } = shown;
         let digest: [u8; 32] = Sha256::digest(body).into();
         if !bool::from(digest.ct_eq(&claims.body)) {
             return Err(refused("the token is for another body than came with it"));
@@ -152,9 +158,10 @@ impl Bearer {
         if !self.issuers().stands(&claims) {
             return Err(revoked());
         }
-        Ok(Caller::Token {
-            holder: claims.holder,
-        })
+        let ends = UnixSeconds(claims.expires);
+        let holder = claims.holder;
+        let by = Authentication::Token { key };
+        Ok((Caller::Token { holder }, Means { by, ends }))
     }
 
     fn is_of_now(&self, claims: &Claims, now: i64) -> Result<(), Refusal> {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use sigward_hsm::secret::{Arena, ArenaSize, Unlocked};
 use sigward_hsm::token_key::TokenKey;
-use sigward_policies::model::algorithm::{Algorithm, PublicKey};
+use sigward_policies::model::algorithm::{Algorithm, PublicKey, Signature};
 use sigward_policies::model::bearer::{IssuerName, TokenHolder};
 use sigward_policies::model::id::UnixSeconds;
 
@@ -96,7 +96,9 @@ impl Scene {
     fn show(&self, token: &str, method: &str, path: &str, body: &[u8], now: i64) -> Result<String, Refusal> {
         let now = UnixSeconds(now);
         let shown = self.bearer.of_head(token, Head { method, path, now })?;
-        self.bearer.of_body(shown, body).map(|caller| caller.to_string())
+        self.bearer
+            .of_body(shown, body)
+            .map(|(caller, _)| caller.to_string())
     }
 }
 
@@ -471,12 +473,8 @@ fn keys_of_issuers_come_in_pem_and_as_jwk_and_nothing_else_passes() {
         let file = scene.write("a.pub", &text);
         let issuers = Issuers::read(&[issuer("a", &file)]).unwrap();
         let name = IssuerName::new("a").unwrap();
-        assert!(
-            issuers
-                .key(&name, kid)
-                .is_some_and(|found| *found.public_key() == key),
-            "{text}"
-        );
+        let found = issuers.candidate(&name, kid);
+        assert!(found.counts && *found.key.unwrap().public_key() == key, "{text}");
     }
     let without = |name: &str| {
         let mut jwk = jwk.clone();
@@ -527,5 +525,55 @@ proptest! {
         let head = Head { method: "GET", path: "/", now: UnixSeconds(NOW) };
         prop_assert!(scene.of_head(&text, head).is_err());
         prop_assert!(scene.of_head(&words.join("."), head).is_err());
+    }
+}
+
+/// What is compared is the work, not the time: whoever the token names, one signature is verified with one good key.
+#[test]
+fn an_unknown_issuer_an_unknown_key_and_a_bad_signature_cost_the_same() {
+    let scene = Scene::new();
+    let (issuers, kid) = (scene.issuers(&[]), key_id(scene.key.public_key()));
+    let name = |name: &str| IssuerName::new(name).unwrap();
+    let known = issuers.candidate(&name("ci"), &kid);
+    assert!(known.counts && known.key.unwrap().public_key() == scene.key.public_key());
+    let token = scene.token(|_| {});
+    let (message, signature) = token.rsplit_once('.').unwrap();
+    let signature = Signature(
+        BASE64_URL_SAFE_NO_PAD
+            .decode(signature)
+            .unwrap()
+            .try_into()
+            .unwrap(),
+    );
+    let message = message.as_bytes();
+    assert!(known.has_signed(message, &signature) && !known.has_signed(b"another", &signature));
+    for (issuer, kid) in [("nobody", kid.as_str()), ("ci", "another"), ("nobody", "another")] {
+        let candidate = issuers.candidate(&name(issuer), kid);
+        let key = candidate.key.unwrap();
+        assert!(!candidate.counts && key.public_key().algorithm() == Algorithm::Ed25519);
+        assert!(!candidate.has_signed(message, &signature));
+        // Even a signature that is good under that key: it is verified, and counts for nothing.
+        let own = super::issuers::Candidate {
+            key: Some(known.key.unwrap()),
+            counts: false,
+        };
+        assert!(!own.has_signed(message, &signature));
+    }
+    // Nobody at all is believed: the same.
+    assert!(Issuers::default().candidate(&name("ci"), &kid).key.is_some());
+    let said = |issuer: &str, kid: &str| {
+        let header = json!({ "alg": "EdDSA", "typ": TYPE, "kid": kid }).to_string();
+        let mut claims = claims();
+        claims["iss"] = issuer.into();
+        let token = scene.sign(&header, &claims.to_string());
+        let cut = token.rsplit_once('.').unwrap().0;
+        scene
+            .show_at(&format!("{cut}.{}", encode([7; 64])), NOW)
+            .unwrap_err()
+    };
+    let wanted = said("ci", &kid);
+    assert_eq!(wanted.code.as_str(), "token_refused");
+    for (issuer, kid) in [("nobody", kid.as_str()), ("ci", "another")] {
+        assert_eq!(said(issuer, kid), wanted);
     }
 }

@@ -9,7 +9,7 @@ use sigward_policies::authz::{Explanation, KeyFacts, Policy, Question, Rate, Ver
 use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::bearer::TokenHolder;
 use sigward_policies::model::caller::{Caller, SubjectName};
-use sigward_policies::model::id::{ChainId, KeyName, NodeName, UnixSeconds};
+use sigward_policies::model::id::{ApiKeyName, ChainId, KeyName, NodeName, UnixSeconds};
 use sigward_policies::model::operation::Operation;
 use sigward_policies::model::suggest;
 
@@ -31,7 +31,7 @@ use crate::clock::{Clock as _, SystemClock};
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(in crate::cli) struct Args {
-    /// Who asks: dns:NAME or uri:URI of a client certificate, jwt:ISSUER/SUBJECT of a token, uid:NUMBER on the admin socket, node:CHAIN/NODE
+    /// Who asks: dns:NAME or uri:URI of a client certificate, jwt:ISSUER/SUBJECT of a token, apikey:NAME, uid:NUMBER on the admin socket, node:CHAIN/NODE
     #[arg(long = "as", value_name = "SUBJECT", value_parser = subject)]
     subject: Caller,
     /// For what; `sigward policy show` lists the operations
@@ -97,7 +97,7 @@ pub(super) fn run(
         text = format!("note: {note}\n{text}");
     }
     output.result(&value(&policy, &explanation, note), text);
-    let answer = if explanation.verdict.is_allowed() {
+    let answer = if explanation.is_allowed() {
         Answer::Allow
     } else {
         Answer::Deny
@@ -109,7 +109,7 @@ pub(super) fn run(
                 Answer::Allow => "allow",
                 Answer::Deny => "deny",
             },
-            explanation.verdict
+            explanation.answer()
         ))
         .into()),
         _ => Ok(()),
@@ -124,6 +124,9 @@ const fn built_in(subject: &Caller) -> Option<&'static str> {
         ),
         Caller::LocalUser { .. } => Some(
             "the user who runs sigward may everything over the admin socket; only a rule that denies takes it",
+        ),
+        Caller::ApiKey { .. } => Some(
+            "an API key is for signing only (sign.*), whatever a rule says, and is told who it is (whoami)",
         ),
         Caller::Certificate { .. } | Caller::Token { .. } | Caller::Service => None,
     }
@@ -146,8 +149,8 @@ fn value(policy: &Policy, explanation: &Explanation<'_>, note: Option<&str>) -> 
         Verdict::Deny { .. } => (0, None),
     };
     json!({
-        "allowed": explanation.verdict.is_allowed(), "rule": explanation.verdict.rule().map(|rule| rule.as_str()),
-        "approvals": approvals, "rate": rate, "verdict": explanation.verdict.to_string(), "note": note,
+        "allowed": explanation.is_allowed(), "rule": explanation.verdict.rule().map(|rule| rule.as_str()),
+        "approvals": approvals, "rate": rate, "verdict": explanation.answer(), "note": note,
         "version": format!("{:#}", policy.version()), "looked_at": looks,
     })
 }
@@ -157,7 +160,9 @@ fn rate_value(rate: Rate) -> Value {
 }
 
 fn subject(text: &str) -> Result<Caller, String> {
-    let refused = || "write dns:NAME, uri:URI, jwt:ISSUER/SUBJECT, uid:NUMBER or node:CHAIN/NODE".to_owned();
+    let refused = || {
+        "write dns:NAME, uri:URI, jwt:ISSUER/SUBJECT, apikey:NAME, uid:NUMBER or node:CHAIN/NODE".to_owned()
+    };
     // As log lines and records show a certificate.
     let text = text.strip_prefix("cert:").unwrap_or(text);
     match text.split_once(':').ok_or_else(refused)? {
@@ -176,6 +181,9 @@ fn subject(text: &str) -> Result<Caller, String> {
         }
         ("jwt", holder) => TokenHolder::parse(holder)
             .map(|holder| Caller::Token { holder })
+            .map_err(|refusal| refusal.message),
+        ("apikey", name) => ApiKeyName::new(name)
+            .map(|name| Caller::ApiKey { name })
             .map_err(|refusal| refusal.message),
         ("dns" | "uri", _) => SubjectName::parse(text)
             .map(|name| Caller::Certificate { name })
@@ -228,6 +236,7 @@ mod tests {
             ("dns:Ada.example", "cert:dns:ada.example"),
             ("cert:uri:spiffe://e/x", "cert:uri:spiffe://e/x"),
             ("jwt:ci/deploy", "jwt:ci/deploy"),
+            ("apikey:ci", "apikey:ci"),
         ] {
             assert_eq!(subject(text).unwrap().to_string(), shown);
         }

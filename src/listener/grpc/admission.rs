@@ -21,7 +21,7 @@ use super::serve::Services;
 use super::standing::while_standing;
 use super::target::Target;
 use crate::audit::{self, Asked, Asker, Denials};
-use crate::authn;
+use crate::authn::{self, Means};
 use crate::authz::{Admitted, Call, Denial, InForce, Judged, Mode, Policies, tick};
 use crate::listener::trace::InTrace;
 use crate::store::Context;
@@ -118,16 +118,27 @@ pub(in crate::listener) struct From(pub(in crate::listener) IpAddr);
 /// How it is known who makes a request, and in which trace; what decides is not known yet.
 pub(in crate::listener) fn context(extensions: &Extensions) -> Context {
     Context {
-        authenticated: extensions.get().cloned(),
+        authenticated: extensions.get::<Means>().map(|means| means.by.clone()),
         ruling: None,
         trace: extensions.get::<InTrace>().map(|own| own.trace),
     }
 }
 
+/// The other end is behind TLS: a secret may be answered.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::listener) struct Private;
+
+/// Whether nobody on the way reads an answer: behind TLS, on a socket of this machine, or in this very process.
+pub(super) fn is_private(extensions: &Extensions) -> bool {
+    extensions.get::<Private>().is_some()
+        || extensions.get::<UdsConnectInfo>().is_some()
+        || (extensions.get::<()>().is_some() && extensions.get::<From>().is_none())
+}
+
 /// Who is at the other end of a request's connection, and by what: a certificate, a token, the kernel's word, or this very process.
 fn proved(extensions: &Extensions) -> Option<(Caller, Option<Authentication>)> {
     if let Some(caller) = extensions.get::<Caller>() {
-        return Some((caller.clone(), extensions.get().cloned()));
+        return Some((caller.clone(), context(extensions).authenticated));
     }
     if let Some(peer) = extensions.get::<UdsConnectInfo>() {
         let caller = peer.peer_cred.as_ref().map(authn::unix_peer)?;
@@ -140,7 +151,8 @@ fn proved(extensions: &Extensions) -> Option<(Caller, Option<Authentication>)> {
 
 /// The service that was called, in the audit chain's words. Only services that exist: a caller makes no words of its own there.
 fn called(path: &str) -> &'static str {
-    const SERVICES: [(&str, &str); 10] = [
+    const SERVICES: [(&str, &str); 11] = [
+        ("/sigward.v1.ApiKeyService/", "rpc.api_key"),
         ("/sigward.v1.ApprovalService/", "rpc.approval"),
         ("/sigward.v1.AuditService/", "rpc.audit"),
         ("/sigward.v1.BackupService/", "rpc.backup"),

@@ -35,10 +35,12 @@ pub(super) fn status(refused: Refused) -> Status {
             | RefusalCode::TokenKeyNotFound
             | RefusalCode::NodeNotFound
             | RefusalCode::ApprovalNotFound
+            | RefusalCode::ApiKeyNotFound
             | RefusalCode::HoldNotFound => Code::NotFound,
-            RefusalCode::KeyExists | RefusalCode::PublicKeyExists | RefusalCode::AlreadyBound => {
-                Code::AlreadyExists
-            }
+            RefusalCode::KeyExists
+            | RefusalCode::ApiKeyExists
+            | RefusalCode::PublicKeyExists
+            | RefusalCode::AlreadyBound => Code::AlreadyExists,
             RefusalCode::NotPermitted | RefusalCode::ApprovalNotYours => Code::PermissionDenied,
             RefusalCode::CertificateRefused | RefusalCode::TokenRefused | RefusalCode::TokenReplayed => {
                 Code::Unauthenticated
@@ -47,6 +49,7 @@ pub(super) fn status(refused: Refused) -> Status {
             RefusalCode::ApprovalRequired
             | RefusalCode::ApprovalVoid
             | RefusalCode::ApprovalLimit
+            | RefusalCode::ApiKeyLimit
             | RefusalCode::StateConflict
             | RefusalCode::SharingRefused
             | RefusalCode::BeginningRequired

@@ -5,6 +5,7 @@
 //! every way in whether it may call this at all, and the `gate` before the acts asks for which keys and chains.
 
 mod admission;
+mod api_key;
 mod approval;
 mod audit;
 mod backup;
@@ -24,8 +25,9 @@ mod standing;
 mod state;
 mod status;
 mod target;
+mod who;
 
-pub(super) use admission::{From, context};
+pub(super) use admission::{From, Private, context};
 pub(super) use errors::{refusal, status_of, too_late, wrong_host};
 pub use operations::operation_of;
 pub use petition::{APPROVAL, WAIT};

@@ -11,6 +11,10 @@ pub const fn operation_of(procedure: Procedure) -> Operation {
     use Operation as O;
     use Procedure as P;
     match procedure {
+        P::ApiKeyCreate => O::ApiKeyCreate,
+        P::ApiKeyList => O::ApiKeyList,
+        P::ApiKeyRevoke => O::ApiKeyRevoke,
+
         P::ApprovalList | P::ApprovalShow => O::ApprovalList,
         P::ApprovalApprove => O::ApprovalApprove,
         P::ApprovalReject => O::ApprovalReject,
@@ -55,6 +59,7 @@ pub const fn operation_of(procedure: Procedure) -> Operation {
         P::StateRebind => O::StateRebind,
 
         P::StatusGet => O::StatusRead,
+        P::StatusWhoAmI => O::WhoAmI,
     }
 }
 
@@ -62,11 +67,16 @@ pub const fn operation_of(procedure: Procedure) -> Operation {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::collections::BTreeSet;
+    use std::sync::Arc;
 
     use prost::Message as _;
     use prost_types::FileDescriptorSet;
+    use sigward_policies::authz::{Person, Policy, PolicyVersion, Tick};
+    use sigward_policies::model::caller::Caller;
+    use sigward_policies::model::id::{ApiKeyName, UnixSeconds};
 
     use super::*;
+    use crate::authz::{Call, Mode, Policies};
 
     #[test]
     fn the_procedures_are_those_of_the_descriptors() {
@@ -111,6 +121,69 @@ mod tests {
         ] {
             assert_eq!(Procedure::of_path(path), None, "{path}");
         }
+    }
+
+    /// Every procedure there is, under documents that give it away: what an API key is let near is what signs, and who it is.
+    #[test]
+    fn an_api_key_comes_near_nothing_but_signatures_whatever_a_document_says() {
+        let caller = Caller::ApiKey {
+            name: ApiKeyName::new("ci").unwrap(),
+        };
+        let all = |subject: &str| {
+            let rule = |id: &str, operations: &str| {
+                format!(
+                    "[[rule]]\nid = \"{id}\"\neffect = \"allow\"\nsubjects = [\"{subject}\"]\noperations = [{operations}]\n"
+                )
+            };
+            let named: Vec<_> = Operation::ALL
+                .iter()
+                .filter(|operation| !operation.takes_keys())
+                .map(|operation| format!("\"{operation}\""))
+                .collect();
+            let text = format!("version = 1\n{}", rule("all", &named.join(", ")));
+            Policy::parse(&text, PolicyVersion([1; 32])).unwrap()
+        };
+        let policies = Arc::new(Policies::default());
+        let documents = [None, Some(all("apikey:*")), Some(all("*"))];
+        for (mode, document) in documents
+            .into_iter()
+            .flat_map(|document| [(Mode::Enforced, document.clone()), (Mode::DryRun, document)])
+        {
+            policies.replace(document, mode);
+            let admit = |path: &str, operation| {
+                let call = Call {
+                    caller: &caller,
+                    path,
+                    operation,
+                    from: None,
+                    now: UnixSeconds(0),
+                    tick: Tick(0),
+                };
+                policies.admit(call)
+            };
+            for procedure in Procedure::ALL.iter().copied() {
+                let operation = operation_of(procedure);
+                let may = operation.signs() || operation == Operation::WhoAmI;
+                let admitted = admit(procedure.path(), Some(operation));
+                assert_eq!(admitted.is_ok(), may, "{procedure:?}");
+                if let Err(refusal) = admitted {
+                    assert_eq!(refusal.code.as_str(), "not_permitted");
+                    assert!(refusal.message.contains("for signing only"), "{refusal}");
+                }
+            }
+            let others = [
+                "/grpc.health.v1.Health/Check",
+                "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+                "/",
+            ];
+            for path in others {
+                assert!(admit(path, None).is_err(), "{path}");
+            }
+        }
+        assert!(
+            Person::of(&caller).is_err(),
+            "it neither asks for approval nor gives it"
+        );
     }
 
     /// What a rule let happen is found in the records under the same name.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
+use sigward_proto::v1::api_key_service_server::ApiKeyServiceServer;
 use sigward_proto::v1::approval_service_server::ApprovalServiceServer;
 use sigward_proto::v1::audit_service_server::AuditServiceServer;
 use sigward_proto::v1::backup_service_server::BackupServiceServer;
@@ -105,6 +106,7 @@ impl Services {
         health.set_serving::<StatusServiceServer<Self>>().await;
         health.set_serving::<BackupServiceServer<Self>>().await;
         health.set_serving::<ApprovalServiceServer<Self>>().await;
+        health.set_serving::<ApiKeyServiceServer<Self>>().await;
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(sigward_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -112,6 +114,7 @@ impl Services {
         let all = self.clone();
         let mut routes = Routes::new(health_service)
             .add_service(KeyServiceServer::new(self.clone()).max_decoding_message_size(largest))
+            .add_service(ApiKeyServiceServer::new(self.clone()).max_decoding_message_size(largest))
             .add_service(ApprovalServiceServer::new(self.clone()).max_decoding_message_size(largest))
             .add_service(StateServiceServer::new(self.clone()).max_decoding_message_size(largest))
             .add_service(NodeServiceServer::new(self.clone()).max_decoding_message_size(largest))

@@ -11,7 +11,7 @@ use sigward_policies::model::id::{ChainId, Height};
 use sigward_proto::v1::status_service_server::StatusService;
 use sigward_proto::v1::{
     ChainStatus, CheckStatus, GetStatusRequest, GetStatusResponse, HeightCounts, HeightStatus, Instance,
-    LatencyStatus, NodeStatus, RefusalCount, StoreStatus, Watermark,
+    LatencyStatus, NodeStatus, RefusalCount, StoreStatus, Watermark, WhoAmIRequest, WhoAmIResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -40,6 +40,10 @@ pub struct Watched {
 
 #[tonic::async_trait]
 impl StatusService for Services {
+    async fn who_am_i(&self, request: Request<WhoAmIRequest>) -> Result<Response<WhoAmIResponse>, Status> {
+        Services::who_am_i(self, request)
+    }
+
     async fn get(&self, request: Request<GetStatusRequest>) -> Result<Response<GetStatusResponse>, Status> {
         let (call, _) = admitted(request)?;
         let sight = self.may_look(call)?;

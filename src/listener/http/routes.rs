@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use serde_json::{Value, json};
+use sigward_policies::model::caller::Caller;
 
 use super::host;
 use crate::telemetry::metrics::CONTENT_TYPE;
@@ -73,9 +74,15 @@ fn bare(metrics: Arc<Metrics>, readiness: Readiness) -> Router {
         .with_state(Shared { metrics, readiness })
 }
 
-/// What no path accepts: another method, a body, a foreign `Host`.
+/// What no path accepts: an API key, another method, a body, a foreign `Host`.
 async fn admit(hosts: Hosts, request: Request, next: Next) -> Response {
-    let mut response = if request.method() != Method::GET {
+    let mut response = if let Some(Caller::ApiKey { .. }) = request.extensions().get() {
+        (
+            StatusCode::FORBIDDEN,
+            "not_permitted: an API key is for signing only\n",
+        )
+            .into_response()
+    } else if request.method() != Method::GET {
         let allow = [(header::ALLOW, "GET")];
         (
             StatusCode::METHOD_NOT_ALLOWED,

@@ -15,10 +15,11 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tower::ServiceExt as _;
 
-use super::ends::token_ends;
 use super::gate::Gate;
 use super::seats::Seat;
 use super::telling;
+use crate::authn::Means;
+use crate::authn::bearer::SKEW;
 use crate::clock::{Clock as _, SystemClock};
 use crate::listener::body::linger;
 use crate::listener::grpc::Services;
@@ -93,8 +94,8 @@ impl Visitor {
         self.peer.as_ref().map(Peer::name)
     }
 
-    /// Whether what it showed for an answer that is held open still stands; a token does until `ends`.
-    fn stands(&self, gate: &Gate, ends: UnixSeconds) -> Result<(), Refusal> {
+    /// Whether what it showed for an answer that is held open still stands; a token, or an API key, does until it `ends`.
+    fn stands(&self, gate: &Gate, ends: Option<UnixSeconds>) -> Result<(), Refusal> {
         match self.peer.as_ref().zip(gate.keeper()) {
             Some((peer, keeper)) => keeper.stands(peer).map_err(|error| {
                 self.falls();
@@ -102,7 +103,7 @@ impl Visitor {
                 let why = "the certificate of this connection does not stand any more; connect again with one that does";
                 Refusal::new(RefusalCode::CertificateRefused, why)
             }),
-            None if SystemClock.unix_seconds() > ends => {
+            None if ends.is_none_or(|ends| SystemClock.unix_seconds().0 > ends.0.saturating_add(SKEW)) => {
                 let why = "the token of this request has ended, and what is held open by it; ask again with another one";
                 Err(Refusal::new(RefusalCode::TokenRefused, why))
             }
@@ -185,7 +186,6 @@ impl Door {
                 return wrong_host(kind);
             }
         }
-        let ends = token_ends(request.headers(), SystemClock.unix_seconds());
         let (caller, mut request) = match self.gate.who(visitor, request).await {
             Ok(known) => known,
             Err(refusal) => {
@@ -202,8 +202,12 @@ impl Door {
                 Err(_elapsed) => return StatusCode::REQUEST_TIMEOUT.into_response(),
             }
         }
+        let ends = request.extensions().get::<Means>().map(|means| means.ends);
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(grpc::From(visitor.from));
+        if !self.gate.is_plain() {
+            request.extensions_mut().insert(grpc::Private);
+        }
         let response = self.within(kind, request).await;
         let (gate, visitor) = (self.gate.clone(), visitor.clone());
         grpc::while_standing(response, move || visitor.stands(&gate, ends))

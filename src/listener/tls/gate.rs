@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Request, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use axum::response::IntoResponse as _;
 use rustls::{Error, ServerConnection};
 use sigward_policies::decision::{Refusal, RefusalCode};
-use sigward_policies::model::authentication::Authentication;
 use sigward_policies::model::caller::Caller;
+use sigward_policies::model::id::UnixSeconds;
 use tokio::time::timeout;
 
 use super::bodies::Bodies;
 use super::door::Visitor;
-use crate::authn;
 use crate::authn::bearer::{Bearer, Head, the_one};
+use crate::authn::{self, Means};
 use crate::clock::{Clock as _, SystemClock};
 use crate::listener::body::{linger, whole};
 use crate::listener::grpc::MAX_OF_OTHERS;
@@ -99,13 +99,12 @@ impl Gate {
     pub(super) async fn who(
         &self,
         visitor: &Visitor,
-        mut request: Request<Body>,
+        request: Request<Body>,
     ) -> Result<(Caller, Request<Body>), Refusal> {
         match (&self.tokens, &self.keeper, &visitor.peer) {
             (None, Some(keeper), Some(peer)) => {
                 let caller = by_certificate(keeper, visitor, peer)?;
-                request.extensions_mut().insert(peer.authentication());
-                Ok((caller, request))
+                Ok((caller, meaning(request, of_certificate(peer))))
             }
             (None, _, _) => Err(Refusal::new(
                 RefusalCode::CertificateRefused,
@@ -159,14 +158,23 @@ fn by_certificate(keeper: &Keeper, visitor: &Visitor, peer: &Peer) -> Result<Cal
 
 impl Tokens {
     async fn who(&self, request: Request<Body>) -> Result<(Caller, Request<Body>), Refusal> {
+        let by_api_key = self.by_api_key(request.headers());
         let (mut head, body) = request.into_parts();
+        if let Some(Ok((caller, means))) = by_api_key {
+            head.headers.remove(header::AUTHORIZATION);
+            return Ok((caller, meaning(Request::from_parts(head, body), means)));
+        }
         let mut body = body.into_data_stream();
-        match self.judge(&head, &mut body).await {
-            Ok((caller, by, whole)) => {
-                head.extensions.insert(by);
+        let judged = match by_api_key {
+            Some(refused) => refused.map(|known| (known, Vec::new())),
+            None => self.judge(&head, &mut body).await,
+        };
+        match judged {
+            Ok(((caller, means), whole)) => {
                 // Nobody behind this has any use for it.
                 head.headers.remove(header::AUTHORIZATION);
-                Ok((caller, Request::from_parts(head, Body::from(whole))))
+                let request = Request::from_parts(head, Body::from(whole));
+                Ok((caller, meaning(request, means)))
             }
             Err(refusal) => {
                 linger(&mut body).await;
@@ -175,11 +183,18 @@ impl Tokens {
         }
     }
 
+    /// Who shows an API key, if one was shown. No body is waited for: it is not bound to one.
+    fn by_api_key(&self, headers: &HeaderMap) -> Option<Result<(Caller, Means), Refusal>> {
+        let headers = headers.get_all(header::AUTHORIZATION);
+        let shown = the_one(headers.iter().map(HeaderValue::as_bytes)).ok()?;
+        self.bearer.by_api_key(shown, SystemClock.unix_seconds())
+    }
+
     async fn judge(
         &self,
         head: &Parts,
         body: &mut BodyDataStream,
-    ) -> Result<(Caller, Authentication, Vec<u8>), Refusal> {
+    ) -> Result<((Caller, Means), Vec<u8>), Refusal> {
         let headers = head.headers.get_all(header::AUTHORIZATION);
         let token = the_one(headers.iter().map(HeaderValue::as_bytes))?;
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -202,9 +217,19 @@ impl Tokens {
             .map_err(|_cut| {
                 refused("the body ended early, or is longer than 1 MiB: no token is good for it")
             })?;
-        let by = shown.authentication();
-        self.bearer
-            .of_body(shown, &whole)
-            .map(|caller| (caller, by, whole))
+        self.bearer.of_body(shown, &whole).map(|known| (known, whole))
+    }
+}
+
+/// The request, with what its caller has shown.
+fn meaning(mut request: Request<Body>, means: Means) -> Request<Body> {
+    request.extensions_mut().insert(means);
+    request
+}
+
+fn of_certificate(peer: &Peer) -> Means {
+    Means {
+        by: peer.authentication(),
+        ends: UnixSeconds(peer.ends()),
     }
 }

@@ -3,8 +3,8 @@
 //! loopback alone, where a request must name this machine as well. What speaks no gRPC is [`json`](super::json)'s.
 //!
 //! `serve` accepts and bounds, `seats` counts who is in, `connection` shakes hands and keeps one connection, `door` looks at every
-//! request before it is read, `gate` says who makes it, `bodies` for whose body there is room, `ends` until when an
-//! answer may be held open by a token; `telling` asks whether plain HTTP may tell more than yes and no.
+//! request before it is read, `gate` says who makes it, `bodies` for whose body there is room, `telling`
+//! asks whether plain HTTP may tell more than yes and no.
 //!
 //! *Invariants:* where certificates are demanded, nothing is read as HTTP before one was verified, and it is asked for again at every
 //! request; where tokens are, no body is read before its token was found good for the rest of the request, and nobody is served before
@@ -15,7 +15,6 @@
 mod bodies;
 mod connection;
 mod door;
-mod ends;
 mod gate;
 mod pace;
 mod seats;

@@ -100,6 +100,7 @@ impl Ledger {
                 height,
             } => self.update(draft, &public_key, &chain, |row| row.closed_to(height, now)),
             Change::Approval(change) => self.approval(draft, *change, now),
+            Change::ApiKey(change) => self.api_key(draft, *change, now),
             Change::Stop { public_key, chain } => self.update(draft, &public_key, &chain, GuardRow::stop),
         }
     }

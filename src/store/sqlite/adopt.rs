@@ -19,7 +19,7 @@ use super::super::record::{AuditEntry, AuditRecord, Context, Outcome};
 use super::super::redo::Redo;
 use super::super::row::decode_guard;
 use super::super::witness::{Entry, Testified, Witness, beside, folder_of};
-use super::super::{ApprovalChange, Change, StoredRow};
+use super::super::{ApiKeyChange, ApprovalChange, Change, StoredApiKey, StoredRow};
 use super::books::Books;
 use super::create::{FIRST_COMMIT, build, checkpoint};
 use super::open::{find_database, take_place};
@@ -192,6 +192,15 @@ fn close_rows(
         .into_iter()
         .filter(|stored| stored.ended.is_none());
     changes.extend(waiting.map(|stored| Change::Approval(Box::new(ApprovalChange::Abandon(stored.id)))));
+    // And an API key that counts in it may have been revoked since.
+    let revoked = |stored: StoredApiKey| {
+        let by = entry.subject.clone();
+        Change::ApiKey(Box::new(ApiKeyChange::Revoke {
+            name: stored.name,
+            by,
+        }))
+    };
+    changes.extend(books.ledger.api_keys().into_iter().map(revoked));
     match books.ledger.judge(None, changes, options.clock.unix_seconds()) {
         Judged::Accepted(_) => {}
         Judged::Refused(why, _) => return Err(OpenError::new(OpenCode::AdoptTooLow, why.to_string())),

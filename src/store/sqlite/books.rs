@@ -71,9 +71,11 @@ impl Books {
         let rows = table::read_rows(connection, &meta.store)?;
         let holds = table::read_holds(connection, &meta.store)?;
         let approvals = table::read_approvals(connection, &meta.store)?;
-        let ledger = Ledger::load(meta.store, keys, rows, holds, approvals).map_err(Unreadable::Damaged)?;
+        let api_keys = table::read_api_keys(connection, &meta.store)?;
+        let ledger =
+            Ledger::load(meta.store, keys, rows, holds, approvals, api_keys).map_err(Unreadable::Damaged)?;
         if ledger.digest().0 != meta.digest {
-            let what = "rows, keys, holds or approvals are missing, doubled or older than the rest";
+            let what = "rows, keys, holds, approvals or API keys are missing, doubled or older than the rest";
             return Err(Unreadable::Damaged(what.to_owned()));
         }
         let base = table::read_audit_base(connection, &meta.store)?;
@@ -88,6 +90,7 @@ impl Books {
             rows,
             holds,
             approvals,
+            api_keys,
         } = self.ledger.take_changes();
         let audit = records
             .last()
@@ -103,6 +106,7 @@ impl Books {
             rows,
             holds,
             approvals,
+            api_keys,
             records,
         };
         (meta, redo)
@@ -191,13 +195,15 @@ impl Books {
         let rows = table::read_rows(&self.connection, &self.meta.store)?;
         let holds = table::read_holds(&self.connection, &self.meta.store)?;
         let approvals = table::read_approvals(&self.connection, &self.meta.store)?;
-        let tables =
-            Ledger::load(self.meta.store, keys, rows, holds, approvals).map_err(Unreadable::Damaged)?;
+        let api_keys = table::read_api_keys(&self.connection, &self.meta.store)?;
+        let tables = Ledger::load(self.meta.store, keys, rows, holds, approvals, api_keys)
+            .map_err(Unreadable::Damaged)?;
         let same = tables.digest() == self.ledger.digest()
             && tables.keys() == self.ledger.keys()
             && tables.guard_rows() == self.ledger.guard_rows()
             && tables.kept_holds() == self.ledger.kept_holds()
-            && tables.approvals() == self.ledger.approvals();
+            && tables.approvals() == self.ledger.approvals()
+            && tables.api_keys() == self.ledger.api_keys();
         if same {
             Ok(())
         } else {
@@ -219,6 +225,9 @@ fn apply(connection: &Connection, meta: &Meta, redo: &Redo) -> Result<(), Unread
     }
     for approval in &redo.approvals {
         table::write_approval(connection, &meta.store, approval)?;
+    }
+    for key in &redo.api_keys {
+        table::write_api_key(connection, &meta.store, key)?;
     }
     for (record, encoded) in &redo.records {
         table::append_record(connection, record, encoded)?;

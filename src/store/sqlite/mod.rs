@@ -41,7 +41,9 @@ use sigward_policies::model::key::Key;
 pub use adopt::{Above, Adopted};
 
 use super::space::SpaceLimits;
-use super::{About, AuditHead, AuditRecord, Batch, Done, Health, Store, StoredApproval, StoredRow};
+use super::{
+    About, AuditHead, AuditRecord, Batch, Done, Health, Store, StoredApiKey, StoredApproval, StoredRow,
+};
 use crate::clock::Clock;
 use crate::telemetry::StoreMetrics;
 use shared::Shared;
@@ -184,6 +186,10 @@ impl Store for SqliteStore {
 
     fn approvals(&self) -> Result<Vec<StoredApproval>, Refused> {
         self.ask(|writer| Ok(writer.ledger().approvals()))
+    }
+
+    fn api_keys(&self) -> Result<Vec<StoredApiKey>, Refused> {
+        self.ask(|writer| Ok(writer.ledger().api_keys()))
     }
 
     fn state_of(&self, about: &About) -> Result<[u8; 32], Refused> {

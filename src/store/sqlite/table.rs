@@ -20,15 +20,17 @@ use super::super::redo::Write;
 use super::super::row::{Checksum, decode_guard, decode_key};
 use super::super::witness::Testimony;
 
+mod api_keys;
 mod approvals;
 mod audit;
 
+pub(super) use api_keys::{read_api_keys, write_api_key};
 pub(super) use approvals::{read_approvals, write_approval};
 use audit::create_audit_base;
 pub(super) use audit::{append_record, check_ends, forget_records, read_audit_base, read_records};
 
 /// The layout that this sigward writes.
-pub(super) const SCHEMA_VERSION: i64 = 4;
+pub(super) const SCHEMA_VERSION: i64 = 5;
 /// The first layout: without holds.
 const FIRST_VERSION: i64 = 1;
 /// The layout that brought holds.
@@ -37,6 +39,8 @@ const HOLDS_VERSION: i64 = 2;
 const AUDIT_BASE_VERSION: i64 = 3;
 /// The layout that brought requests for approval.
 const APPROVALS_VERSION: i64 = 4;
+/// The layout that brought API keys.
+const API_KEYS_VERSION: i64 = 5;
 /// `PRAGMA application_id`: "sgwd".
 const APPLICATION_ID: i64 = 0x7367_7764;
 
@@ -95,6 +99,15 @@ CREATE TABLE audit_base (
 /// What the fourth layout adds. A request's id is in its body; the ledger refuses two of one id.
 const APPROVALS: &str = "
 CREATE TABLE approval (
+    ordinal INTEGER PRIMARY KEY,
+    body BLOB NOT NULL,
+    checksum BLOB NOT NULL
+) STRICT;
+";
+
+/// What the fifth layout adds. A key's name is in its body; the ledger refuses two of one name.
+const API_KEYS: &str = "
+CREATE TABLE api_key (
     ordinal INTEGER PRIMARY KEY,
     body BLOB NOT NULL,
     checksum BLOB NOT NULL
@@ -166,6 +179,7 @@ pub(super) fn create(connection: &Connection, meta: &Meta) -> rusqlite::Result<(
     connection.execute_batch(SCHEMA)?;
     connection.execute_batch(HOLDS)?;
     connection.execute_batch(APPROVALS)?;
+    connection.execute_batch(API_KEYS)?;
     create_audit_base(connection, &meta.store)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     connection.execute(
@@ -220,6 +234,9 @@ pub(super) fn migrate(connection: &Connection) -> Result<(), Unreadable> {
     }
     if from < APPROVALS_VERSION {
         connection.execute_batch(APPROVALS)?;
+    }
+    if from < API_KEYS_VERSION {
+        connection.execute_batch(API_KEYS)?;
     }
     let written = connection.execute("UPDATE schema_version SET version = ?1", [SCHEMA_VERSION])?;
     Ok(exactly_one(written)?)

@@ -9,6 +9,7 @@
 )]
 
 mod acts;
+mod api_keys;
 mod approvals;
 mod cost;
 mod failure;

@@ -316,13 +316,13 @@ fn neither_plaintext_nor_old_tls_is_spoken() {
 }
 
 /// A TLS connection whose bytes are ours.
-struct Raw {
+pub(super) struct Raw {
     child: Child,
     stdout: BufReader<std::process::ChildStdout>,
 }
 
 impl Raw {
-    fn connect(stage: &Stage) -> Self {
+    pub(super) fn connect(stage: &Stage) -> Self {
         let mut child = Command::new("openssl")
             .args([
                 "s_client",
@@ -344,7 +344,7 @@ impl Raw {
         Self { child, stdout }
     }
 
-    fn send(&mut self, text: &str) {
+    pub(super) fn send(&mut self, text: &str) {
         let stdin = self.child.stdin.as_mut().unwrap();
         stdin.write_all(text.as_bytes()).unwrap();
         stdin.flush().unwrap();
@@ -357,7 +357,7 @@ impl Raw {
     }
 
     /// One answer with its body.
-    fn answer(&mut self) -> String {
+    pub(super) fn answer(&mut self) -> String {
         let (mut all, mut length) = (String::new(), 0);
         loop {
             let line = self.line();

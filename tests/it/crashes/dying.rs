@@ -59,6 +59,7 @@ fn every_crash_point_of_the_source_is_crashed_at() {
         points::SEGMENT_POINTS,
         points::START_POINTS,
         crate::tls::approvals::dying::POINTS,
+        crate::bearer::api_key::POINTS,
         crate::token::cut_off::POINTS,
     ]
     .concat()

@@ -39,6 +39,7 @@ played! {
     tls: "docs/tls.md",
     bearer: "docs/bearer.md",
     http: "docs/http.md",
+    api_keys: "docs/api-keys.md",
     install: "docs/install.md",
     moving_in: "docs/moving-in.md",
     first_setup: "docs/runbooks/first-setup.md",

@@ -145,6 +145,13 @@ pub(super) fn message(procedure: Procedure, key: &str, chain: &str) -> Vec<u8> {
     let reason = "a test".to_owned();
     let no_request = "00".repeat(16);
     match procedure {
+        P::ApiKeyCreate => CreateApiKeyRequest { name, days: 0 }.encode_to_vec(),
+        P::ApiKeyList => ListApiKeysRequest { all: true }.encode_to_vec(),
+        P::ApiKeyRevoke => RevokeApiKeyRequest {
+            name,
+            ..RevokeApiKeyRequest::default()
+        }
+        .encode_to_vec(),
         P::ApprovalList => ListApprovalsRequest::default().encode_to_vec(),
         P::ApprovalShow => ShowApprovalRequest { id: no_request }.encode_to_vec(),
         P::ApprovalApprove => ApproveRequest {
@@ -288,5 +295,6 @@ pub(super) fn message(procedure: Procedure, key: &str, chain: &str) -> Vec<u8> {
         }
         .encode_to_vec(),
         P::StatusGet => GetStatusRequest {}.encode_to_vec(),
+        P::StatusWhoAmI => WhoAmIRequest {}.encode_to_vec(),
     }
 }

@@ -124,6 +124,8 @@ fn a_person_is_a_name_and_two_certificates_of_one_name_are_one_person() {
 #[test]
 fn who_shows_a_token_is_no_person() {
     let holder = crate::model::bearer::TokenHolder::parse("idp/ann").unwrap();
+    let name = crate::model::id::ApiKeyName::new("ci").unwrap();
+    assert!(Person::of(&Caller::ApiKey { name }).is_err());
     let refused = Person::of(&Caller::Token { holder });
     assert_eq!(code(refused), RefusalCode::ApprovalNotYours);
 }

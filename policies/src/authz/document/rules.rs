@@ -130,7 +130,7 @@ fn subjects(list: &List, field: &str, source: &Source<'_>) -> Result<Vec<Subject
             let advice = match suggest::nearest(word, &known) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!(
-                    "name it in [subjects], or write a pattern: dns:NAME, uri:URI, jwt:ISSUER/SUBJECT, uid:NUMBER, node:CHAIN/NODE{}",
+                    "name it in [subjects], or write a pattern: dns:NAME, uri:URI, jwt:ISSUER/SUBJECT, apikey:NAME, uid:NUMBER, node:CHAIN/NODE{}",
                     if known.is_empty() { String::new() } else { format!("; known here: {}", known.join(", ")) }
                 ),
             };

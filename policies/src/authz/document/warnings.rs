@@ -99,6 +99,9 @@ pub(super) fn of(raw: &RawDocument, rules: &[Rule], source: &Source<'_>) -> Vec<
                 warn(rule.line, message);
             }
         }
+        if let Some(message) = beyond_signing(rule) {
+            warn(rule.line, message);
+        }
         if matches!(rule.effect, Effect::Allow { .. }) && rule.subjects.contains(&SubjectPattern::Anyone) {
             warn(
                 rule.line,
@@ -108,6 +111,26 @@ pub(super) fn of(raw: &RawDocument, rules: &[Rule], source: &Source<'_>) -> Vec<
     }
     warnings.sort_by_key(|warning| warning.line);
     warnings
+}
+
+/// What a rule gives to API keys that they do not get: they are for signing only.
+fn beyond_signing(rule: &Rule) -> Option<String> {
+    let key = rule
+        .subjects
+        .iter()
+        .find(|subject| matches!(subject, SubjectPattern::ApiKey(_)))?;
+    let beyond: Vec<_> = rule.operations.iter().filter(|o| !o.signs()).collect();
+    let first = beyond.first()?;
+    let others = match beyond.len() - 1 {
+        0 => String::new(),
+        others => format!(" and {others} more"),
+    };
+    matches!(rule.effect, Effect::Allow { .. }).then(|| {
+        format!(
+            "rule {} gives {key} {first}{others}: an API key is for signing only (sign.*), and does not get it",
+            rule.id
+        )
+    })
 }
 
 #[derive(Default)]

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::authz::KeyFacts;
 use crate::model::algorithm::Algorithm;
+use crate::model::bearer::{IssuerName, TokenHolder};
 use crate::model::id::{KeyName, UnixSeconds};
 
 const SECOND: u64 = 1_000_000_000;
@@ -194,5 +195,78 @@ proptest! {
         // In the long run: the burst, and one for each interval.
         let most = u128::from(count) + u128::from(now) * u128::from(count) / u128::from(window) + 1;
         prop_assert!(u128::try_from(let_through.len()).unwrap() <= most);
+    }
+}
+
+fn holder(issuer: usize, subject: usize) -> Caller {
+    Caller::Token {
+        holder: TokenHolder::parse(&format!("i{issuer}/{subject}")).unwrap(),
+    }
+}
+
+fn show(limits: &mut Limits, subject: &Caller, rate: Rate, now: u64) -> bool {
+    let question = ask(subject, Operation::KeyShow, None);
+    limits.take(&question, &rule("r"), rate, Tick(now)).is_ok()
+}
+
+#[test]
+fn an_issuer_that_invents_subjects_gets_no_more_than_so_many_of_them() {
+    let mut limits = Limits::default();
+    let now = 1_000 * SECOND;
+    let through = (0..10_000)
+        .filter(|subject| show(&mut limits, &holder(1, *subject), rate(5, 60), now))
+        .count();
+    assert_eq!(through, 5 * MOST_OF_AN_ISSUER as usize);
+    assert!(limits.issuers[&IssuerName::new("i1").unwrap()].subjects.len() <= MAX_SUBJECTS_OF_AN_ISSUER);
+    assert!(limits.subjects.is_empty(), "none of the room of others is taken");
+    // Nobody else hears of it, and a single subject gets what it always got.
+    for _ in 0..5 {
+        assert!(show(&mut limits, &holder(2, 1), rate(5, 60), now));
+        assert!(show(&mut limits, &user(1), rate(5, 60), now));
+    }
+    assert!(!show(&mut limits, &holder(2, 1), rate(5, 60), now));
+    assert!(!show(&mut limits, &user(1), rate(5, 60), now));
+    assert!(show(&mut limits, &holder(2, 2), rate(5, 60), now));
+    // All of it comes back.
+    assert!(show(&mut limits, &holder(1, 7), rate(5, 60), now + 60 * SECOND));
+}
+
+#[test]
+fn a_subject_that_asks_too_often_takes_nothing_from_its_issuer() {
+    let mut limits = Limits::default();
+    let now = 1_000 * SECOND;
+    for _ in 0..10_000 {
+        show(&mut limits, &holder(1, 1), rate(1, 3600), now);
+    }
+    for subject in 2..=MOST_OF_AN_ISSUER as usize {
+        assert!(
+            show(&mut limits, &holder(1, subject), rate(1, 3600), now),
+            "{subject}"
+        );
+    }
+    assert!(!show(&mut limits, &holder(1, 99), rate(1, 3600), now));
+}
+
+proptest! {
+    /// Whatever issuers do, with whatever subjects: each is let through at least as often as its first subject would be alone, at most
+    /// so many times that, and the room is bounded.
+    #[test]
+    fn no_issuer_takes_anything_from_another(
+        calls in proptest::collection::vec((0..5_usize, 0..400_usize), 0..1500), count in 1..4_u32
+    ) {
+        let mut limits = Limits::default();
+        let mut through = [0; 5];
+        for (issuer, subject) in &calls {
+            through[*issuer] += u32::from(show(&mut limits, &holder(*issuer, *subject), rate(count, 60), SECOND));
+        }
+        for (issuer, through) in through.into_iter().enumerate() {
+            prop_assert!(through <= count * MOST_OF_AN_ISSUER);
+            if !calls.iter().any(|(other, _)| *other == issuer) {
+                prop_assert!(show(&mut limits, &holder(issuer, 0), rate(count, 60), SECOND));
+            } else {
+                prop_assert!(through >= 1);
+            }
+        }
+        prop_assert!(limits.len() <= 5 * (1 + MAX_SUBJECTS_OF_AN_ISSUER));
     }
 }

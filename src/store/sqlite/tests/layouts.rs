@@ -49,7 +49,7 @@ fn a_store_of_the_first_layout_opens_is_brought_up_to_date_and_signs_on() {
         };
         commit(&*store, Batch::act(vec![Change::Hold(freeze)], act())).unwrap();
         store.close();
-        assert_eq!(layout(&home), 4);
+        assert_eq!(layout(&home), 5);
         let store = SqliteStore::open(&home.options).unwrap();
         assert!(store.holds().unwrap().all_frozen());
         assert_eq!(store.audit(1, 1000).unwrap().len() as i64, top + 2 + 3);
@@ -68,7 +68,7 @@ fn a_store_of_the_second_layout_opens_with_its_holds_and_its_whole_chain() {
     let kept = records[9].head();
     assert_eq!(store.forget_audit(&kept, 1000).unwrap(), kept);
     store.close();
-    assert_eq!(layout(&home), 4);
+    assert_eq!(layout(&home), 5);
     let store = SqliteStore::open(&home.options).unwrap();
     assert_eq!(store.audit(1, 1000).unwrap()[0].previous_hash, kept.hash);
 }
@@ -87,12 +87,27 @@ fn a_store_of_the_third_layout_takes_requests_for_approval() {
     let asked = super::approvals::request(&*store, 1, "uid:1");
     super::approvals::open(&*store, &asked).unwrap();
     store.close();
-    assert_eq!(layout(&home), 4);
+    assert_eq!(layout(&home), 5);
     let store = SqliteStore::open(&home.options).unwrap();
     assert_eq!(store.approvals().unwrap(), [asked]);
     let records = store.audit(1, 1000).unwrap();
     assert_eq!(records[0].previous_hash, kept.hash);
     assert_eq!(records.last().unwrap().form, Form::Two);
+}
+
+/// The fourth layout: the same store after another start.
+#[test]
+fn a_store_of_the_fourth_layout_takes_api_keys() {
+    let home = old_store("store@4/closed");
+    let store = SqliteStore::open(&home.options).unwrap();
+    assert!(store.holds().unwrap().all_frozen());
+    assert_eq!(store.api_keys().unwrap(), []);
+    let made = super::api_keys::key("ci", 1);
+    super::api_keys::create(&*store, &made).unwrap();
+    store.close();
+    assert_eq!(layout(&home), 5);
+    let store = SqliteStore::open(&home.options).unwrap();
+    assert_eq!(store.api_keys().unwrap(), [made]);
 }
 
 #[test]
@@ -123,14 +138,14 @@ fn a_store_of_a_later_layout_is_refused_by_name_and_left_as_it_is() {
         #[allow(clippy::disallowed_methods, reason = "the store is closed")]
         let later = rusqlite::Connection::open(home.options.database()).unwrap();
         later
-            .execute("UPDATE schema_version SET version = 5", [])
+            .execute("UPDATE schema_version SET version = 6", [])
             .unwrap();
     }
     let refused = SqliteStore::open(&home.options).unwrap_err();
     assert_eq!(refused.code, OpenCode::StoreNewer);
-    assert!(refused.message.contains("layout 5"), "{refused}");
-    assert!(refused.message.contains("up to 4"), "{refused}");
+    assert!(refused.message.contains("layout 6"), "{refused}");
+    assert!(refused.message.contains("up to 5"), "{refused}");
     let adopted = SqliteStore::adopt(&home.options, &super::failure::above(99), "uid:0");
     assert_eq!(adopted.unwrap_err().code, OpenCode::StoreNewer);
-    assert_eq!(layout(&home), 5);
+    assert_eq!(layout(&home), 6);
 }
