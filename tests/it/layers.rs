@@ -49,7 +49,7 @@ const HOMES: &[(&[&str], &[&str])] = &[
         &["tonic", "tonic_prost", "tonic_health", "tonic_reflection"],
         &["listener", "app", "cli"],
     ),
-    (&["prost"], &["listener"]),
+    (&["prost", "prost_reflect"], &["listener"]),
     (&["prost_types"], &["listener", "cli"]),
     // SecretConnection only; signatures of keys are made in `hsm`.
     (

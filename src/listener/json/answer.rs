@@ -95,18 +95,19 @@ pub(super) fn error(status: &Status) -> Response<Body> {
 }
 
 fn told(http: StatusCode, code: &str, message: &str) -> Response<Body> {
-    let mut error = json!({ "code": code, "message": message });
-    if let Some(reason) = stable(message) {
+    let details = stable(message).map(|reason| {
         let info = ErrorInfo {
             reason: reason.to_owned(),
             domain: "sigward".to_owned(),
         };
-        error["details"] = json!([{
+        json!({
             "type": "google.rpc.ErrorInfo",
             "value": BASE64_STANDARD_NO_PAD.encode(info.encode_to_vec()),
             "debug": { "reason": reason, "domain": "sigward" },
-        }]);
-    }
+        })
+    });
+    let details: Vec<_> = details.into_iter().collect();
+    let error = json!({ "code": code, "message": message, "details": details });
     with_json(http, format!("{error}\n").into())
 }
 

@@ -138,7 +138,9 @@ async fn message(method: &Method, body: &mut BodyDataStream) -> Result<Bytes, St
 }
 
 /// A body of one part, which is made when it is asked for.
-struct Later(Option<Pin<Box<dyn Future<Output = Result<Bytes, Status>> + Send>>>);
+struct Later(Option<Making>);
+
+type Making = Pin<Box<dyn Future<Output = Result<Bytes, Status>> + Send>>;
 
 impl Stream for Later {
     type Item = Result<Bytes, Status>;

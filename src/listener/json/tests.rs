@@ -198,7 +198,9 @@ async fn what_grpc_answers_is_told_in_json() {
 async fn what_is_no_call_is_told_what_would_be_one() {
     let json = health().await;
     let header = |name: &'static str, value: &'static str| {
-        move |request: &mut Request<Body>| drop(request.headers_mut().append(name, value.parse().unwrap()))
+        move |request: &mut Request<Body>| {
+            request.headers_mut().append(name, value.parse().unwrap());
+        }
     };
     for (name, value, wanted, code) in [
         ("content-type", "application/json", 415, "content_type_refused"),
