@@ -73,7 +73,7 @@ const HOMES: &[(&[&str], &[&str])] = &[
     ),
     (&["rcgen"], &["pki"]),
     (&["x509_parser"], &["tls"]),
-    (&["hyper"], &["chain"]),
+    (&["hyper"], &["chain", "listener"]),
     (&["http_body_util"], &["chain", "cli"]),
     (&["clap", "clap_complete", "indicatif"], &["cli"]),
     (&["prometheus_client", "tracing_subscriber"], &["telemetry"]),

@@ -201,7 +201,26 @@ impl Services {
                 self.note(&who, called(procedure.path()), (None, None), &refusal);
                 errors::status(refusal.into())
             })?;
-        self.may(admitted, Target::Everything).await.map(drop)
+        let sight = self.may_look(admitted)?;
+        let Some(register) = self.register_for(&sight).await? else {
+            return Ok(());
+        };
+        // A certificate alone is enough to ask, and shows nothing of what a rule does not: as with the status itself.
+        let about = Target::Everything
+            .about(&register)
+            .map_err(|refusal| errors::status(refusal.into()))?;
+        if about.iter().all(|about| sight.sees(about)) {
+            return Ok(());
+        }
+        let refusal = Refusal::new(
+            RefusalCode::NotPermitted,
+            format!(
+                "{} may not see every chain and node; a rule that allows status.read without keys and chains lets it",
+                who.caller
+            ),
+        );
+        self.note(sight.who(), sight.operation_name(), (None, None), &refusal);
+        Err(errors::status(refusal.into()))
     }
 
     /// Puts a refusal on record, under the name of what was asked and of which key and chain.

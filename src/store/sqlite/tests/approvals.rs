@@ -2,7 +2,8 @@
 
 use sigward_policies::authz::{ApprovalRequest, Person, PolicyVersion, RequestDigest, Vote};
 use sigward_policies::holding::{Fact, Hold, Note, Place, Scope};
-use sigward_policies::model::id::Height;
+use sigward_policies::model::id::{BundleId, Height};
+use sigward_policies::model::key::BackupMark;
 use sigward_policies::model::operation::Operation;
 
 use super::super::super::approval::{MAX_KEPT, MAX_OPEN, MAX_OPEN_EACH};
@@ -241,6 +242,16 @@ fn the_state_of_a_row_is_all_but_its_watermark() {
     let state = || abouts.each_ref().map(|about| store.state_of(about).unwrap());
     let begun = state();
     sign(&*store, 1, &on, &message(1, 0, 2, 1, 10)).unwrap();
+    assert_eq!(state(), begun);
+    // Nor that somebody says of it that it has a backup.
+    let backup = Change::MarkBackedUp {
+        public_key: public_key(1),
+        backup: BackupMark {
+            bundle: BundleId([1; 16]),
+            at: UnixSeconds(1),
+        },
+    };
+    commit(&*store, Batch::act(vec![backup], act())).unwrap();
     assert_eq!(state(), begun);
     let allow = Change::Allow {
         public_key: public_key(1),

@@ -176,8 +176,8 @@ fn a_key_that_leaves_and_one_that_comes_back_are_judged_on_every_chain_of_theirs
     let restore = [
         "keys",
         "restore",
+        "--key",
         KEY,
-        "--file",
         &bundle,
         "--passphrase-file",
         &secret,
