@@ -6,7 +6,7 @@ mod judge;
 mod policies;
 
 pub use admitted::{About, Admitted, Denial, Judged, MayAct, MayOnce, Sight};
-pub use calls::Call;
+pub use calls::{Call, tick};
 pub use policies::{InForce, Mode, Policies};
 
 use std::sync::{Arc, PoisonError, RwLock};

@@ -20,8 +20,8 @@ use super::seal::Late;
 use super::space::SpaceCheck;
 use super::supervisor::{Shared, Supervisor};
 use super::tokens::{self, Tokens};
-use crate::admin::live::{Live, ReloadMode};
-use crate::audit::{Asker, Denials};
+use crate::admin::live::{Live, ReloadMode, Reloader};
+use crate::audit::Denials;
 use crate::authz::{Authorizer, Mode, Policies};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, LogFormat, PolicyConfig};
@@ -209,7 +209,10 @@ async fn hear(mut hangups: Signal, supervisor: Arc<Supervisor>, shutdown: Shutdo
             heard = hangups.recv() => if heard.is_none() { return },
         }
         // What came of it is in the log, in `/readyz` and in the metrics.
-        let _told = supervisor.clone().reload(Asker::SERVICE, ReloadMode::Apply).await;
+        let _told = supervisor
+            .clone()
+            .reload(Reloader::signal(), ReloadMode::Apply)
+            .await;
     }
 }
 

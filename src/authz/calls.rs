@@ -5,7 +5,8 @@
 //! what carries private keys never comes from another machine.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
 
 use sigward_policies::authz::{Foresight, Ruling, Tick};
 use sigward_policies::decision::{Refusal, RefusalCode};
@@ -34,6 +35,12 @@ pub struct Call<'a> {
     pub now: UnixSeconds,
     /// The same, for rates.
     pub tick: Tick,
+}
+
+/// Now, for rates: it only goes on, whatever becomes of the clock.
+pub fn tick() -> Tick {
+    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    Tick(u64::try_from(BEGAN.elapsed().as_nanos()).unwrap_or(u64::MAX))
 }
 
 impl Policies {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sigward_proto::v1::reload_service_client::ReloadServiceClient;
 use sigward_proto::v1::{ConfigChange, ConfigChangeEffect, ConfigChangeKind, ReloadRequest, ReloadResponse};
 
+use super::approvals::Given;
 use super::client::{explain, with_daemon};
 use super::output::Output;
 
@@ -13,7 +14,8 @@ use super::output::Output;
 ///
 /// Adds, changes and removes chains and nodes, tightens the guard, changes the log's levels. A file with a mistake in it changes
 /// nothing: what ran runs on, and /readyz says so until a good reload. What would loosen the guard refuses the whole file, because
-/// that takes a restart; other settings that wait for one are named. SIGHUP does the same.
+/// that takes a restart; other settings that wait for one are named. SIGHUP does the same. A policy whose file has changed is taken over
+/// by those who may `policy.write`; where a rule wants approvals for that, the reload waits for them.
 ///
 ///   sigward reload --dry-run        what would change
 ///   sigward reload                  do it
@@ -23,12 +25,15 @@ pub(super) struct Args {
     /// Say what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    given: Given,
 }
 
 pub(super) fn run(args: &Args, home: &Path, output: &Output) -> anyhow::Result<()> {
     let request = ReloadRequest {
         dry_run: args.dry_run,
     };
+    let request = args.given.under(request)?;
     let reply = with_daemon(home, async |channel| {
         let reply = ReloadServiceClient::new(channel).reload(request).await;
         Ok(reply.map_err(explain)?.into_inner())

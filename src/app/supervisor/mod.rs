@@ -22,8 +22,8 @@ use super::door::Door;
 use super::holds::Held;
 use super::links::Links;
 use super::parts::Parts;
-use crate::admin::live::{Answer, Live, ReloadError, ReloadMode, Reloaded, SeenNode};
-use crate::audit::{Asker, Denials};
+use crate::admin::live::{Answer, Live, ReloadError, ReloadMode, Reloaded, Reloader, SeenNode};
+use crate::audit::Denials;
 use crate::authz::{Authorizer, Policies};
 use crate::config::Config;
 use crate::config::diff::Departed;
@@ -34,6 +34,7 @@ use crate::telemetry::readiness::{Check, Readiness, Weight};
 
 mod chains;
 mod connect;
+mod policy;
 mod reload;
 
 use chains::Chain;
@@ -170,12 +171,13 @@ impl Supervisor {
         Ok(state)
     }
 
-    async fn reload_now(&self, who: &Asker, mode: ReloadMode) -> Result<Reloaded, ReloadError> {
+    async fn reload_now(&self, by: &Reloader, mode: ReloadMode) -> Result<Reloaded, ReloadError> {
         let mut state = self.hold().await?;
-        let outcome = state.reload(&self.shared, who, mode).await;
+        let outcome = state.reload(&self.shared, by, mode).await;
         if mode == ReloadMode::DryRun {
             return outcome;
         }
+        let who = &by.who;
         match &outcome {
             Ok(reloaded) => {
                 self.check.good();
@@ -207,8 +209,8 @@ impl Supervisor {
 }
 
 impl Live for Supervisor {
-    fn reload(self: Arc<Self>, who: Asker, mode: ReloadMode) -> Answer<Result<Reloaded, ReloadError>> {
-        let doing = tokio::spawn(async move { self.reload_now(&who, mode).await }.in_current_span());
+    fn reload(self: Arc<Self>, by: Reloader, mode: ReloadMode) -> Answer<Result<Reloaded, ReloadError>> {
+        let doing = tokio::spawn(async move { self.reload_now(&by, mode).await }.in_current_span());
         Box::pin(async move { doing.await.unwrap_or_else(|_| Err(fault().into())) })
     }
 

@@ -4,12 +4,12 @@ use sha2::{Digest as _, Sha256};
 use sigward_policies::authz::Policy;
 use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
 
+use super::policy::may_rewrite;
 use super::{Shared, State, chains};
-use crate::admin::live::{ReloadError, ReloadMode, Reloaded};
+use crate::admin::live::{PolicyChange, ReloadError, ReloadMode, Reloaded, Reloader};
 use crate::app::bearer::issuers;
 use crate::app::serve::put_in_force;
 use crate::app::{parts, tokens};
-use crate::audit::Asker;
 use crate::authn::bearer::Issuers;
 use crate::config::diff::{Diff, Entry};
 use crate::config::{self, BearerConfig, ChainConfig, Config, ProviderConfig, SOFTWARE};
@@ -20,7 +20,7 @@ impl State {
     pub(super) async fn reload(
         &mut self,
         shared: &Shared,
-        who: &Asker,
+        by: &Reloader,
         mode: ReloadMode,
     ) -> Result<Reloaded, ReloadError> {
         let Read {
@@ -31,8 +31,12 @@ impl State {
         } = read(shared).await?;
         let sha256: [u8; 32] = Sha256::digest(&text).into();
         let mut diff = Diff::since_start(&self.config, &self.departed, &new);
-        let versions = (shared.policies.version(), policy.as_ref().map(Policy::version));
-        diff.policy(versions.0, versions.1);
+        let versions = PolicyChange {
+            old: shared.policies.version(),
+            new: policy.as_ref().map(Policy::version),
+        };
+        let rewritten = (versions.old != versions.new).then_some(versions);
+        diff.policy(versions.old, versions.new);
         if let Some(door) = &shared.bearer {
             diff.issuer_keys(door.bearer().issuers().summary(), issuers.summary());
         }
@@ -49,15 +53,25 @@ impl State {
         warnings.extend(new.warnings());
         let said = policy.iter().flat_map(Policy::warnings);
         warnings.extend(said.map(|warning| format!("policy: {warning}")));
+        let petition = may_rewrite(shared, by, rewritten).map_err(Refused::from)?;
+        if let (ReloadMode::DryRun, Some(needed)) = (mode, &petition.needed) {
+            warnings.push(format!(
+                "the policy changes: rule {} wants {} approvals for that",
+                needed.rule, needed.others
+            ));
+        }
         if mode == ReloadMode::Apply {
             if diff.entries().len() > diff.waiting_for_restart().count() {
                 let mut summary = diff.summary();
-                if let (true, Some(version)) = (versions.0 != versions.1, versions.1) {
+                if let Some(version) = rewritten.and_then(|versions| versions.new) {
                     summary.push_str(&format!(", policy {version:#}"));
                 }
-                shared.parts.admin.record_reload(who, sha256, &summary).await?;
+                let admin = &shared.parts.admin;
+                admin
+                    .record_reload(&by.who, (&petition, rewritten), sha256, &summary)
+                    .await?;
             }
-            if versions.0 != versions.1 || self.config.policy != new.policy {
+            if rewritten.is_some() || self.config.policy != new.policy {
                 put_in_force(&shared.policies, policy, &new.policy);
                 self.config.policy.clone_from(&new.policy);
             }

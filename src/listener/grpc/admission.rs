@@ -1,14 +1,12 @@
 //! Before a request is read: who asks, and whether they may call this at all. On every way in.
 
 use std::net::IpAddr;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::Request;
 use axum::http::{Extensions, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use sigward_policies::authz::Tick;
 use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::authentication::Authentication;
@@ -22,7 +20,7 @@ use super::operations::operation_of;
 use super::serve::Services;
 use crate::audit::{self, Asked, Asker, Denials};
 use crate::authn;
-use crate::authz::{Admitted, Call, Denial, Judged, Policies};
+use crate::authz::{Admitted, Call, Denial, Judged, Policies, tick};
 use crate::listener::trace::InTrace;
 use crate::store::Context;
 
@@ -107,12 +105,6 @@ impl Ticket {
 /// The address at the other end of a connection from another machine.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::listener) struct From(pub(in crate::listener) IpAddr);
-
-/// Now, for rates: it only goes on, whatever becomes of the clock.
-fn tick() -> Tick {
-    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
-    Tick(u64::try_from(BEGAN.elapsed().as_nanos()).unwrap_or(u64::MAX))
-}
 
 /// Who is at the other end of a request's connection, and by what: a certificate, a token, the kernel's word, or this very process.
 fn proved(extensions: &Extensions) -> Option<(Caller, Option<Authentication>)> {

@@ -26,9 +26,9 @@ pub const WAIT: &str = "sigward-approval-wait";
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Claims {
     /// The request that others have approved.
-    approval: Option<ApprovalId>,
+    pub(super) approval: Option<ApprovalId>,
     /// How many seconds a request that has to be made is to wait.
-    wait: i64,
+    pub(super) wait: i64,
 }
 
 /// As [`admitted`], of an act that looks for approvals.

@@ -5,18 +5,20 @@ use sigward_proto::v1::reload_service_server::ReloadService;
 use sigward_proto::v1::{ConfigChange, ConfigChangeEffect, ConfigChangeKind, ReloadRequest, ReloadResponse};
 use tonic::{Request, Response, Status};
 
+use super::admission::From;
 use super::errors::status;
-use super::gate::admitted;
 use super::key::refuse;
+use super::petition::petitioning;
 use super::serve::Services;
 use super::target::Target;
-use crate::admin::live::{ReloadError, ReloadMode, Reloaded};
+use crate::admin::live::{ReloadError, ReloadMode, Reloaded, Reloader};
 use crate::config::diff::{Change, Effect, Entry, Subject};
 
 #[tonic::async_trait]
 impl ReloadService for Services {
     async fn reload(&self, request: Request<ReloadRequest>) -> Result<Response<ReloadResponse>, Status> {
-        let (call, request) = admitted(request)?;
+        let from = request.extensions().get::<From>().map(|from| from.0);
+        let (call, claims, request) = petitioning(request)?;
         let may = self.may(call, Target::Nothing).await?;
         let mode = match request.dry_run {
             true => ReloadMode::DryRun,
@@ -28,7 +30,13 @@ impl ReloadService for Services {
                 "no sigward serves here, so there is nothing to reload: the next start reads the file. `sigward config check` judges it now",
             ))
         })?;
-        match live.reload(may.who().clone(), mode).await {
+        let by = Reloader {
+            who: may.who().clone(),
+            from,
+            approval: claims.approval,
+            wait: claims.wait,
+        };
+        match live.reload(by, mode).await {
             Ok(reloaded) => Ok(Response::new(to_wire(&reloaded))),
             Err(ReloadError::Refused(refused)) => Err(status(refused)),
             Err(ReloadError::Config(error)) => Err(Status::failed_precondition(error.to_string())),

@@ -1,6 +1,6 @@
 //! A signer with a door for tokens, an issuer `ci` whose key a test has, and a person `alice` who signs for herself.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use toml::Table;
 
+use crate::support::grpcurl::grpcurl;
 use crate::support::home::Home;
 use crate::support::metrics::Metrics;
-use crate::support::node::peers;
 use crate::support::poll;
 use crate::support::ports::free_port;
 use crate::support::signer::Signer;
@@ -237,19 +237,8 @@ impl Stage {
 
     /// grpcurl with our protos and this token.
     pub(super) fn grpcurl(&self, token: &str, method: &str) -> Output {
-        let program = peers().join("grpcurl");
-        assert!(program.exists(), "{} is missing: `make peers`", program.display());
-        let mut grpcurl = Command::new(program);
-        grpcurl
-            .arg("-cacert")
-            .arg(self.file("pki/ca.crt"))
-            .args(["-max-time", "20", "-H", &bearer(token)])
-            .arg("-import-path")
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("proto"));
-        for proto in ["status", "key"] {
-            grpcurl.args(["-proto", &format!("sigward/v1/{proto}.proto")]);
-        }
-        grpcurl
+        grpcurl(&self.file("pki/ca.crt"))
+            .args(["-H", &bearer(token)])
             .arg(format!("localhost:{}", self.port))
             .arg(method)
             .output()

@@ -13,6 +13,7 @@ pub(crate) mod audit;
 pub(crate) mod canonical;
 pub(crate) mod fake_node;
 pub(crate) mod genesis;
+pub(crate) mod grpcurl;
 pub(crate) mod home;
 pub(crate) mod http;
 pub(crate) mod journal;

@@ -1,7 +1,10 @@
 //! Whoever floods the door: the daemon stays up, its memory and its files stay bounded, and the admin socket answers meanwhile.
 
+use std::io::Write as _;
 use std::net::TcpStream;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use rustix::process::{Resource, getrlimit};
 
 use super::frames::{
@@ -92,6 +95,52 @@ fn heads_that_do_not_end_and_messages_that_are_too_large_are_refused_unread() {
     // It was told 408 or nothing, and it was ended.
     let end = slow.read_to_end();
     assert!(!String::from_utf8_lossy(&end).contains("200 OK"));
+    bounded(&stage);
+}
+
+/// 256 MB of nothing in 260 kB, as gRPC would have it (a flag that says compressed, the length, the message): nobody unpacks it.
+#[test]
+fn a_compressed_bomb_stays_packed() {
+    let stage = Stage::serving();
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    let nothing = vec![0; 1 << 20];
+    for _ in 0..256 {
+        packed.write_all(&nothing).unwrap();
+    }
+    let packed = packed.finish().unwrap();
+    assert!(packed.len() < 1_000_000, "{}", packed.len());
+    let length = u32::try_from(packed.len()).unwrap().to_be_bytes();
+    let message = stage.home.path("bomb");
+    std::fs::write(&message, [&[1][..], &length, &packed].concat()).unwrap();
+    let data = format!("@{}", message.display());
+    for encoding in [
+        "grpc-encoding: gzip",
+        "grpc-encoding: identity",
+        "content-encoding: gzip",
+    ] {
+        let output = stage.curl(
+            Some(&stage.client("admin")),
+            &[
+                "-i",
+                "-H",
+                "content-type: application/grpc",
+                "-H",
+                "te: trailers",
+                "-H",
+                encoding,
+                "--data-binary",
+                &data,
+                &stage.url("/sigward.v1.StatusService/Get"),
+            ],
+        );
+        let told = said(&output);
+        // Its stream may be ended before curl has sent all of it.
+        let refused = ["grpc-status: 12", "grpc-status: 13", "Stream error"];
+        assert!(
+            refused.iter().any(|word| told.contains(word)),
+            "{encoding}: {told}"
+        );
+    }
     bounded(&stage);
 }
 

@@ -1,15 +1,12 @@
 //! Rules about keys and chains, met by clients on another machine: what they may do, what they see, and what they cannot find out.
 
-use std::path::Path;
-use std::process::Command;
-
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::Value;
 use sigward_proto::Procedure;
 
 use super::calls::{Answer, Client, ask, message};
 use super::stage::{Stage, said};
-use crate::support::node::peers;
+use crate::support::grpcurl::shows;
 
 /// Everything that names keys or chains, and carries no private key.
 const ACTS: &str = "[\"key.show\", \"key.list\", \"key.adopt\", \"state.*\", \"freeze\", \"unfreeze\", \"stop_line.*\", \"hold.list\", \
@@ -83,22 +80,10 @@ fn naming(stage: &Stage, client: &str, key: &str, chain: &str) -> Vec<Answer> {
     ask(stage, &Client::Certificate(&stage.client(client)), &calls)
 }
 
-/// grpcurl, by reflection or not: what it prints.
+/// grpcurl, what it prints.
 fn grpcurl(stage: &Stage, client: &str, method: &str, body: &str) -> (bool, String) {
-    let (certificate, protos) = (
-        stage.client(client),
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("proto"),
-    );
-    let mut command = Command::new(peers().join("grpcurl"));
-    command
-        .args(["-max-time", "20", "-cacert"])
-        .arg(stage.pki("ca.crt"));
-    command.arg("-cert").arg(&certificate);
-    command.arg("-key").arg(certificate.with_extension("key"));
-    command.arg("-import-path").arg(protos);
-    for proto in ["status", "key", "state", "hold", "node", "hsm"] {
-        command.args(["-proto", &format!("sigward/v1/{proto}.proto")]);
-    }
+    let mut command = crate::support::grpcurl::grpcurl(&stage.pki("ca.crt"));
+    shows(&mut command, &stage.client(client));
     let output = command
         .args([
             "-d",

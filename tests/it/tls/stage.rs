@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde_json::Value;
 use toml::Table;
 
+use crate::support::grpcurl::{grpcurl, shows};
 use crate::support::home::Home;
 use crate::support::metrics::Metrics;
-use crate::support::node::peers;
 use crate::support::poll;
 use crate::support::ports::free_port;
 use crate::support::signer::Signer;
@@ -96,22 +96,9 @@ impl Stage {
 
     /// grpcurl with our protos.
     pub(super) fn grpcurl(&self, client: Option<&Path>, method: &str) -> Output {
-        let program = peers().join("grpcurl");
-        assert!(program.exists(), "{} is missing: `make peers`", program.display());
-        let mut grpcurl = Command::new(program);
-        grpcurl
-            .arg("-cacert")
-            .arg(self.pki("ca.crt"))
-            .args(["-max-time", "20"]);
+        let mut grpcurl = grpcurl(&self.pki("ca.crt"));
         if let Some(certificate) = client {
-            grpcurl.arg("-cert").arg(certificate);
-            grpcurl.arg("-key").arg(certificate.with_extension("key"));
-        }
-        grpcurl
-            .arg("-import-path")
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("proto"));
-        for proto in ["status", "key"] {
-            grpcurl.args(["-proto", &format!("sigward/v1/{proto}.proto")]);
+            shows(&mut grpcurl, certificate);
         }
         grpcurl
             .arg(format!("localhost:{}", self.port))

@@ -5,6 +5,7 @@ mod acts;
 mod attacks;
 #[cfg(feature = "failpoints")]
 pub(crate) mod dying;
+mod policy;
 mod story;
 
 use std::path::PathBuf;
