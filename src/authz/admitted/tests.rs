@@ -250,13 +250,15 @@ fn what_decided_is_known_whatever_it_was() {
         rule: RuleId::parse(name).unwrap(),
     };
     let no_rule = Ruling::NoRule { policy };
-    let [one, other, treasury] = [("validator-1", 1), ("other", 2), ("treasury", 9)]
-        .map(|(name, byte)| About::key(key(name, byte)));
-    let ruling = |policies: &Arc<Policies>, caller: &Caller, operation, about: &About| {
-        match call(policies, caller, operation).may_once(std::slice::from_ref(about)) {
-            Ok(may) => may.into_parts().0.who().context.ruling.clone().unwrap(),
-            Err(denial) => denial.ruling,
-        }
+    let [one, other, treasury] =
+        [("validator-1", 1), ("other", 2), ("treasury", 9)].map(|(name, byte)| About::key(key(name, byte)));
+    let ruling = |policies: &Arc<Policies>, caller: &Caller, operation, about: &About| match call(
+        policies, caller, operation,
+    )
+    .may_once(std::slice::from_ref(about))
+    {
+        Ok(may) => may.into_parts().0.who().context.ruling.clone().unwrap(),
+        Err(denial) => denial.ruling,
     };
     let (seven, eight) = (Caller::LocalUser { uid: 7 }, Caller::LocalUser { uid: 8 });
     let enforced = policies(Mode::Enforced);
