@@ -324,6 +324,16 @@ impl Sight {
         }
     }
 
+    /// What decides whether this may be shown.
+    pub fn ruling_on(&self, about: &About) -> Ruling {
+        let verdict = self.judge.in_force.as_ref().and_then(|in_force| {
+            let rule = self.judge.verdict(&in_force.policy, about)?.rule()?.clone();
+            let policy = in_force.policy.version();
+            Some(Ruling::Rule { policy, rule })
+        });
+        verdict.unwrap_or_else(|| self.judge.unruled())
+    }
+
     /// Whether one of these may be shown.
     pub fn sees_any(&self, about: &[About]) -> bool {
         about.iter().any(|about| self.sees(about))

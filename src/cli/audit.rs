@@ -94,7 +94,7 @@ pub(super) struct Filters {
     rule: Option<String>,
     /// The trace of the request: 32 hexadecimal digits
     #[arg(long, value_name = "HEX", value_parser = trace)]
-    trace: Option<Vec<u8>>,
+    trace: Option<TraceId>,
     /// How it ended: allowed, replayed, denied or failed
     #[arg(long, value_parser = decision)]
     decision: Option<Decision>,
@@ -131,7 +131,10 @@ impl Filters {
             limit: self.limit,
             export,
             rule: self.rule.unwrap_or_default(),
-            trace_id: self.trace.unwrap_or_default(),
+            trace_id: self
+                .trace
+                .map(|trace| trace.as_bytes().to_vec())
+                .unwrap_or_default(),
         }
     }
 }
@@ -148,9 +151,8 @@ fn decision(text: &str) -> Result<Decision, String> {
     .ok_or_else(|| "use allowed, replayed, denied or failed".to_owned())
 }
 
-fn trace(text: &str) -> Result<Vec<u8>, String> {
+fn trace(text: &str) -> Result<TraceId, String> {
     TraceId::parse(&text.to_ascii_lowercase())
-        .map(|id| id.as_bytes().to_vec())
         .ok_or_else(|| "write the 32 hexadecimal digits of its id".to_owned())
 }
 

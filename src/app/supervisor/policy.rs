@@ -28,8 +28,8 @@ pub(super) fn may_rewrite(
         Caller::Service => Asker::of_this_process(authn::this_process()),
         _ => by.who.clone(),
     };
-    let needed = match rewritten {
-        None => None,
+    let (who, needed) = match rewritten {
+        None => (who, None),
         Some(_) => {
             let admitted = shared.policies.admit(Call {
                 caller: &who.caller,
@@ -41,9 +41,10 @@ pub(super) fn may_rewrite(
                 tick: tick(),
             });
             let may = admitted.and_then(|admitted| admitted.may_once(&[]));
-            may.map_err(|denial| of_policy(&who.caller, denial.refusal))?
-                .into_parts()
-                .1
+            let (may, needed) = may
+                .map_err(|denial| of_policy(&who.caller, denial.refusal))?
+                .into_parts();
+            (may.who().clone(), needed)
         }
     };
     Ok(Petition {

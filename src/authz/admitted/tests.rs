@@ -1,6 +1,6 @@
 //! The second question: which keys and chains a call may act on, and which it sees.
 
-use sigward_policies::authz::{Policy, PolicyVersion, Tick};
+use sigward_policies::authz::{Policy, PolicyVersion, RuleId, Tick};
 use sigward_policies::model::algorithm::{Algorithm, PublicKey};
 use sigward_policies::model::caller::{Caller, SubjectName};
 use sigward_policies::model::id::{KeyName, UnixSeconds};
@@ -289,4 +289,46 @@ fn a_document_that_is_tried_out_lets_the_administrator_through_and_nobody_else()
         code(call(&policies, &ada(), Operation::KeyShow).may(&treasury)),
         "not_permitted"
     );
+}
+
+#[test]
+fn what_decided_is_known_whatever_it_was() {
+    use Operation as O;
+    let policy = PolicyVersion([1; 32]);
+    let rule = |name: &str| Ruling::Rule {
+        policy,
+        rule: RuleId::parse(name).unwrap(),
+    };
+    let no_rule = Ruling::NoRule { policy };
+    let [one, other, treasury] =
+        [("validator-1", 1), ("other", 2), ("treasury", 9)].map(|(name, byte)| About::key(key(name, byte)));
+    let ruling = |policies: &Arc<Policies>, caller: &Caller, operation, about: &About| match call(
+        policies, caller, operation,
+    )
+    .may_once(std::slice::from_ref(about))
+    {
+        Ok(may) => may.into_parts().0.who().context.ruling.clone().unwrap(),
+        Err(denial) => denial.ruling,
+    };
+    let (seven, eight) = (Caller::LocalUser { uid: 7 }, Caller::LocalUser { uid: 8 });
+    let enforced = policies(Mode::Enforced);
+    for (caller, operation, about, wanted) in [
+        (&ada(), O::KeyShow, &one, rule("validators")),
+        (&ada(), O::KeyShow, &other, no_rule.clone()),
+        (&ada(), O::KeyShow, &treasury, rule("never-the-treasury")),
+        (&ada(), O::Unfreeze, &one, rule("together")),
+        (&seven, O::KeyShow, &treasury, rule("never-the-treasury")),
+        (&eight, O::KeyShow, &treasury, no_rule.clone()),
+    ] {
+        assert_eq!(ruling(&enforced, caller, operation, about), wanted, "{operation}");
+    }
+    let tried = policies(Mode::DryRun);
+    assert_eq!(ruling(&tried, &seven, O::KeyShow, &treasury), Ruling::BuiltIn);
+    let none = Arc::new(Policies::default());
+    assert_eq!(ruling(&none, &eight, O::KeyShow, &treasury), Ruling::BuiltIn);
+    // What lets somebody look is not what hides one thing from them.
+    let sight = call(&enforced, &seven, O::KeyList).look().unwrap();
+    assert_eq!(sight.who().context.ruling, Some(no_rule.clone()));
+    assert_eq!(sight.ruling_on(&treasury), rule("never-the-treasury"));
+    assert_eq!(sight.ruling_on(&other), no_rule);
 }

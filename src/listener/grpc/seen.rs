@@ -98,7 +98,7 @@ impl Services {
             && !sees(asked)
         {
             if let Some(facts) = register.signs_for(asked) {
-                self.unseen(sight, facts.public_key, Some(asked.clone()));
+                self.unseen(sight, About::key_on(facts, asked.clone()));
             }
             return Err(refuse(no_nodes(asked)));
         }
@@ -142,15 +142,18 @@ impl Services {
 
     fn hidden(&self, sight: &Sight, known: Option<&Known>, name: &KeyName) -> Status {
         if let Some(known) = known {
-            self.unseen(sight, known.facts.public_key, None);
+            self.unseen(sight, About::key(known.facts.clone()));
         }
         refuse(no_key(name))
     }
 
     /// Who asks by name for what it may not see is on record.
-    fn unseen(&self, sight: &Sight, key: Option<PublicKey>, chain: Option<ChainId>) {
+    fn unseen(&self, sight: &Sight, about: About) {
         let refusal = Refusal::new(RefusalCode::NotPermitted, "no rule lets it see this");
-        self.note(sight.who(), sight.operation_name(), (key, chain), &refusal);
+        // What let it look is not what hides this from it.
+        let who = sight.who().clone().ruled(sight.ruling_on(&about));
+        let key = about.key.and_then(|facts| facts.public_key);
+        self.note(&who, sight.operation_name(), (key, about.chain), &refusal);
     }
 }
 

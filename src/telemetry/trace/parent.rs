@@ -125,7 +125,7 @@ pub fn state_of<'a>(headers: impl Iterator<Item = &'a [u8]>) -> Option<String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -188,6 +188,22 @@ mod tests {
             vec![&many],
         ] {
             assert_eq!(state(&bad), None, "{bad:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_bytes_come_only_ids_of_the_one_spelling_are_read(
+            header in "(00|01|ff|[0-9a-fA-F]{2})-[0-9a-f]{31,33}-[0-9a-f]{15,17}-[0-9a-fx]{2}(-.*)?",
+            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..80),
+        ) {
+            for header in [header.as_bytes(), &bytes] {
+                let Some(read) = TraceParent::of(std::iter::once(header)) else { continue };
+                let written = read.to_string();
+                proptest::prop_assert_eq!(&written.as_bytes()[3..52], &header[3..52]);
+                proptest::prop_assert_eq!(TraceParent::of(std::iter::once(written.as_bytes())), Some(read));
+            }
+            let _whole_or_none = state_of(std::iter::once(bytes.as_slice()));
         }
     }
 }

@@ -356,20 +356,25 @@ fn a_command_does_the_same_with_a_daemon_and_without_one() {
     assert_eq!(
         keys_of(&last),
         [
+            "authentication",
             "chain_id",
             "count",
             "decision",
+            "form",
             "hash",
             "key",
+            "key_version",
             "operation",
             "position",
             "previous_hash",
             "reason",
             "request_digest",
+            "ruling",
             "sequence",
             "signature_digest",
             "subject",
             "time",
+            "trace_id",
         ]
     );
     let lines = scene.signer.run(&["audit", "tail", "--from", "1", "-n", "2"]);
