@@ -115,7 +115,7 @@ fn create(name: String, days: u32, out: Option<&Path>, home: &Path, output: &Out
         }
         (Err(error), None) => return Err(error),
     };
-    let mut described = describe(&key);
+    let described = describe(&key);
     let until = key.expires_at.as_ref().map(rfc3339).unwrap_or_default();
     let known = format!(
         "Made the API key {}: rules and records call it apikey:{0}. It is for signing only, until {until}",
@@ -131,15 +131,13 @@ fn create(name: String, days: u32, out: Option<&Path>, home: &Path, output: &Out
                     one_line(&key.name)
                 )
             })?;
-            described["secret_file"] = json!(out);
             output.result(
-                &described,
+                &with(described, "secret_file", json!(out)),
                 format!("{known}\nIts secret is in {}, and nowhere else", out.display()),
             );
         }
         _ if output.is_json() => {
-            described["secret"] = json!(secret.as_str());
-            output.line(described);
+            output.line(with(described, "secret", json!(secret.as_str())));
         }
         _ => {
             eprintln!("{known}\nIts secret is printed this once, and kept nowhere here:");
@@ -147,6 +145,13 @@ fn create(name: String, days: u32, out: Option<&Path>, home: &Path, output: &Out
         }
     }
     Ok(())
+}
+
+fn with(mut described: Value, name: &str, value: Value) -> Value {
+    if let Some(fields) = described.as_object_mut() {
+        fields.insert(name.to_owned(), value);
+    }
+    described
 }
 
 fn describe(key: &ApiKey) -> Value {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use axum::response::IntoResponse as _;
 use rustls::{Error, ServerConnection};
 use sigward_policies::decision::{Refusal, RefusalCode};
@@ -158,18 +158,9 @@ fn by_certificate(keeper: &Keeper, visitor: &Visitor, peer: &Peer) -> Result<Cal
 
 impl Tokens {
     async fn who(&self, request: Request<Body>) -> Result<(Caller, Request<Body>), Refusal> {
-        let by_api_key = self.by_api_key(request.headers());
         let (mut head, body) = request.into_parts();
-        if let Some(Ok((caller, means))) = by_api_key {
-            head.headers.remove(header::AUTHORIZATION);
-            return Ok((caller, meaning(Request::from_parts(head, body), means)));
-        }
         let mut body = body.into_data_stream();
-        let judged = match by_api_key {
-            Some(refused) => refused.map(|known| (known, Vec::new())),
-            None => self.judge(&head, &mut body).await,
-        };
-        match judged {
+        match self.judge(&head, &mut body).await {
             Ok(((caller, means), whole)) => {
                 // Nobody behind this has any use for it.
                 head.headers.remove(header::AUTHORIZATION);
@@ -183,13 +174,6 @@ impl Tokens {
         }
     }
 
-    /// Who shows an API key, if one was shown. No body is waited for: it is not bound to one.
-    fn by_api_key(&self, headers: &HeaderMap) -> Option<Result<(Caller, Means), Refusal>> {
-        let headers = headers.get_all(header::AUTHORIZATION);
-        let shown = the_one(headers.iter().map(HeaderValue::as_bytes)).ok()?;
-        self.bearer.by_api_key(shown, SystemClock.unix_seconds())
-    }
-
     async fn judge(
         &self,
         head: &Parts,
@@ -198,14 +182,18 @@ impl Tokens {
         let headers = head.headers.get_all(header::AUTHORIZATION);
         let token = the_one(headers.iter().map(HeaderValue::as_bytes))?;
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-        let shown = self.bearer.of_head(
-            token,
-            Head {
-                method: head.method.as_str(),
-                path,
-                now: SystemClock.unix_seconds(),
-            },
-        )?;
+        let by_api_key = || self.bearer.by_api_key(token, SystemClock.unix_seconds());
+        let shown = match by_api_key() {
+            Some(known) => known.map(|_for_now| None)?,
+            None => Some(self.bearer.of_head(
+                token,
+                Head {
+                    method: head.method.as_str(),
+                    path,
+                    now: SystemClock.unix_seconds(),
+                },
+            )?),
+        };
         let refused = |why: &str| Refusal::new(RefusalCode::TokenRefused, why);
         let reading = async {
             let _place = self.bodies.place(shown.holder()).await;
@@ -217,7 +205,12 @@ impl Tokens {
             .map_err(|_cut| {
                 refused("the body ended early, or is longer than 1 MiB: no token is good for it")
             })?;
-        self.bearer.of_body(shown, &whole).map(|known| (known, whole))
+        let known = match shown {
+            Some(shown) => self.bearer.of_body(shown, &whole)?,
+            // Not bound to the body; but that took its time, and a revocation does not wait for it.
+            None => by_api_key().ok_or_else(|| refused("this is no API key"))??,
+        };
+        Ok((known, whole))
     }
 }
 

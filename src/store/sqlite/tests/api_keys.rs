@@ -48,7 +48,7 @@ fn a_key_outlives_the_store_and_its_name_is_never_anothers() {
         revoked: Some((NOW, "uid:2".to_owned())),
         ..key("ci", 1)
     };
-    assert_eq!(store.api_keys().unwrap(), [kept.clone()]);
+    assert_eq!(store.api_keys().unwrap(), std::slice::from_ref(&kept));
     store.close();
     let store = SqliteStore::open(&home.options).unwrap();
     assert_eq!(store.api_keys().unwrap(), [kept]);

@@ -40,6 +40,7 @@ fn names(stage: &Stage) -> Vec<String> {
 fn a_key_is_there_and_counts_or_was_never_made() {
     let mut stage = Stage::new();
     let old = stage.api_key("old");
+    stage.signer.start();
     for (point, kept) in [
         (POINTS[0], false),
         ("store_before_witness", false),

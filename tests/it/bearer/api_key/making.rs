@@ -112,8 +112,8 @@ fn a_secret_is_shown_once_and_is_nowhere_after_that() {
         for (name, content) in &kept {
             // Whole, in part, and as bytes.
             for wanted in [
-                digits[..16].as_bytes(),
-                digits[48..].as_bytes(),
+                &digits.as_bytes()[..16],
+                &digits.as_bytes()[48..],
                 &bytes[..8],
                 &bytes[24..],
             ] {
