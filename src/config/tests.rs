@@ -86,6 +86,12 @@ fn what_the_printed_default_leaves_out_is_its_default_too() {
             .take()
             .is_some_and(|bearer| bearer.issuers.len() == 1)
     );
+    assert!(
+        whole
+            .plain
+            .take()
+            .is_some_and(|address| address.ip().is_loopback())
+    );
     assert_eq!(whole, good(""));
     let short = good(
         "[[provider]]\nid = 'hsm-a'\npkcs11 = { module = '/usr/lib/softhsm/libsofthsm2.so', token_label = 'validators', pin_file = 'hsm-a.pin' }",
