@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use sha2::{Digest as _, Sha256};
 use sigward_policies::decision::Refusal;
 use sigward_policies::model::authentication::{Authentication, CredentialId};
-use sigward_policies::model::bearer::TokenHolder;
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::UnixSeconds;
 use subtle::ConstantTimeEq as _;
@@ -67,8 +66,9 @@ pub fn the_one<'a>(mut headers: impl Iterator<Item = &'a [u8]>) -> Result<&'a st
 
 impl Shown {
     /// By whose word, and for whom. It is known for what room there is for its body, and for nothing else.
-    pub const fn holder(&self) -> &TokenHolder {
-        &self.claims.holder
+    pub fn holder(&self) -> Caller {
+        let holder = self.claims.holder.clone();
+        Caller::Token { holder }
     }
 }
 

@@ -76,7 +76,7 @@ mod tests {
     use sigward_policies::model::id::{ApiKeyName, UnixSeconds};
 
     use super::*;
-    use crate::authz::{Call, Mode, Policies};
+    use crate::authz::{Call, Denial, Mode, Policies};
 
     #[test]
     fn the_procedures_are_those_of_the_descriptors() {
@@ -153,6 +153,7 @@ mod tests {
             let admit = |path: &str, operation| {
                 let call = Call {
                     caller: &caller,
+                    context: &crate::store::Context::default(),
                     path,
                     operation,
                     from: None,
@@ -166,7 +167,7 @@ mod tests {
                 let may = operation.signs() || operation == Operation::WhoAmI;
                 let admitted = admit(procedure.path(), Some(operation));
                 assert_eq!(admitted.is_ok(), may, "{procedure:?}");
-                if let Err(refusal) = admitted {
+                if let Err(Denial { refusal, .. }) = admitted {
                     assert_eq!(refusal.code.as_str(), "not_permitted");
                     assert!(refusal.message.contains("for signing only"), "{refusal}");
                 }

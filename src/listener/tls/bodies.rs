@@ -1,16 +1,15 @@
-//! Whose bodies are waited for: in all, of one issuer and of one holder of tokens, so that whoever sends slowly, and often, takes
+//! Whose bodies are waited for: in all, of one issuer and of one holder of tokens, of all and of each API key, so that whoever sends slowly, and often, takes
 //! nothing from others. Who finds no place waits for one, as long as a body may take.
 
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sigward_policies::model::bearer::{IssuerName, TokenHolder};
+use sigward_policies::model::caller::Caller;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bodies that are waited for at once: what is held of them is bounded by that.
 const ALL: usize = 64;
-/// Of those, of one issuer: it may call those whom it vouches for as it likes.
+/// Of those, of one issuer, which may call those whom it vouches for as it likes; and of all API keys.
 const OF_ISSUER: usize = 16;
 /// Of those, of one holder.
 const OF_HOLDER: usize = 8;
@@ -19,8 +18,8 @@ const OF_HOLDER: usize = 8;
 #[derive(Debug)]
 pub(super) struct Bodies {
     all: Arc<Semaphore>,
-    issuers: Shares<IssuerName>,
-    holders: Shares<TokenHolder>,
+    issuers: Shares,
+    holders: Shares,
 }
 
 /// A place, until it is dropped.
@@ -40,10 +39,15 @@ impl Default for Bodies {
 }
 
 impl Bodies {
-    /// Waits for a place for a body of `holder`. The narrowest share comes first: who waits there keeps nobody else waiting.
-    pub(super) async fn place(&self, holder: &TokenHolder) -> Place {
-        let of_holder = self.holders.of(holder).acquire_owned().await.ok();
-        let of_issuer = self.issuers.of(holder.issuer()).acquire_owned().await.ok();
+    /// Waits for a place for a body of `who`. The narrowest share comes first: who waits there keeps nobody else waiting.
+    pub(super) async fn place(&self, who: &Caller) -> Place {
+        let of_holder = self.holders.of(who.to_string()).acquire_owned().await.ok();
+        let issuer = match who {
+            Caller::Token { holder } => holder.issuer().to_string(),
+            // No issuer has a name like it.
+            _ => String::new(),
+        };
+        let of_issuer = self.issuers.of(issuer).acquire_owned().await.ok();
         // Nobody closes them, so there is always one in the end.
         let of_all = self.all.clone().acquire_owned().await.ok();
         Place {
@@ -54,12 +58,12 @@ impl Bodies {
 
 /// One semaphore for each who has a place, or waits for one.
 #[derive(Debug)]
-struct Shares<K> {
+struct Shares {
     each: usize,
-    shares: Mutex<HashMap<K, Arc<Semaphore>>>,
+    shares: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
-impl<K: Eq + Hash + Clone> Shares<K> {
+impl Shares {
     fn new(each: usize) -> Self {
         Self {
             each,
@@ -67,15 +71,15 @@ impl<K: Eq + Hash + Clone> Shares<K> {
         }
     }
 
-    fn of(&self, key: &K) -> Arc<Semaphore> {
+    fn of(&self, key: String) -> Arc<Semaphore> {
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(share) = shares.get(key) {
+        if let Some(share) = shares.get(&key) {
             return share.clone();
         }
         // A permit, and whoever waits for one, holds its semaphore: those that are held here alone are nobody's any more.
         shares.retain(|_, share| Arc::strong_count(share) > 1);
         let share = Arc::new(Semaphore::new(self.each));
-        shares.insert(key.clone(), share.clone());
+        shares.insert(key, share.clone());
         share
     }
 }
@@ -85,12 +89,14 @@ impl<K: Eq + Hash + Clone> Shares<K> {
 mod tests {
     use std::time::Duration;
 
+    use sigward_policies::model::bearer::TokenHolder;
     use tokio::time::timeout;
 
     use super::*;
 
-    fn holder(text: &str) -> TokenHolder {
-        TokenHolder::parse(text).unwrap()
+    fn holder(text: &str) -> Caller {
+        let holder = TokenHolder::parse(text).unwrap();
+        Caller::Token { holder }
     }
 
     async fn now(bodies: &Bodies, text: &str) -> Option<Place> {

@@ -183,20 +183,23 @@ impl Tokens {
         let token = the_one(headers.iter().map(HeaderValue::as_bytes))?;
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let by_api_key = || self.bearer.by_api_key(token, SystemClock.unix_seconds());
-        let shown = match by_api_key() {
-            Some(known) => known.map(|_for_now| None)?,
-            None => Some(self.bearer.of_head(
-                token,
-                Head {
-                    method: head.method.as_str(),
-                    path,
-                    now: SystemClock.unix_seconds(),
-                },
-            )?),
+        let (who, shown) = match by_api_key() {
+            Some(known) => (known?.0, None),
+            None => {
+                let shown = self.bearer.of_head(
+                    token,
+                    Head {
+                        method: head.method.as_str(),
+                        path,
+                        now: SystemClock.unix_seconds(),
+                    },
+                )?;
+                (shown.holder(), Some(shown))
+            }
         };
         let refused = |why: &str| Refusal::new(RefusalCode::TokenRefused, why);
         let reading = async {
-            let _place = self.bodies.place(shown.holder()).await;
+            let _place = self.bodies.place(&who).await;
             whole(body, MAX_BODY).await
         };
         let whole = timeout(BODY_TIME, reading)
