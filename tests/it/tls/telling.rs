@@ -55,7 +55,7 @@ fn get(stage: &Stage, who: &str, path: &str) -> (String, String) {
     );
     let text = said(&output);
     let (body, code) = text.trim_end().rsplit_once('\n').unwrap();
-    (code.to_owned(), body.to_owned())
+    (code.to_owned(), body.trim_end().to_owned())
 }
 
 #[test]
