@@ -26,7 +26,7 @@ fn policy() -> Policy {
     let mut text = "version = 1\n".to_owned();
     for n in 0..RULES {
         let rule = format!(
-            "[[rule]]\nid = \"r{n}\"\neffect = \"deny\"\nsubjects = [\"node:other-{n}-*/*\"]\noperations = [\"sign.*\"]\nkeys = [\"name:other-{n}-*\"]\n"
+            "[[rule]]\nid = \"r{n}\"\neffect = \"deny\"\nsubjects = [\"node:other-{n}-*/*\"]\noperations = [\"sign.*\"]\nkeys = [\"other-{n}-*\"]\n"
         );
         text.write_str(&rule).unwrap();
     }

@@ -44,6 +44,23 @@ fn ten_thousand_connections_take_no_seat_from_another_address() {
 }
 
 #[test]
+fn whoever_shakes_hands_all_the_time_is_slowed_down_and_nobody_else() {
+    let stage = Stage::serving();
+    let turned_away = || stage.metric("sigward_tls_turned_away_total", &[("reason", "pace")]);
+    let slowed = poll(PATIENCE, || {
+        for _ in 0..500 {
+            drop(TcpStream::connect(("127.0.0.1", stage.port)));
+        }
+        (turned_away() > 0.0).then_some(())
+    });
+    assert!(slowed.is_some(), "{}", stage.signer.log_tail());
+    let admin = stage.client("admin");
+    let output = stage.curl(Some(&admin), &["--interface", "127.0.0.2", &stage.url("/livez")]);
+    assert_eq!(said(&output), "ok\n");
+    stage.assert_unharmed();
+}
+
+#[test]
 fn heads_that_do_not_end_and_messages_that_are_too_large_are_refused_unread() {
     let stage = Stage::serving();
     let admin = stage.client("admin");
