@@ -21,7 +21,7 @@ fn both_ways(path: &str, json: &str) -> Result<String, String> {
 }
 
 #[test]
-fn every_procedure_can_be_called_and_three_of_all_answer_by_streams() {
+fn every_procedure_can_be_called_and_four_of_all_answer_by_streams() {
     let methods = Methods::new();
     for procedure in Procedure::ALL {
         assert!(methods.of_path(procedure.path()).is_some(), "{procedure:?}");
@@ -35,7 +35,8 @@ fn every_procedure_can_be_called_and_three_of_all_answer_by_streams() {
         [
             "/grpc.health.v1.Health/Watch",
             "/sigward.v1.AuditService/Query",
-            "/sigward.v1.AuditService/Tail"
+            "/sigward.v1.AuditService/Tail",
+            "/sigward.v1.AuditService/Verify"
         ]
     );
     assert!(methods.of_path("/sigward.v1.KeyService/").is_none());

@@ -41,6 +41,8 @@ pub struct Gate {
 struct Tokens {
     bearer: Arc<Bearer>,
     bodies: Arc<Bodies>,
+    /// There is no TLS: what can be shown twice is not taken.
+    in_the_clear: bool,
 }
 
 impl Gate {
@@ -57,7 +59,11 @@ impl Gate {
         let bodies = Arc::default();
         Self {
             keeper: Some(keeper),
-            tokens: Some(Tokens { bearer, bodies }),
+            tokens: Some(Tokens {
+                bearer,
+                bodies,
+                in_the_clear: false,
+            }),
         }
     }
 
@@ -66,7 +72,10 @@ impl Gate {
     pub fn in_the_clear(&self) -> Self {
         Self {
             keeper: None,
-            tokens: self.tokens.clone(),
+            tokens: self.tokens.clone().map(|tokens| Tokens {
+                in_the_clear: true,
+                ..tokens
+            }),
         }
     }
 
@@ -183,7 +192,14 @@ impl Tokens {
         let token = the_one(headers.iter().map(HeaderValue::as_bytes))?;
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let by_api_key = || self.bearer.by_api_key(token, SystemClock.unix_seconds());
+        let refused = |why: &str| Refusal::new(RefusalCode::TokenRefused, why);
         let (who, shown) = match by_api_key() {
+            // It counts until it is revoked, for whoever got to see it.
+            Some(_) if self.in_the_clear => {
+                return Err(refused(
+                    "an API key is shown to a port with TLS, never in the clear",
+                ));
+            }
             Some(known) => (known?.0, None),
             None => {
                 let shown = self.bearer.of_head(
@@ -197,7 +213,6 @@ impl Tokens {
                 (shown.holder(), Some(shown))
             }
         };
-        let refused = |why: &str| Refusal::new(RefusalCode::TokenRefused, why);
         let reading = async {
             let _place = self.bodies.place(&who).await;
             whole(body, MAX_BODY).await

@@ -285,3 +285,37 @@ fn nothing_plain_leaves_the_machine_and_nobody_comes_in_unnamed() {
         assert!(text.lines().any(|line| line == "#[listen.plain]"), "{text}");
     }
 }
+
+/// It counts until it is revoked, for whoever got to see it.
+#[test]
+fn an_api_key_is_neither_shown_nor_told_in_the_clear() {
+    const WHO: &str = "/sigward.v1.StatusService/WhoAmI";
+    const CREATE: &str = "/sigward.v1.ApiKeyService/Create";
+    let stage = Stage::serving();
+    let made = stage.signer.json(&["api-key", "create", "robot", "--json"]);
+    let header = bearer(made["secret"].as_str().unwrap());
+    let json = ["-H", "content-type: application/json", "-d", "{}", "-H", &header];
+    let shown = stage.send(Door::Token, WHO, &json);
+    assert_eq!(
+        (shown.status, &shown.body["subject"]),
+        (200, &"apikey:robot".into())
+    );
+    let refused = stage.send(Door::Plain, WHO, &json);
+    assert_eq!((refused.status, refused.reason()), (401, "token_refused"));
+    assert!(refused.message().contains("never in the clear"), "{refused:?}");
+
+    stage.allow_looking();
+    let refused = stage.call(Door::Plain, CREATE, r#"{"name": "another"}"#, &[]);
+    assert_eq!(
+        (refused.status, refused.reason()),
+        (403, "not_permitted"),
+        "{refused:?}"
+    );
+    assert!(
+        refused.message().contains("not shown in the clear"),
+        "{refused:?}"
+    );
+    let made = stage.call(Door::Token, CREATE, r#"{"name": "another"}"#, &[]);
+    assert!(made.body["secret"].as_str().unwrap().starts_with("sigward_"));
+    stage.assert_unharmed();
+}

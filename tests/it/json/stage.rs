@@ -2,14 +2,14 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::support::grpcurl::{grpcurl, shows};
 use crate::support::home::Home;
-use crate::support::node::peers;
 use crate::support::poll;
 use crate::support::ports::free_port;
 use crate::support::signer::Signer;
@@ -18,7 +18,7 @@ pub(super) const STATUS: &str = "/sigward.v1.StatusService/Get";
 pub(super) const LIST: &str = "/sigward.v1.KeyService/List";
 const AUDIENCE: &str = "https://signer";
 const POLICY: &str = "version = 1\n\
-    [[rule]]\nid = \"look\"\neffect = \"allow\"\nsubjects = [\"dns:admin\", \"jwt:ci/deploy\"]\noperations = [\"status.read\", \"key.list\", \"key.show\", \"key.import\", \"key.backup\", \"state.show\", \"hold.list\", \"node.list\", \"provider.list\", \"approval.list\", \"audit.read\"]\n";
+    [[rule]]\nid = \"look\"\neffect = \"allow\"\nsubjects = [\"dns:admin\", \"jwt:ci/deploy\"]\noperations = [\"status.read\", \"key.list\", \"key.show\", \"key.import\", \"key.backup\", \"state.show\", \"hold.list\", \"node.list\", \"provider.list\", \"approval.list\", \"audit.read\", \"api_key.create\"]\n";
 
 /// A way in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -211,19 +211,9 @@ impl Stage {
 
     /// grpcurl with our protos, as `admin`.
     pub(super) fn grpcurl(&self, method: &str, message: &str) -> Output {
-        let program = peers().join("grpcurl");
-        assert!(program.exists(), "{} is missing: `make peers`", program.display());
-        let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
-        let mut grpcurl = Command::new(program);
-        grpcurl.arg("-cacert").arg(self.file("pki/ca.crt"));
-        grpcurl.arg("-cert").arg(self.file("pki/clients/admin.crt"));
-        grpcurl.arg("-key").arg(self.file("pki/clients/admin.key"));
-        grpcurl
-            .args(["-format-error", "-max-time", "30", "-d", message, "-import-path"])
-            .arg(protos);
-        for proto in ["key", "state", "hold", "node", "hsm", "approval"] {
-            grpcurl.args(["-proto", &format!("sigward/v1/{proto}.proto")]);
-        }
+        let mut grpcurl = grpcurl(&self.file("pki/ca.crt"));
+        shows(&mut grpcurl, &self.file("pki/clients/admin.crt"));
+        grpcurl.args(["-format-error", "-d", message]);
         grpcurl.arg(format!("localhost:{}", self.port(Door::Certificate)));
         grpcurl.arg(method).output().unwrap()
     }
