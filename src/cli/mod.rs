@@ -148,7 +148,7 @@ enum Command {
     /// Say who you are to this signer, by what you show: user, certificate, token or API key
     ///
     ///   sigward whoami
-    ///   sigward whoami --server https://signer.example.org:26661 --api-key ci.api-key
+    ///   sigward whoami --server https://HOST:26661 --api-key ci.api-key
     #[command(verbatim_doc_comment)]
     Whoami,
     /// Watch it sign: the last heights of each chain as a picture, refreshed each second
