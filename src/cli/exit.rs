@@ -1,7 +1,5 @@
 //! The one place that maps errors to exit codes.
 
-use std::process::ExitCode;
-
 use super::output::Output;
 
 /// What `--help` says of exit codes.
@@ -19,13 +17,13 @@ pub(super) struct RefusedByRule(pub(super) String);
 pub(super) struct CheckFailed(pub(super) String);
 
 /// Prints the error, with its causes, and picks the exit code.
-pub(super) fn report(error: &anyhow::Error, output: &Output) -> ExitCode {
+pub(super) fn report(error: &anyhow::Error, output: &Output) -> u8 {
     output.error(error);
     if error.is::<RefusedByRule>() {
-        ExitCode::from(3)
+        3
     } else if error.is::<CheckFailed>() {
-        ExitCode::from(4)
+        4
     } else {
-        ExitCode::FAILURE
+        1
     }
 }

@@ -36,7 +36,6 @@ mod top;
 mod whoami;
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -207,7 +206,7 @@ impl Command {
 /// Runs the command line of this process.
 ///
 /// `cut` ends the process at once: on a second signal, or when a soft end takes too long.
-pub fn main(cut: fn()) -> ExitCode {
+pub fn main(cut: fn()) -> u8 {
     #[cfg(feature = "failpoints")]
     let _armed = crate::crash::arm();
     let cli = Cli::parse();
@@ -218,7 +217,7 @@ pub fn main(cut: fn()) -> ExitCode {
             .context("the output could not be written; what was asked is done")
     });
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => exit::report(&error, &output),
     }
 }

@@ -19,6 +19,10 @@ pub(super) enum Cut {
     Broken,
 }
 
+/// On a request whose body is made of another one while it is read: who refuses it leaves that to whoever makes it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Made;
+
 /// The whole body, if it has no more than `most` bytes.
 pub(super) async fn whole(body: &mut BodyDataStream, most: usize) -> Result<Vec<u8>, Cut> {
     let mut whole = Vec::new();

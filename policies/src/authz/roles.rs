@@ -220,7 +220,13 @@ mod tests {
         assert!(auditor.find(O::takes_keys).is_none());
         assert!(!auditor.contains(O::StateExport), "it stops a key");
         let runbook = built_in("runbook").unwrap().operations;
-        let stops = [O::NodeDrain, O::Freeze, O::StopLineSet, O::StateDisallow];
+        let stops = [
+            O::NodeDrain,
+            O::Freeze,
+            O::StopLineSet,
+            O::StateDisallow,
+            O::ApiKeyRevoke,
+        ];
         let holds_back = |o: &O| seeing(o) || stops.contains(o) || *o == O::ApprovalRequest;
         let more: Vec<_> = runbook.iter().filter(|o| !holds_back(o)).collect();
         assert!(more.is_empty(), "{more:?} let more happen");

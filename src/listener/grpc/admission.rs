@@ -23,6 +23,7 @@ use super::target::Target;
 use crate::audit::{self, Asked, Asker, Denials};
 use crate::authn::{self, Means};
 use crate::authz::{Admitted, Call, Denial, InForce, Judged, Mode, Policies, tick};
+use crate::listener::body::{Made, linger};
 use crate::listener::trace::InTrace;
 use crate::store::Context;
 
@@ -52,6 +53,9 @@ pub(super) async fn admit(services: Services, mut request: Request, next: Next) 
         Err(Denial { refusal, ruling, .. }) => {
             let who = Asker { caller, context }.ruled(ruling);
             services.note(&who, service, (None, None), &refusal);
+            if request.extensions().get::<Made>().is_none() {
+                linger(&mut request.into_body().into_data_stream()).await;
+            }
             return errors::refusal(refusal);
         }
     };

@@ -17,7 +17,7 @@ use tower::ServiceExt as _;
 
 use super::answer;
 use super::methods::{Method, Methods};
-use crate::listener::body::{Cut, linger, whole};
+use crate::listener::body::{Cut, Made, linger, whole};
 use crate::listener::grpc::MAX_OF_OTHERS;
 
 /// Of a request's headers, what a service may look at (gRPC's metadata), besides all that begins with this.
@@ -68,6 +68,7 @@ impl Call {
         *request.version_mut() = Version::HTTP_2;
         *request.headers_mut() = metadata(&head.headers);
         *request.extensions_mut() = head.extensions;
+        request.extensions_mut().insert(Made);
         Ok(Self {
             request,
             method: method.clone(),

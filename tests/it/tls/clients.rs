@@ -3,7 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use super::stage::{Stage, said};
+use super::stage::{PATIENCE, Stage, said};
+use crate::support::poll;
 
 const CLIENT: &str = "extendedKeyUsage=clientAuth\n";
 
@@ -43,7 +44,8 @@ fn a_client_with_a_certificate_gets_health_and_metrics_by_both_versions_of_http(
     let get = stage.url("/sigward.v1.StatusService/Get");
     let output = stage.curl(Some(&admin), &["--http1.1", "-H", kind, "-d", "", &get]);
     assert!(said(&output).contains("http_version"), "{}", said(&output));
-    assert_eq!(stage.metric("sigward_tls_connections", &[]), 0.0);
+    let closed = || (stage.metric("sigward_tls_connections", &[]) == 0.0).then_some(());
+    assert!(poll(PATIENCE, closed).is_some(), "{}", stage.signer.log_tail());
     stage.assert_unharmed();
 }
 
