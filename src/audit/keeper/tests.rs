@@ -40,6 +40,11 @@ impl Stage {
         options.allow_volatile = true;
         options.witness_segment = 64 * 1024;
         SqliteStore::create(&options).unwrap();
+        Self::over(tmp, options, clock)
+    }
+
+    /// With the store that is there.
+    fn over(tmp: tempfile::TempDir, options: Options, clock: Arc<Turned>) -> Self {
         let store = SqliteStore::open(&options).unwrap();
         let signer = Signer::of(store.id());
         let keeper = keeper(&store, &clock, tmp.path());

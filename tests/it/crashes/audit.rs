@@ -54,23 +54,28 @@ fn grow_old() {
     sleep(Duration::from_millis(1_200));
 }
 
+/// Signs, grows old, and dies at this point of keeping its records, once those steps before it are done.
+fn dies_keeping(scene: &mut Scene, point: &str) {
+    scene.start();
+    let from = scene.journal.highest() + 1;
+    scene.sign(from..=from + 20);
+    scene.signer.kill();
+    grow_old();
+    let command = armed(scene.signer.command(&["serve"]), point, 0);
+    let refused = scene.try_start_command(command);
+    let status = match refused {
+        Err(refused) => refused.status,
+        Ok(()) => poll(Duration::from_secs(20), || scene.signer.ended()).expect("the signer has died"),
+    };
+    assert_aborted(status, point, &scene.log());
+}
+
 #[test]
 fn a_signer_that_dies_at_any_step_of_keeping_its_records_loses_none() {
     let mut scene = Scene::new();
     keep_little(&scene.signer);
     for point in KEEP_POINTS {
-        scene.start();
-        let from = scene.journal.highest() + 1;
-        scene.sign(from..=from + 20);
-        scene.signer.kill();
-        grow_old();
-        let command = armed(scene.signer.command(&["serve"]), point, 0);
-        let refused = scene.try_start_command(command);
-        let status = match refused {
-            Err(refused) => refused.status,
-            Ok(()) => poll(Duration::from_secs(20), || scene.signer.ended()).expect("the signer has died"),
-        };
-        assert_aborted(status, point, &scene.log());
+        dies_keeping(&mut scene, point);
         let records = assert_no_double_sign(&scene.signer);
         scene.journal.assert_recorded(CHAIN, &records);
     }
@@ -103,19 +108,7 @@ fn a_signer_that_dies_while_it_removes_segments_has_a_chain_that_verifies() {
         found["removed"].as_u64().unwrap()
     };
     for point in REMOVE_POINTS {
-        scene.start();
-        let from = scene.journal.highest() + 1;
-        scene.sign(from..=from + 20);
-        scene.signer.kill();
-        grow_old();
-        // It has checkpoints to sign and records to move first.
-        let command = armed(scene.signer.command(&["serve"]), point, 0);
-        let refused = scene.try_start_command(command);
-        let status = match refused {
-            Err(refused) => refused.status,
-            Ok(()) => poll(Duration::from_secs(20), || scene.signer.ended()).expect("the signer has died"),
-        };
-        assert_aborted(status, point, &scene.log());
+        dies_keeping(&mut scene, point);
         removed(&scene);
     }
     scene.start();

@@ -20,17 +20,7 @@ fn old() -> Stage {
         let file = file.unwrap();
         std::fs::copy(file.path(), options.dir.join(file.file_name())).unwrap();
     }
-    let store = SqliteStore::open(&options).unwrap();
-    let signer = Signer::of(store.id());
-    let keeper = keeper(&store, &clock, tmp.path());
-    Stage {
-        tmp,
-        options,
-        store,
-        clock,
-        signer,
-        keeper,
-    }
+    Stage::over(tmp, options, clock)
 }
 
 #[test]

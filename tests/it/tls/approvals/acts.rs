@@ -1,7 +1,7 @@
 //! Every act that can wait does, and is done with what the others approved; what cannot is refused; without a daemon nothing is.
 
 use super::super::stage::said;
-use super::{CHAIN, KEY, POLICY, Team, id_in, refused, under};
+use super::{CHAIN, KEY, POLICY, Team, id_in, leaving, refused, under};
 use crate::support::keys::KeyFile;
 
 #[test]
@@ -72,18 +72,7 @@ fn keys_leave_the_machine_when_somebody_elsewhere_agrees() {
         "keys", "import", "old", "--file", &key_file, "--chain", "old-1", "--above", "100",
     ]);
     let (state, key) = (at("out-state.json"), at("out-key.json"));
-    let leave = [
-        "state",
-        "export",
-        "--key",
-        "old",
-        "--chain",
-        "old-1",
-        "--file",
-        &state,
-        "--key-file",
-        &key,
-    ];
+    let leave = leaving(&state, &key);
     for (act, file) in [(&backup[..], &bundle), (&leave[..], &key)] {
         let asked = refused(&signer.attempt(act), "asked", "approval_required");
         assert!(!std::path::Path::new(file).exists(), "{act:?}");

@@ -145,6 +145,22 @@ impl Team {
     }
 }
 
+/// Has the key `old` leave its first chain for these files.
+pub(super) fn leaving<'a>(state: &'a str, key: &'a str) -> [&'a str; 10] {
+    [
+        "state",
+        "export",
+        "--key",
+        "old",
+        "--chain",
+        "old-1",
+        "--file",
+        state,
+        "--key-file",
+        key,
+    ]
+}
+
 /// The same arguments, resting on a request.
 pub(super) fn under<'a>(arguments: &[&'a str], id: &'a str) -> Vec<&'a str> {
     let mut all = arguments.to_vec();

@@ -5,7 +5,7 @@ use sigward_proto::Procedure;
 use sigward_proto::v1::ConfirmBackupRequest;
 
 use super::super::calls::{Client, ask};
-use super::{CHAIN, KEY, POLICY, Team, id_in, refused, under};
+use super::{CHAIN, KEY, POLICY, Team, id_in, leaving, refused, under};
 use crate::support::home::Home;
 use crate::support::keys::KeyFile;
 use crate::support::signer::Signer;
@@ -137,18 +137,7 @@ fn a_key_that_leaves_and_one_that_comes_back_are_judged_on_every_chain_of_theirs
         &format!("{}[[rule]]\nid = \"together\"", denied("key.export", "old-2")),
     ));
     signer.run(&["reload"]);
-    let leave = [
-        "state",
-        "export",
-        "--key",
-        "old",
-        "--chain",
-        "old-1",
-        "--file",
-        &state,
-        "--key-file",
-        &key,
-    ];
+    let leave = leaving(&state, &key);
     // It is stopped on the other one, and would be out all the same.
     refused(&signer.attempt(&leave), "leaves", "key_not_found");
 
