@@ -150,6 +150,16 @@ impl Stage {
         self.metric("sigward_tls_handshakes_total", &[("result", result)])
     }
 
+    /// Waits until so many ended so: they are counted after the client has heard.
+    pub(super) fn counted(&self, result: &str, handshakes: f64) {
+        let counted = || (self.handshakes(result) >= handshakes).then_some(());
+        assert!(
+            poll(PATIENCE, counted).is_some(),
+            "{result}: {}, not {handshakes}",
+            self.handshakes(result)
+        );
+    }
+
     /// The admin socket answers and sigward is alive: whatever happens at the door takes nothing from it.
     pub(super) fn assert_unharmed(&self) {
         assert!(self.signer.lives(), "{}", self.signer.log_tail());
