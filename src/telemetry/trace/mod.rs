@@ -10,7 +10,7 @@ use sigward_policies::model::trace::TraceId;
 
 mod parent;
 
-pub use parent::{SpanId, TraceParent, state_of};
+pub use parent::{SpanId, TraceParent};
 
 /// A trace id that nothing else has.
 pub fn mint() -> TraceId {

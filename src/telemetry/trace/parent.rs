@@ -1,7 +1,7 @@
-//! Where a request says that it belongs to a trace: `traceparent` and `tracestate` (W3C Trace Context, level 1). Pure.
+//! Where a request says that it belongs to a trace: `traceparent` (W3C Trace Context, level 1). Pure.
 //!
-//! *Invariant:* nothing in them is an error. What is not as the standard has it is as if it were not there: the request begins a trace
-//! of its own. Nothing of them is shown but what was parsed.
+//! *Invariant:* nothing in it is an error. What is not as the standard has it is as if it were not there: the request begins a trace
+//! of its own. Nothing of it is shown but what was parsed.
 
 use std::fmt;
 
@@ -9,9 +9,6 @@ use sigward_policies::model::trace::TraceId;
 
 /// The length of `traceparent` in version 00; later versions only append.
 const LENGTH: usize = 55;
-/// The most of `tracestate` that is kept (section 3.3.1.5), and its members (section 3.3.1.1).
-const MAX_STATE: usize = 512;
-const MAX_MEMBERS: usize = 32;
 
 /// The id of one span: 8 bytes, not all of them zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -100,30 +97,6 @@ fn hex(text: &str, digits: usize) -> Option<u64> {
     good.then(|| u64::from_str_radix(text, 16).ok()).flatten()
 }
 
-/// The `tracestate` of a request: its headers as one list, where that is short enough and printable; else it is dropped whole.
-pub fn state_of<'a>(headers: impl Iterator<Item = &'a [u8]>) -> Option<String> {
-    let mut whole = String::new();
-    for header in headers {
-        let text = std::str::from_utf8(header).ok()?;
-        if !text.bytes().all(|b| matches!(b, b' '..=b'~' | b'\t')) {
-            return None;
-        }
-        if !whole.is_empty() {
-            whole.push(',');
-        }
-        whole.push_str(text);
-        if whole.len() > MAX_STATE {
-            return None;
-        }
-    }
-    let members = whole
-        .split(',')
-        .map(str::trim)
-        .filter(|member| !member.is_empty());
-    let good = members.clone().all(|member| member.contains('=')) && members.clone().count() <= MAX_MEMBERS;
-    (good && members.count() > 0).then_some(whole)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
@@ -172,25 +145,6 @@ mod tests {
         assert_eq!(TraceParent::of(std::iter::once([0xff_u8; 55].as_slice())), None);
     }
 
-    #[test]
-    fn a_state_is_kept_whole_or_dropped() {
-        let state = |parts: &[&str]| state_of(parts.iter().map(|part| part.as_bytes()));
-        assert_eq!(state(&["a=1", "b=2,c=3"]).unwrap(), "a=1,b=2,c=3");
-        let long = format!("a={}", "b".repeat(510));
-        assert!(state(&[&long]).is_some_and(|kept| kept.len() == 512));
-        let many = "a=1,".repeat(33);
-        for bad in [
-            vec![],
-            vec![""],
-            vec!["a"],
-            vec!["a=\u{e9}"],
-            vec![&long, "c=1"],
-            vec![&many],
-        ] {
-            assert_eq!(state(&bad), None, "{bad:?}");
-        }
-    }
-
     proptest::proptest! {
         #[test]
         fn whatever_bytes_come_only_ids_of_the_one_spelling_are_read(
@@ -203,7 +157,6 @@ mod tests {
                 proptest::prop_assert_eq!(&written.as_bytes()[3..52], &header[3..52]);
                 proptest::prop_assert_eq!(TraceParent::of(std::iter::once(written.as_bytes())), Some(read));
             }
-            let _whole_or_none = state_of(std::iter::once(bytes.as_slice()));
         }
     }
 }
