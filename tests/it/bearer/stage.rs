@@ -15,6 +15,7 @@ use crate::support::home::Home;
 use crate::support::metrics::Metrics;
 use crate::support::poll;
 use crate::support::ports::free_port;
+pub(super) use crate::support::process::said;
 use crate::support::signer::Signer;
 
 pub(super) const STATUS: &str = "/sigward.v1.StatusService/Get";
@@ -25,15 +26,6 @@ pub(super) struct Stage {
     pub(super) signer: Signer,
     pub(super) port: u16,
     pub(super) home: Home,
-}
-
-/// Everything that a program printed.
-pub(super) fn said(output: &Output) -> String {
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
 }
 
 pub(super) fn encode(bytes: impl AsRef<[u8]>) -> String {

@@ -12,6 +12,7 @@ use crate::support::grpcurl::{grpcurl, shows};
 use crate::support::home::Home;
 use crate::support::poll;
 use crate::support::ports::free_port;
+pub(super) use crate::support::process::said;
 use crate::support::signer::Signer;
 
 pub(super) const STATUS: &str = "/sigward.v1.StatusService/Get";
@@ -53,11 +54,6 @@ impl Answer {
     pub(super) fn message(&self) -> &str {
         self.body["message"].as_str().unwrap_or_default()
     }
-}
-
-pub(super) fn said(output: &Output) -> String {
-    let (out, err) = (&output.stdout, &output.stderr);
-    format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
 }
 
 pub(super) fn bearer(token: &str) -> String {

@@ -13,6 +13,7 @@ use crate::support::home::Home;
 use crate::support::metrics::Metrics;
 use crate::support::poll;
 use crate::support::ports::free_port;
+pub(super) use crate::support::process::said;
 use crate::support::signer::Signer;
 
 /// A debug build on a loaded machine.
@@ -282,13 +283,4 @@ impl Drop for Raw {
         let _ended = self.child.kill();
         let _gone = self.child.wait();
     }
-}
-
-/// Everything that a program printed.
-pub(super) fn said(output: &Output) -> String {
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
 }
