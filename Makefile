@@ -2,6 +2,8 @@
 
 SHELL := /bin/bash
 FUZZ_SECONDS ?= 60
+# What tests and lints build: everything. What is released has none of them.
+FEATURES := $(shell cat scripts/features)
 
 .PHONY: help demo test check bench fuzz fmt lint deny audit doc peers build man dist deb image sbom clean
 
@@ -20,10 +22,10 @@ test: ## everything: format, lints, licences, unit and integration tests with re
 check: ## what a commit must pass before review: format, lints, unit tests, licences, docs
 	@scripts/setup.sh base tools
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --features failpoints -- -D warnings
-	cargo test --workspace --features failpoints --lib --bins
+	cargo clippy --workspace --all-targets --features $(FEATURES) -- -D warnings
+	cargo test --workspace --features $(FEATURES) --lib --bins
 	scripts/deny.sh
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --features $(FEATURES) --no-deps --document-private-items --quiet
 
 bench: ## keys in a token beside the bare token; votes beside floods, rules and records; sigward beside priv_val_server and tmkms
 	@scripts/setup.sh base tokens
@@ -40,7 +42,7 @@ fmt: ## format the code
 	cargo fmt --all
 
 lint: ## clippy, warnings are errors
-	cargo clippy --workspace --all-targets --features failpoints -- -D warnings
+	cargo clippy --workspace --all-targets --features $(FEATURES) -- -D warnings
 
 deny: ## licences, bans and sources of dependencies
 	@scripts/setup.sh tools
@@ -51,13 +53,13 @@ audit: ## advisories against dependencies (fetches the advisory database)
 	target/tools/bin/cargo-deny --all-features check advisories
 
 doc: ## the API documentation
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --features $(FEATURES) --no-deps --document-private-items
 
 peers: ## real CometBFT nodes and the node-side driver, into target/peers
 	@scripts/setup.sh base
 	@scripts/peers.sh nodes
 
-build: ## the release binary
+build: ## the release binary (`cargo build --release --features otel` makes one that can send traces)
 	cargo build --release --bin sigward
 
 man: build ## manual pages, into target/man

@@ -1,6 +1,6 @@
 //! Compiles every `.proto` of this package with protox, so that no `protoc` is needed.
 //!
-//! Two passes: the peers' formats (messages only), and our own services, whose descriptor set is
+//! Three passes: the nodes' formats (messages only), the collectors' (of whom we are clients), and our own services, whose descriptor set is
 //! written out for gRPC reflection. A new file under `sigward/v1/` is picked up by itself; `lib.rs`
 //! includes the package, not the file.
 
@@ -27,6 +27,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_client(false)
         .build_server(false)
         .compile_fds(peers)?;
+
+    let collectors = protox::compile(protos_in("otlp")?, ["."])?;
+    tonic_prost_build::configure()
+        .build_server(false)
+        .compile_fds(collectors)?;
 
     let ours = protox::compile(protos_in("sigward/v1")?, ["."])?;
     fs::write(out.join("sigward.v1.bin"), ours.encode_to_vec())?;

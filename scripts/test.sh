@@ -4,6 +4,8 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never
+# What tests and lints build: everything. What is released has none of them, and is built and tried by the step "package".
+features=$(cat scripts/features)
 passed=0 failed=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -42,10 +44,11 @@ step "setup" scripts/setup.sh base monitoring tokens docs tools
 step "peers: real nodes and the node-side driver" scripts/peers.sh nodes
 step "format" cargo fmt --all --check
 step "licences, bans, sources" scripts/deny.sh
-step "lints" cargo clippy --workspace --all-targets --features failpoints -- -D warnings
-counted "tests" cargo test --workspace --features failpoints --no-fail-fast
+step "lints" cargo clippy --workspace --all-targets --features "$features" -- -D warnings
+step "lints of what is released" cargo clippy --workspace -- -D warnings
+counted "tests" cargo test --workspace --features "$features" --no-fail-fast
 counted "package: installed, run, removed" scripts/package-test.sh
-step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --features "$features" --no-deps --document-private-items
 step "driver's own tests" scripts/peers.sh selftest
 counted "fuzz targets, 10 s each" env FUZZ_SECONDS="${FUZZ_SECONDS:-10}" scripts/fuzz.sh
 

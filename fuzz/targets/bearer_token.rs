@@ -1,7 +1,7 @@
 //! A bearer token as it comes in a header: a token of bounded parts, or a refusal of one line; and whatever it is, nobody without a key.
 #![no_main]
 
-use sigward::authn::bearer::{Bearer, Head, Issuers, MAX_TOKEN, Token, the_one};
+use sigward::authn::bearer::{Bearer, Began, Head, Issuers, MAX_TOKEN, Token, the_one};
 use sigward_policies::decision::RefusalCode;
 use sigward_policies::model::bearer::TokenHolder;
 use sigward_policies::model::id::UnixSeconds;
@@ -25,7 +25,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
             assert!(refusal.message.len() < 512 && !refusal.message.contains(|c: char| c.is_control()));
         }
     }
-    let nobody = Bearer::new("a", Issuers::default(), UnixSeconds(0));
+    let nobody = Bearer::new("a", Issuers::default(), Began::now(UnixSeconds(0), None));
     let head = Head {
         method: "POST",
         path: "/",

@@ -205,6 +205,8 @@ codes! {
         ApiKeyNotFound = "api_key_not_found",
         /// As many API keys as there may be.
         ApiKeyLimit = "api_key_limit",
+        /// An act that changes more than one commit can hold.
+        ActTooLarge = "act_too_large",
         /// The certificate of the caller's connection does not stand any more.
         CertificateRefused = "certificate_refused",
         /// A token that does not prove who asks for this very request.
@@ -295,6 +297,8 @@ codes! {
         BelowBackup = "below_backup",
         /// A parameter that is missing or out of bounds.
         InvalidParameters = "invalid_parameters",
+        /// An anchor that is not read: its path came from another machine, or it is no regular file that may be read.
+        AnchorRefused = "anchor_refused",
         /// A reload would have the guard refuse less.
         ReloadLoosensGuard = "reload_loosens_guard",
         /// A reload would leave no chain where there was one: a file that is being written looks like that.

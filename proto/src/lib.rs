@@ -1,7 +1,7 @@
 //! What is on the wire; no logic.
 //!
 //! Lives here: the generated types of our own gRPC services (`v1`) and of the peers' formats
-//! (`cometbft`). May import: prost and tonic only. Invariant: nothing here decides or checks; values
+//! (`cometbft`, `otlp`). May import: prost and tonic only. Invariant: nothing here decides or checks; values
 //! are whatever a peer sent, and the listeners turn them into types that cannot hold nonsense.
 #![allow(missing_docs, clippy::all)] // generated code; the comments of the .proto files are its docs
 
@@ -11,6 +11,11 @@ use std::fmt;
 /// (`cometbft/PROVENANCE.md`).
 pub mod cometbft {
     tonic::include_proto!("cometbft.privval");
+}
+
+/// What is said to a collector of traces, OTLP (`otlp/PROVENANCE.md`).
+pub mod otlp {
+    tonic::include_proto!("opentelemetry.proto.collector.trace.v1");
 }
 
 /// Our own services, `sigward.v1`.

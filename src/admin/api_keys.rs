@@ -1,7 +1,7 @@
 //! API keys are made and revoked, each with its record in one batch.
 //!
 //! *Invariants:* a secret is shown once, after its digest is durable, and never kept; whoever hears that a key is revoked can be sure
-//! that it counts no more: what is in memory is what the store has by then.
+//! that it counts no more: what is in memory is what the store has by then. Whoever does not wait to hear it is served no worse.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::Admin;
 use super::act::Act;
 use super::approvals::shown;
+use super::following::to_its_end;
 use crate::audit::Asker;
 use crate::authn::api_key::ApiKey;
 use crate::crash::crash_point;
@@ -94,12 +95,17 @@ impl Admin {
 
     async fn api_key_batch(&self, change: ApiKeyChange, entry: AuditEntry) -> Result<(), Refused> {
         let changes = vec![Change::ApiKey(Box::new(change))];
-        let outcome = store::commit(self.store.as_ref(), Batch::act(changes, entry)).await;
-        // Whatever came of it: of an outcome that is not known the store knows most.
-        let api_keys = Arc::clone(&self.api_keys);
-        let refreshed = self.read(move |store| api_keys.refresh(store)).await;
-        outcome?;
-        refreshed
+        let (store, api_keys) = (Arc::clone(&self.store), Arc::clone(&self.api_keys));
+        to_its_end(async move {
+            let outcome = store::commit(store.as_ref(), Batch::act(changes, entry)).await;
+            // Whatever came of it: of an outcome that is not known the store knows most.
+            let refreshed = tokio::task::spawn_blocking(move || api_keys.refresh(store.as_ref()))
+                .await
+                .unwrap_or_else(|_| Err(store::stopped()));
+            outcome?;
+            refreshed
+        })
+        .await
     }
 
     fn api_key_entry(&self, who: &Asker, act: Act, detail: &str) -> AuditEntry {

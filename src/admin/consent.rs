@@ -22,6 +22,13 @@ use crate::store::{
 /// How long a request waits where nobody says otherwise: an hour.
 pub const DEFAULT_WAIT: i64 = 3600;
 
+/// The request for approval that a refusal names (`Admin::wait_for` writes it): for those who go on by programs.
+pub fn request_named_in(message: &str) -> Option<&str> {
+    let rest = message.strip_prefix("approval_required: ")?;
+    let id = rest.split_once(": request ")?.1.get(..32)?;
+    ApprovalId::parse(id).is_some().then_some(id)
+}
+
 /// Who asks for an act, and what it rests on besides the right to it.
 #[derive(Clone, Debug)]
 pub struct Petition {
@@ -185,5 +192,28 @@ impl Admin {
             ),
         };
         Refusal::new(RefusalCode::ApprovalRequired, message).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::request_named_in;
+
+    #[test]
+    fn a_request_is_found_where_one_is_named_and_nowhere_else() {
+        let id = "3f2ad0c1b2e34f5a9f0e1d2c3b4a5968";
+        let told = format!(
+            "approval_required: unfreeze waits for 1 of 1 approvals: request {id}, for 60 minutes\nx"
+        );
+        assert_eq!(request_named_in(&told), Some(id));
+        for none in [
+            "approval_required: rule r wants 1 approval, and there is no way yet to give it for this"
+                .to_owned(),
+            told.replace("approval_required", "not_permitted"),
+            told.replace(id, "3f2ad0c1"),
+            told.replace(id, &"ä".repeat(32)),
+        ] {
+            assert_eq!(request_named_in(&none), None, "{none}");
+        }
     }
 }

@@ -286,3 +286,7 @@ fn about(place: &Place) -> (Option<PublicKey>, Option<ChainId>) {
         Place::StopLine(Line::Row(key, chain)) | Place::Left(key, chain) => (Some(*key), Some(chain.clone())),
     }
 }
+
+#[cfg(test)]
+#[path = "holding/tests.rs"]
+mod tests;

@@ -17,15 +17,15 @@ use sigward_policies::model::id::{ChainId, Height, KeyName};
 use sigward_policies::model::key::{Key, KeyVersion, Origin, VersionState};
 
 use super::act::Act;
+use super::following::to_its_end;
 use super::providers::Place;
 use super::refusals::provider_refused;
-use super::{Admin, state_file};
+use super::{Admin, off_stage, state_file};
 use crate::audit::Asker;
 use crate::backstage::SEALING;
 use crate::config::SOFTWARE;
 use crate::crash::crash_point;
-use crate::keyring::ConsensusKey;
-use crate::store::{self, Batch, Change, Sharing};
+use crate::store::{Batch, Change, Sharing};
 
 /// A key with the chains that it has a state on.
 #[derive(Clone, Debug)]
@@ -100,12 +100,10 @@ impl Admin {
         key.version.origin = origin;
         let public_key = key.version.public_key;
         let entry = self.entry(who, Act::KeyCreate, &public_key, None, algorithm.as_str());
-        store::commit(
-            self.store.as_ref(),
-            Batch::act(vec![Change::AddKey(key.clone())], entry),
-        )
-        .await?;
-        self.open(key.clone())?;
+        let batch = Batch::act(vec![Change::AddKey(key.clone())], entry);
+        self.memory()
+            .take_in(batch, vec![(key.clone(), Vec::new())])
+            .await?;
         Ok(self.listed(key, Vec::new()))
     }
 
@@ -192,10 +190,16 @@ impl Admin {
             },
         ];
         let entry = self.entry(who, Act::KeyImport, &public_key, Some(chain), said);
-        self.guard
-            .change(&self.store, &public_key, chain, Batch::act(changes, entry))
-            .await?;
-        self.open(key.clone())
+        let (memory, key, chain) = (self.memory(), key.clone(), chain.clone());
+        let batch = Batch::act(changes, entry);
+        to_its_end(async move {
+            memory
+                .guard
+                .change(&memory.store, &public_key, &chain, batch)
+                .await?;
+            memory.open(key)
+        })
+        .await
     }
 
     /// Takes over a sealed key of another guard store: first its heights are closed here, on every chain that the
@@ -262,16 +266,24 @@ impl Admin {
             chain: chain.clone(),
         }));
         let entry = self.entry(who, Act::KeyAdopt, &public_key, None, &format!("above {above}"));
-        store::commit(self.store.as_ref(), Batch::act(changes, entry)).await?;
-        crash_point!("admin_key_adopting");
-        let auth = AuthContext::new(who.caller.clone());
-        self.with_provider(move |provider| provider.adopt(&auth, foreign))
-            .await?;
-        for chain in chains.iter().map(|chain| &chain.id).chain(&others) {
-            self.guard.refresh(&self.store, &public_key, chain).await?;
-        }
-        self.open(key.clone())?;
-        let chains = chains.into_iter().map(|chain| chain.id).collect();
+        let (memory, batch) = (self.memory(), Batch::act(changes, entry));
+        let (auth, software) = (
+            AuthContext::new(who.caller.clone()),
+            Arc::clone(&self.providers.software),
+        );
+        let chains: Vec<_> = chains.into_iter().map(|chain| chain.id).collect();
+        let (adopted, of_rows) = (
+            key.clone(),
+            chains.iter().cloned().chain(others).collect::<Vec<_>>(),
+        );
+        to_its_end(async move {
+            memory.commit(batch).await?;
+            crash_point!("admin_key_adopting");
+            memory.rows_of(&public_key, &of_rows).await?;
+            sealing(move || software.adopt(&auth, foreign)).await?;
+            memory.open(adopted)
+        })
+        .await?;
         Ok(ListedKey::new(key, chains))
     }
 
@@ -347,16 +359,7 @@ impl Admin {
     }
 
     pub(super) fn open(&self, key: Key) -> Result<(), Refused> {
-        let verifier = Arc::new(Verifier::new(&key.version.public_key).map_err(not_a_key)?);
-        let place = self.providers.place(&key.version.provider)?;
-        let (handle, signer) = place.signer(&key.version)?;
-        self.keyring.insert(ConsensusKey {
-            key,
-            handle,
-            signer,
-            verifier,
-        });
-        Ok(())
+        self.memory().open(key)
     }
 
     pub(super) async fn name_is_free(&self, name: &KeyName) -> Result<(), Refused> {
@@ -410,9 +413,7 @@ impl Admin {
         act: impl FnOnce(&sigward_hsm::software::SoftwareProvider) -> Result<T, ProviderError> + Send + 'static,
     ) -> Result<T, Refused> {
         let provider = Arc::clone(&self.providers.software);
-        self.work(&SEALING, move || act(&provider))
-            .await?
-            .map_err(provider_refused)
+        sealing(move || act(&provider)).await
     }
 
     /// The same at any place of keys. A token that hangs takes nobody's place.
@@ -432,6 +433,13 @@ impl Admin {
     pub(super) fn software(&self) -> Place {
         Place::Software(self.providers.software.clone())
     }
+}
+
+/// Seals or unseals where it is in nobody's way.
+async fn sealing<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ProviderError> + Send + 'static,
+) -> Result<T, Refused> {
+    off_stage(&SEALING, work).await?.map_err(provider_refused)
 }
 
 /// What was said of a key's past, for the record.

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use sigward_policies::authz::PolicyVersion;
-use sigward_policies::decision::Refused;
+use sigward_policies::decision::{RefusalCode, Refused};
 use sigward_policies::model::id::{ChainId, Generation, NodeName};
 use sigward_policies::model::operation::Operation;
 
@@ -107,6 +107,16 @@ pub enum ReloadError {
 }
 
 impl ReloadError {
+    /// Whether it was refused only until others agree.
+    pub const fn waits(&self) -> bool {
+        match self {
+            Self::Refused(Refused::Denied(refusal)) => {
+                matches!(refusal.code, RefusalCode::ApprovalRequired)
+            }
+            Self::Refused(Refused::Failed(_)) | Self::Config(_) => false,
+        }
+    }
+
     /// The stable code.
     pub const fn code(&self) -> &'static str {
         match self {

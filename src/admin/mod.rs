@@ -12,6 +12,7 @@ mod bind;
 mod bundles;
 mod coming;
 mod consent;
+mod following;
 mod holding;
 mod keys;
 mod leave;
@@ -26,6 +27,8 @@ mod restore;
 mod seal;
 mod state;
 pub mod state_file;
+#[cfg(test)]
+mod testing;
 mod token;
 mod token_keys;
 
@@ -44,7 +47,7 @@ pub use backup::{MadeBackup, VerifiedBackup};
 pub use bind::unnamed_chain;
 pub use bundles::HandedOut;
 pub use coming::{Returning, returning};
-pub use consent::{DEFAULT_WAIT, Petition};
+pub use consent::{DEFAULT_WAIT, Petition, request_named_in};
 pub use holding::{FreezeScope, NamedHold, StopScope};
 pub use keys::{ImportBeginning, ListedKey};
 pub use leave::{LeftKey, OtherChains};
@@ -160,13 +163,7 @@ impl Admin {
         stage: &'static Stage,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refused> {
-        stage.run(work).await.map_err(|error| {
-            let code = match error {
-                NotDone::Busy => FailureCode::Busy,
-                NotDone::Interrupted => FailureCode::ShuttingDown,
-            };
-            Failure::new(code, error.to_string()).into()
-        })
+        off_stage(stage, work).await
     }
 
     /// Reads on a thread that may block.
@@ -181,4 +178,18 @@ impl Admin {
                 Err(Failure::new(FailureCode::StoreUnavailable, "reading the store was interrupted").into())
             })
     }
+}
+
+/// Does what takes long where it is in nobody's way (`backstage`).
+async fn off_stage<T: Send + 'static>(
+    stage: &'static Stage,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Refused> {
+    stage.run(work).await.map_err(|error| {
+        let code = match error {
+            NotDone::Busy => FailureCode::Busy,
+            NotDone::Interrupted => FailureCode::ShuttingDown,
+        };
+        Failure::new(code, error.to_string()).into()
+    })
 }

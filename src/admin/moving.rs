@@ -15,7 +15,7 @@ use super::keys::describe;
 use super::{Admin, ListedKey};
 use crate::audit::Asker;
 use crate::crash::crash_point;
-use crate::store::{self, Batch, Change, Sharing};
+use crate::store::{Batch, Change, Sharing};
 
 /// A key on its way in.
 pub struct Incoming {
@@ -82,15 +82,11 @@ impl Admin {
             listed.push(ListedKey::new(key, chains));
         }
         crash_point!("admin_moving_sealed");
-        store::commit(self.store.as_ref(), batch).await?;
-        for listed in &listed {
-            for chain in &listed.chains {
-                self.guard
-                    .refresh(&self.store, &listed.key.version.public_key, chain)
-                    .await?;
-            }
-            self.open(listed.key.clone())?;
-        }
+        let coming = listed
+            .iter()
+            .map(|listed| (listed.key.clone(), listed.chains.clone()))
+            .collect();
+        self.memory().take_in(batch, coming).await?;
         Ok(listed)
     }
 

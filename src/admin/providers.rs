@@ -17,7 +17,8 @@ use super::refusals::{provider_refused, refusal_code};
 use super::token::{Token, TokenTrouble};
 use crate::config::SOFTWARE;
 
-/// Every place where keys are.
+/// Every place where keys are. Those who have it clone it: it is handles.
+#[derive(Clone)]
 pub struct Providers {
     /// Sealed files.
     pub software: Arc<SoftwareProvider>,

@@ -22,7 +22,7 @@ use crate::audit::Asker;
 use crate::backstage::{SEALING, WORKING};
 use crate::config::SOFTWARE;
 use crate::crash::crash_point;
-use crate::store::{self, Batch, Change, Sharing};
+use crate::store::{Batch, Change, Sharing};
 
 /// The heights above which restored keys may sign. There is no default, because every default double-signs somewhere.
 #[derive(Clone, Debug, Default)]
@@ -107,16 +107,12 @@ impl Admin {
             self.changes(who, &key, plan, manifest.id.to_string(), &mut batch);
             keys.push(key);
         }
-        store::commit(self.store.as_ref(), batch).await?;
+        let chains_of = |plan: &Plan| plan.closed.iter().map(|closed| closed.chain.clone()).collect();
+        let coming = keys.iter().cloned().zip(plans.iter().map(chains_of)).collect();
+        self.memory().take_in(batch, coming).await?;
         crash_point!("admin_restore_committed");
         let mut listed = Vec::with_capacity(keys.len());
         for (key, plan) in keys.into_iter().zip(plans) {
-            for closed in &plan.closed {
-                self.guard
-                    .refresh(&self.store, &key.version.public_key, &closed.chain)
-                    .await?;
-            }
-            self.open(key.clone())?;
             let left = plan.closed.iter().filter(|closed| closed.moved_out);
             let stopped = left.map(|closed| closed.chain.clone()).collect();
             let chains = plan.closed.into_iter().map(|closed| closed.chain).collect();

@@ -4,18 +4,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use sigward_policies::decision::Refusal;
+use sigward_policies::decision::{Refusal, Refused};
 use sigward_policies::model::id::UnixSeconds;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::door::{Door, Place, TOKENS};
 use crate::authn::api_key::ApiKeys;
-use crate::authn::bearer::{Bearer, Issuers};
-use crate::config::{BearerConfig, Config};
+use crate::authn::bearer::{Bearer, Began, Issuers};
+use crate::clock::Clock;
+use crate::config::{BearerConfig, Config, DoorBounds};
 use crate::listener::grpc::Services;
 use crate::listener::tls::{self, Gate};
 use crate::shutdown::Shutdown;
+use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::Readiness;
 use crate::tls::{Keeper, ServerFiles};
@@ -35,6 +37,21 @@ fn files(config: &BearerConfig) -> ServerFiles {
     }
 }
 
+/// When this process began, by all that is known of it: the clock may be behind, and then the end of the audit chain knows better.
+pub(super) fn began(store: &dyn Store, clock: &dyn Clock) -> Result<Began, Refused> {
+    let (now, last) = (clock.unix_seconds(), store.health().audit_records);
+    let record = store.audit(last, 1)?.into_iter().next();
+    let known = record.map(|record| UnixSeconds(record.entry.time_micros.div_euclid(1_000_000)));
+    if let Some(known) = known.filter(|known| *known > now) {
+        let seconds = known.0.saturating_sub(now.0);
+        tracing::warn!(
+            seconds,
+            "the clock is behind the last record of the audit chain: tokens are refused until it is past that"
+        );
+    }
+    Ok(Began::now(now, known))
+}
+
 /// Whether certificates and keys are such that `serve` would start with them.
 pub fn check(config: &BearerConfig) -> anyhow::Result<()> {
     Keeper::check(&files(config))?;
@@ -50,15 +67,16 @@ pub(super) fn issuers(config: &Config) -> Result<Issuers, Refusal> {
 impl BearerDoor {
     /// Reads the files; bad ones end the start. No token of before `began` is ever good.
     pub(super) fn open(
-        config: &BearerConfig,
+        (config, bounds): (&BearerConfig, DoorBounds),
         metrics: &Metrics,
         readiness: &Readiness,
-        (began, api_keys): (UnixSeconds, Arc<ApiKeys>),
+        (began, api_keys): (Began, Arc<ApiKeys>),
     ) -> anyhow::Result<Arc<Self>> {
         let issuers = Issuers::read(&config.issuers).context("cannot open the door of [listen.bearer]")?;
         let place = Place {
             address: config.address,
             files: files(config),
+            bounds,
             names: TOKENS,
         };
         Ok(Arc::new(Self {
@@ -79,7 +97,7 @@ impl BearerDoor {
         let gate = Gate::of_tokens(self.door.keeper(), self.bearer.clone());
         let (strangers, tasks) = place;
         if let Some(address) = plain {
-            let listener = tls::Listener::bind_here(address).await?;
+            let listener = tls::Listener::bind_here(address, self.door.bounds).await?;
             tracing::info!(address = %listener.address(), "clients with tokens, on this machine");
             let (services, gate) = (services.clone(), gate.in_the_clear());
             let serving = tls::serve(listener, services, gate, known.clone(), shutdown.clone());

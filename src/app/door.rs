@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::ListenConfig;
+use crate::config::{DoorBounds, ListenConfig};
 use crate::listener::grpc::Services;
 use crate::listener::tls::{self, Gate};
 use crate::shutdown::Shutdown;
@@ -28,6 +28,7 @@ const DAY: i64 = 24 * 60 * 60;
 pub(super) struct Place {
     pub(super) address: SocketAddr,
     pub(super) files: ServerFiles,
+    pub(super) bounds: DoorBounds,
     pub(super) names: Names,
 }
 
@@ -58,6 +59,7 @@ pub(super) const TOKENS: Names = Names {
 /// The door, as it is looked after.
 pub(super) struct Door {
     address: SocketAddr,
+    pub(super) bounds: DoorBounds,
     names: Names,
     keeper: Arc<Keeper>,
     metrics: DoorMetrics,
@@ -81,15 +83,16 @@ fn files(listen: &ListenConfig) -> ServerFiles {
 
 /// Whether the files are such that `serve` would start with them.
 pub fn check(listen: &ListenConfig) -> Result<(), TlsError> {
-    Keeper::check(&files(listen))
+    Keeper::check(&files(listen)).map(drop)
 }
 
 impl Place {
     /// The door of `[listen]`.
-    pub(super) fn of(listen: &ListenConfig) -> Self {
+    pub(super) fn of(listen: &ListenConfig, bounds: DoorBounds) -> Self {
         Self {
             address: listen.address,
             files: files(listen),
+            bounds,
             names: CERTIFICATES,
         }
     }
@@ -107,6 +110,7 @@ impl Door {
             Keeper::open(place.files).with_context(|| format!("cannot open the door of {}", names.table))?;
         let door = Self {
             address: place.address,
+            bounds: place.bounds,
             names,
             metrics,
             files: readiness.check(
@@ -123,6 +127,7 @@ impl Door {
             keeper: Arc::new(keeper),
         };
         door.good(&door.keeper.material());
+        door.warn_of_missing_crls(&door.keeper.material());
         Ok(Arc::new(door))
     }
 
@@ -135,7 +140,7 @@ impl Door {
         shutdown: &Shutdown,
         (strangers, tasks): (&Handle, &mut JoinSet<()>),
     ) -> anyhow::Result<()> {
-        let listener = tls::Listener::bind(self.address).await?;
+        let listener = tls::Listener::bind(self.address, self.bounds).await?;
         tracing::info!(address = %listener.address(), "{}", self.names.clients);
         let serving = tls::serve(listener, services, gate, known, shutdown.clone());
         tasks.spawn_on(serving, strangers);
@@ -180,12 +185,24 @@ impl Door {
             }
             (Looked::Taken(material), _) => {
                 tracing::info!(edition = material.edition(), "certificates were taken over");
+                self.warn_of_missing_crls(&material);
                 self.good(&material);
                 None
             }
             // Two files change one after the other: what does not fit now may in a moment.
             (Looked::Unsettled(_), Asked::ByTheClock) => None,
             (Looked::Unsettled(error) | Looked::Bad(error), _) => Some(self.bad(&error)),
+        }
+    }
+
+    /// Nothing is wrong with the files, and still somebody will wonder.
+    fn warn_of_missing_crls(&self, material: &Material) {
+        for authority in material.without_crl() {
+            tracing::warn!(
+                authority,
+                "certificates of {}: no CRL of this authority is in `crl`: none of its clients is let in",
+                self.names.table
+            );
         }
     }
 

@@ -20,6 +20,7 @@ mod space;
 mod supervisor;
 mod swap;
 mod tokens;
+mod traces;
 
 pub use bearer::check as check_bearer;
 pub use door::check as check_door;

@@ -116,9 +116,9 @@ fn may_override(config: &Config) -> anyhow::Result<()> {
         Some(needed) => Err(Refusal::new(
             RefusalCode::ApprovalRequired,
             format!(
-                "rule {} wants {} approvals for state.allow, and `state adopt` is more than that; nobody can give them while the store does not open
+                "{} for state.allow, and `state adopt` is more than that; nobody can give them while the store does not open
 agree on it with the others, take `file` out of [policy] for this one command, and put it back before the start",
-                needed.rule, needed.others
+                needed.asks()
             ),
         )
         .into()),

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::approvals;
 use super::audit;
-use super::bearer::BearerDoor;
+use super::bearer::{BearerDoor, began};
 use super::door::{Door, Place};
 use super::doors;
 use super::holds::{Held, KillSwitch};
@@ -22,6 +22,7 @@ use super::seal::Late;
 use super::space::SpaceCheck;
 use super::supervisor::{Shared, Supervisor};
 use super::tokens::{self, Tokens};
+use super::traces::Traces;
 use crate::admin::live::{Live, ReloadMode, Reloader};
 use crate::audit::Denials;
 use crate::authz::{Authorizer, Mode, Policies};
@@ -129,6 +130,7 @@ async fn run(
     );
     let late = Late::new(&parts, config, &readiness);
     let tokens = Tokens::new(&parts, &metrics, &readiness);
+    let traces = Traces::begin(config, parts.store.id(), (&metrics, &readiness), strangers)?;
     let mut tasks = JoinSet::new();
     audit::keep(&parts, config, &metrics.audit(), &readiness, shutdown, &mut tasks);
     let held = Held::new(&parts, &metrics, &readiness);
@@ -136,15 +138,19 @@ async fn run(
     // A freeze that fails here ends the start: serving would be what somebody asked us not to do.
     kill_switch.act_on_the_past(&parts.admin).await?;
     tasks.spawn(kill_switch.watch(parts.admin.clone(), shutdown.clone()));
-    let door = config.listen.as_ref().map(Place::of);
+    let door = config
+        .listen
+        .as_ref()
+        .map(|listen| Place::of(listen, config.bounds));
     let door = door
         .map(|place| Door::open(place, metrics.door(), &readiness))
         .transpose()?;
     let bearer = config.bearer.as_ref();
     let bearer = bearer
         .map(|bearer| {
-            let known = (SystemClock.unix_seconds(), parts.admin.api_keys.clone());
-            BearerDoor::open(bearer, &metrics, &readiness, known)
+            let began = began(parts.store.as_ref(), &SystemClock)?;
+            let known = (began, parts.admin.api_keys.clone());
+            BearerDoor::open((bearer, config.bounds), &metrics, &readiness, known)
         })
         .transpose()?;
     let shared = Shared {
@@ -160,13 +166,14 @@ async fn run(
         shutdown: shutdown.clone(),
         runtime: Handle::current(),
         levels,
+        spans: traces.spans(),
         home: home.to_owned(),
         held,
         parts,
     };
     let supervisor = Supervisor::start(shared, config, config_check).await;
 
-    let known = (&metrics, &readiness);
+    let known = (&metrics, &readiness, &traces);
     listen(config, &supervisor, known, strangers, shutdown, &mut tasks).await?;
     if let Some(late) = late {
         tasks.spawn(late.watch(supervisor.clone(), shutdown.clone()));
@@ -198,6 +205,7 @@ async fn run(
     ledger.tick();
     ledger.denials.flush_all(ledger.store.as_ref());
     ledger.store.close();
+    traces.end().await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -235,7 +243,7 @@ async fn hear(mut hangups: Signal, supervisor: Arc<Supervisor>, shutdown: Shutdo
 async fn listen(
     config: &Config,
     supervisor: &Arc<Supervisor>,
-    (metrics, readiness): (&Arc<Metrics>, &Readiness),
+    (metrics, readiness, traces): (&Arc<Metrics>, &Readiness, &Traces),
     strangers: &Handle,
     shutdown: &Shutdown,
     tasks: &mut JoinSet<()>,
@@ -245,6 +253,7 @@ async fn listen(
         .with_live(supervisor.clone())
         .noting(supervisor.denials())
         .under(supervisor.policies())
+        .telling(traces.spans())
         .watching(seen);
     let known = || (metrics.clone(), readiness.clone());
     if let Some(door) = supervisor.door() {

@@ -1,23 +1,43 @@
 //! A file of checkpoints, one a line: the one in the state folder, and anchors elsewhere.
 //!
 //! *Invariants:* lines are appended whole and synced; a last line without its end is what a crash left of one and is cut off before the
-//! next is written; reading takes the memory of one line at a time, whatever the file holds.
+//! next is written; reading takes the memory of one line at a time, whatever the file holds, and can be ended inside of any line.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom, Take, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use sigward_policies::decision::Refusal;
 use sigward_policies::model::id::StoreId;
 
 use super::checkpoint::{Checkpoint, CheckpointError, MAX_LINE};
 use crate::crash::crash_point;
+
+mod named;
 
 /// Name of the file beside the segments.
 pub const FILE: &str = "checkpoints";
 
 /// Where the last one is looked for before the whole file is read.
 const LAST_LINES: usize = 16;
+
+/// A file of checkpoints that somebody named: open, and with an end.
+#[derive(Debug)]
+pub(super) struct Named(BufReader<Take<File>>);
+
+impl Named {
+    /// Opens it; what is appended from now on is not read.
+    pub(super) fn open(path: &Path) -> Result<Self, Refusal> {
+        named::open(path).map(Self)
+    }
+
+    /// Gives every checkpoint to `each`, and for every other line, and every part of one that is too long, nothing. `each` says
+    /// whether to go on.
+    pub(super) fn each(self, mut each: impl FnMut(Option<Checkpoint>) -> bool) -> io::Result<()> {
+        read_lines(self.0, |read| each(read.and_then(Result::ok)))
+    }
+}
 
 /// A file of checkpoints.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,29 +67,11 @@ impl CheckpointFile {
     /// Gives every whole line to `each`, in order: a checkpoint with a signature that verifies, or what is wrong. `each` says
     /// whether to go on.
     pub fn each(&self, mut each: impl FnMut(Result<Checkpoint, BadLine>) -> bool) -> io::Result<()> {
-        let mut file = match File::open(&self.0) {
+        let file = match File::open(&self.0) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(()),
             file => BufReader::new(file?),
         };
-        let most = u64::try_from(MAX_LINE).unwrap_or(u64::MAX);
-        for line in 1.. {
-            let mut bytes = Vec::new();
-            (&mut file).take(most).read_until(b'\n', &mut bytes)?;
-            if bytes.last() != Some(&b'\n') {
-                if bytes.len() < MAX_LINE {
-                    // The end, or a line that a crash cut off.
-                    return Ok(());
-                }
-                skip_line(&mut file)?;
-            }
-            bytes.pop();
-            let text = std::str::from_utf8(&bytes).map_err(|_| CheckpointError::Malformed);
-            let read = text.and_then(Checkpoint::parse);
-            if !each(read.map_err(|cause| BadLine { line, cause })) {
-                return Ok(());
-            }
-        }
-        Ok(())
+        read_lines(file, |read| read.is_none_or(&mut each))
     }
 
     /// The last checkpoints, at most so many, in order; looked for at the end of the file. Lines of others are passed over.
@@ -161,19 +163,31 @@ fn whole_lines(file: &mut File, length: u64) -> io::Result<u64> {
     }
 }
 
-fn skip_line(file: &mut BufReader<File>) -> io::Result<()> {
+/// Gives every whole line to `each`, and nothing for every further part of one that is too long; `each` says whether to go on.
+fn read_lines(
+    mut file: impl BufRead,
+    mut each: impl FnMut(Option<Result<Checkpoint, BadLine>>) -> bool,
+) -> io::Result<()> {
+    let most = u64::try_from(MAX_LINE).unwrap_or(u64::MAX);
+    let (mut line, mut is_inside) = (1, false);
     loop {
-        let (used, found) = {
-            let buffer = file.fill_buf()?;
-            match buffer.iter().position(|byte| *byte == b'\n') {
-                Some(at) => (at.saturating_add(1), true),
-                None => (buffer.len(), buffer.is_empty()),
-            }
-        };
-        file.consume(used);
-        if found {
+        let mut bytes = Vec::new();
+        (&mut file).take(most).read_until(b'\n', &mut bytes)?;
+        let is_whole = bytes.pop_if(|last| *last == b'\n').is_some();
+        if !is_whole && bytes.len() < MAX_LINE {
+            // The end, or a line that a crash cut off.
             return Ok(());
         }
+        let read = (!is_inside).then(|| {
+            let text = std::str::from_utf8(&bytes).map_err(|_| CheckpointError::Malformed);
+            let read = text.and_then(Checkpoint::parse);
+            read.map_err(|cause| BadLine { line, cause })
+        });
+        if !each(read) {
+            return Ok(());
+        }
+        is_inside = !is_whole;
+        line += u64::from(is_whole);
     }
 }
 

@@ -2,12 +2,13 @@
 
 use sigward_policies::model::trace::TraceId;
 
+use crate::store::record::{MAX_SUBJECT, kept_subject};
 use crate::store::{AuditRecord, Outcome};
 
 /// What a record must have; an absent part asks for nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Search {
-    /// The subject, whole, or its beginning where the text ends with `*`.
+    /// The subject, whole, however long, or its beginning where the text ends with `*`.
     pub subject: Option<String>,
     /// The operation, in the same way.
     pub operation: Option<String>,
@@ -39,7 +40,7 @@ impl Search {
                 .map(|key| hex::encode(key.as_bytes()))
                 .unwrap_or_default()
         };
-        text(self.subject.as_deref(), &entry.subject)
+        subject(self.subject.as_deref(), &entry.subject)
             && text(self.operation.as_deref(), &entry.operation)
             && self.key.as_deref().is_none_or(|wanted| key().starts_with(wanted))
             && self
@@ -60,6 +61,16 @@ impl Search {
                 let height = entry.position.map(|position| position.height.value());
                 height.is_some_and(|height| (low..=high).contains(&height))
             })
+    }
+}
+
+/// A long name is looked for by the form that it is kept in.
+fn subject(wanted: Option<&str>, found: &str) -> bool {
+    match wanted {
+        Some(whole) if whole.len() > MAX_SUBJECT && !whole.ends_with('*') => {
+            found == kept_subject(whole.to_owned())
+        }
+        wanted => text(wanted, found),
     }
 }
 
@@ -128,6 +139,12 @@ mod tests {
         assert_eq!(found(&subject("uid:3")), [3]);
         assert_eq!(found(&subject("uid:*")).len(), 9);
         assert!(found(&subject("uid:")).is_empty());
+        let long = format!("cert:uri:spiffe://{}", "x".repeat(300));
+        assert!(
+            super::subject(Some(&long), &kept_subject(long.clone())),
+            "by its whole name"
+        );
+        assert!(!super::subject(Some(&long), &kept_subject(format!("{long}y"))));
         let time = Search {
             from: Some(3_000_000),
             to: Some(5_000_000),

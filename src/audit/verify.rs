@@ -16,6 +16,7 @@ use sigward_policies::model::id::StoreId;
 
 use super::checkpoint::Checkpoint;
 use super::history::Stay;
+use super::ledger::Named;
 use super::segment::{SegmentFolder, SegmentReader};
 use crate::store::{AuditHead, AuditRecord, Form, Store};
 use beginning::Beginning;
@@ -65,7 +66,7 @@ pub struct Evidence {
     pub folder: Option<PathBuf>,
     /// A file of checkpoints that was kept elsewhere.
     pub anchor: Option<PathBuf>,
-    /// Held while reading.
+    /// Held while records are read.
     pub stay: Stay,
     /// The key that checkpoints must be signed with; without one, the key of the first.
     pub key: Option<PublicKey>,
@@ -82,7 +83,8 @@ pub fn verify_telling(
     evidence: &Evidence,
     tell: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<Verification, Refused> {
-    let _here = evidence.stay.reading();
+    // Before our own checkpoints: what it holds of this store by now, they hold too.
+    let anchor = evidence.anchor.as_deref().map(Named::open).transpose()?;
     let id = store.id();
     // Records that are appended while we read are read too; only these must be there.
     let promised = store.health().audit_records;
@@ -91,7 +93,10 @@ pub fn verify_telling(
         .as_ref()
         .map(|audit| SegmentFolder::of(audit, &id));
     let mut walk = Walk::new(id, promised, tell);
-    walk.take_checkpoints(folder.as_ref(), evidence)?;
+    walk.take_checkpoints(folder.as_ref(), evidence.key, anchor)?;
+    walk.goes_on()?;
+    // From here on, and not while somebody else's file was read.
+    let _here = evidence.stay.reading();
     if let Some(folder) = &folder {
         // The records of a segment may be in the store too; those here count, and the store must go on behind them.
         let segments = folder.list().map_err(unreadable)?;
@@ -120,10 +125,7 @@ pub fn verify_telling(
         walk.found.exported = walk.head.sequence;
         walk.records_of(store)?;
     }
-    if walk.abandoned {
-        let what = "nobody waits for the answer any more";
-        return Err(Failure::new(FailureCode::DeadlineExceeded, what).into());
-    }
+    walk.goes_on()?;
     if !walk.is_broken() && walk.head.sequence < promised {
         let what = format!("is missing: the chain has {promised} records");
         walk.broken(walk.head.sequence.saturating_add(1), what);
@@ -178,6 +180,20 @@ impl<'a> Walk<'a> {
                 first_broken: None,
             },
         }
+    }
+
+    /// Asks whether anybody still wants to know, before a record is read.
+    fn ask(&mut self) -> bool {
+        self.abandoned = !(self.tell)(0, self.promised);
+        !self.abandoned
+    }
+
+    fn goes_on(&self) -> Result<(), Refused> {
+        if !self.abandoned {
+            return Ok(());
+        }
+        let what = "nobody waits for the answer any more";
+        Err(Failure::new(FailureCode::DeadlineExceeded, what).into())
     }
 
     const fn is_broken(&self) -> bool {

@@ -6,7 +6,6 @@
 //! once for each rule (and key, where it counts keys) that lets a call through. Whoever admits can see whether it was asked.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use sigward_policies::authz::{KeyFacts, Needed, Question, Ruling, Verdict};
 use sigward_policies::decision::Refusal;
@@ -14,7 +13,7 @@ use sigward_policies::model::id::{ChainId, UnixSeconds};
 use sigward_policies::model::operation::Operation;
 
 use super::calls::Call;
-use super::judge::{Granted, Judge, cannot_wait};
+use super::judge::{Granted, Judge};
 use super::{InForce, Mode, Policies};
 use crate::audit::Asker;
 
@@ -125,7 +124,7 @@ impl Admitted {
             now: call.now,
             tick: call.tick,
             without_rules,
-            asked: Arc::new(AtomicBool::new(false)),
+            asked_as: Arc::default(),
         }))
     }
 
@@ -171,7 +170,7 @@ impl Admitted {
         match needed {
             None => Ok(may),
             Some(needed) => Err(Denial {
-                refusal: cannot_wait(&needed),
+                refusal: needed.cannot_wait(),
                 about: Box::new(about.first().cloned().unwrap_or_default()),
                 ruling: needed.ruling(),
             }),
@@ -183,12 +182,22 @@ impl Admitted {
     /// # Errors
     /// `not_permitted`, `rate_limited`: the first no.
     pub fn may_once(self, about: &[About]) -> Result<MayOnce, Denial> {
-        self.0.asked.store(true, Ordering::Release);
+        self.0.is_asked();
         let none = [About::default()];
         let about = if about.is_empty() { &none } else { about };
         let Granted { ruling, needed } = self.0.dry_run(self.0.all(about))?;
+        let needed = self.0.waits_for(needed);
+        // Whoever reads a policy is told which acts can wait, and no other ever does.
+        match &needed {
+            Some(needed) if !self.0.operation.is_some_and(Operation::can_wait) => Err(Denial {
+                refusal: needed.cannot_wait(),
+                about: Box::new(about.first().cloned().unwrap_or_default()),
+                ruling: needed.ruling(),
+            })?,
+            Some(_) | None => {}
+        }
         Ok(MayOnce {
-            needed: self.0.waits_for(needed),
+            needed,
             may: MayAct {
                 who: self.0.asker.clone().ruled(ruling),
                 judge: self.0,
@@ -201,7 +210,7 @@ impl Admitted {
     /// # Errors
     /// `not_permitted`, `rate_limited`: the first no.
     pub fn may_whatever(self) -> Result<MayOnce, Denial> {
-        self.0.asked.store(true, Ordering::Release);
+        self.0.is_asked();
         let Granted { ruling, needed } = self.0.dry_run(self.0.whatever())?;
         Ok(MayOnce {
             needed: self.0.waits_for(needed),
@@ -217,7 +226,7 @@ impl Admitted {
     /// # Errors
     /// `not_permitted`, `approval_required`, `rate_limited`.
     pub fn look(self) -> Result<Sight, Denial> {
-        self.0.asked.store(true, Ordering::Release);
+        self.0.is_asked();
         let Granted { ruling, .. } = self.0.dry_run(self.0.something())?;
         Ok(Sight::new(self.0, ruling))
     }
@@ -227,7 +236,7 @@ impl Admitted {
     /// # Errors
     /// `not_permitted`, `approval_required`, `rate_limited`.
     pub fn look_at(self, about: &[About]) -> Result<Sight, Denial> {
-        self.0.asked.store(true, Ordering::Release);
+        self.0.is_asked();
         let Granted { ruling, .. } = self.0.dry_run(self.0.any(about))?;
         Ok(Sight::new(self.0, ruling))
     }
@@ -254,7 +263,7 @@ impl Admitted {
 }
 
 impl Judged {
-    /// Whether a call that is still being answered may go on, by the document that is in force now. It is about no key and no chain, as
+    /// Whether a call that is still being answered may go on with what it was asked as, by the document that is in force now. It is about no key and no chain, as
     /// every answer is that is held open; nothing is counted.
     ///
     /// # Errors
@@ -265,7 +274,7 @@ impl Judged {
 
     /// Whether the second question was asked, whatever the answer.
     pub fn was_asked(&self) -> bool {
-        self.0.asked.load(Ordering::Acquire)
+        self.0.asked_as.get().is_some()
     }
 }
 

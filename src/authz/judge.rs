@@ -3,8 +3,7 @@
 //! *Invariant:* what is refused counts nothing; what is let through counts once for each rule, and key where the rule counts keys.
 
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use sigward_policies::authz::{
     Foresight, KeyFacts, Needed, Policy, Question, Rate, RuleId, Ruling, Strictest, Tick, Verdict,
@@ -30,7 +29,8 @@ pub(super) struct Judge {
     pub(super) tick: Tick,
     /// Whether it may call this where no rule is about it.
     pub(super) without_rules: bool,
-    pub(super) asked: Arc<AtomicBool>,
+    /// What the second question asked for, once it was asked; shared by everybody who holds the call.
+    pub(super) asked_as: Arc<OnceLock<Option<Operation>>>,
 }
 
 /// A yes: what says so, and what it needs of others besides.
@@ -60,6 +60,11 @@ impl Judge {
             from: self.from,
             now: self.now,
         })
+    }
+
+    /// The second question is asked; it is about the same operation however often.
+    pub(super) fn is_asked(&self) {
+        self.asked_as.get_or_init(|| self.operation);
     }
 
     pub(super) fn verdict(&self, policy: &Policy, about: &About) -> Option<Verdict> {
@@ -147,6 +152,7 @@ impl Judge {
     pub(super) fn again(&self, now: UnixSeconds) -> Result<(), Denial> {
         let judge = Self {
             in_force: self.policies.snapshot(),
+            operation: *self.asked_as.get().unwrap_or(&self.operation),
             now,
             ..self.clone()
         };
@@ -163,7 +169,7 @@ impl Judge {
                     rule, approvals: 0, ..
                 }) => Ok(by(in_force, &rule)),
                 Some(Verdict::Allow { rule, approvals, .. }) => {
-                    let refusal = cannot_wait(&needed(in_force, &rule, approvals));
+                    let refusal = needed(in_force, &rule, approvals).cannot_wait();
                     Err(denial(refusal, &none, by(in_force, &rule)))
                 }
             },
@@ -178,7 +184,7 @@ impl Judge {
             match self.all(std::slice::from_ref(about)) {
                 Ok(Granted {
                     needed: Some(needed), ..
-                }) => return Err(denial(cannot_wait(&needed), about, needed.ruling())),
+                }) => return Err(denial(needed.cannot_wait(), about, needed.ruling())),
                 Ok(granted) => return Ok(granted),
                 Err(denial) if denial.refusal.code == RefusalCode::NotPermitted => no = no.or(Some(denial)),
                 Err(denial) => return Err(denial),
@@ -219,7 +225,7 @@ impl Judge {
             },
         };
         if approvals > 0 {
-            let refusal = cannot_wait(&needed(in_force, &rule, approvals));
+            let refusal = needed(in_force, &rule, approvals).cannot_wait();
             return Err(denial(refusal, &none, by(in_force, &rule)));
         }
         rate.map_or(Ok(()), |rate| self.take(&none, &rule, rate))?;
@@ -324,15 +330,4 @@ fn needed(in_force: &InForce, rule: &RuleId, approvals: u8) -> Needed {
         policy: in_force.policy.version(),
         rule: rule.clone(),
     }
-}
-
-/// The refusal of what has no way to wait for others.
-pub(super) fn cannot_wait(needed: &Needed) -> Refusal {
-    Refusal::new(
-        RefusalCode::ApprovalRequired,
-        format!(
-            "rule {} wants {} approvals, and there is no way yet to give them for this",
-            needed.rule, needed.others
-        ),
-    )
 }

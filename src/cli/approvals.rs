@@ -11,7 +11,7 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 
 use super::client::{at_once, explain};
-use super::exit::RefusedByRule;
+use super::exit::{RefusedByRule, WrongUsage};
 use super::output::{Output, one_line};
 use crate::listener::grpc::{APPROVAL, WAIT};
 
@@ -81,7 +81,7 @@ pub(super) struct Which {
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "If a rule wants approvals (see `sigward approvals --help`)")]
 pub(super) struct Given {
-    /// The request that others have approved
+    /// The request that others have approved: its id, or as many of its first digits as tell it from the others (4 at least)
     #[arg(long, value_name = "ID")]
     approval: Option<String>,
     /// How long a request may wait if this makes one: 1 to 24 hours [default: 1]
@@ -91,12 +91,22 @@ pub(super) struct Given {
 
 impl Given {
     /// `message`, resting on it.
-    pub(super) fn under<T>(&self, message: T) -> anyhow::Result<Request<T>> {
+    pub(super) fn under<T>(&self, message: T, home: &Path) -> anyhow::Result<Request<T>> {
         let mut request = Request::new(message);
         if let Some(id) = &self.approval {
-            let id = MetadataValue::try_from(id.trim())
-                .context("the id of a request for approval has 32 hexadecimal digits")?;
-            request.metadata_mut().insert(APPROVAL, id);
+            let id = match Written::read(id)? {
+                Written::Whole(id) => id,
+                Written::Begun(id) => {
+                    let all = at_once(home, async |channel| list(channel, true).await);
+                    let all = all.context(
+                        "--approval was given by its first digits, and those are looked up: write all 32",
+                    )?;
+                    the_one(all, &id)?.id
+                }
+            };
+            request
+                .metadata_mut()
+                .insert(APPROVAL, MetadataValue::try_from(id)?);
         }
         if let Some(hours) = self.approval_hours {
             let seconds = u32::from(hours).saturating_mul(3600);
@@ -177,28 +187,77 @@ async fn list(channel: Channel, all: bool) -> anyhow::Result<Vec<Approval>> {
     Ok(reply.map_err(explain)?.into_inner().approvals)
 }
 
+/// An id as people write it.
+#[derive(PartialEq, Eq, Debug)]
+enum Written {
+    Whole(String),
+    /// Its first digits.
+    Begun(String),
+}
+
+impl Written {
+    fn read(text: &str) -> anyhow::Result<Self> {
+        let id = text.trim().trim_end_matches('…').to_ascii_lowercase();
+        match (id.len(), id.bytes().all(|b| b.is_ascii_hexdigit())) {
+            (32, true) => Ok(Self::Whole(id)),
+            (4..32, true) => Ok(Self::Begun(id)),
+            _ => Err(WrongUsage(format!(
+                "invalid_parameters: {:?} is no id of a request for approval: it has 32 hexadecimal digits, of which the first 4 may do\n`sigward approvals list` shows what waits",
+                one_line(text)
+            ))
+            .into()),
+        }
+    }
+}
+
+/// The one request whose id begins so.
+fn the_one(mut all: Vec<Approval>, id: &str) -> anyhow::Result<Approval> {
+    all.retain(|approval| approval.id.starts_with(id));
+    <[Approval; 1]>::try_from(all).map(|[only]| only).map_err(|several| {
+        let why = format!(
+            "approval_not_found: {} requests begin with {id}\n`sigward approvals list --all` shows those that are kept",
+            several.len(),
+        );
+        RefusedByRule(why).into()
+    })
+}
+
 impl Which {
     /// The request that is meant. Abbreviations are for eyes and hands; the service knows whole ids only.
     async fn find(self, channel: Channel) -> anyhow::Result<Approval> {
-        let id = self.id.trim().trim_end_matches('…').to_ascii_lowercase();
-        if (4..32).contains(&id.len()) {
-            let mut meant: Vec<_> = list(channel, true).await?;
-            meant.retain(|approval| approval.id.starts_with(&id));
-            return match <[Approval; 1]>::try_from(meant) {
-                Ok([only]) => Ok(only),
-                Err(several) => {
-                    let why = format!(
-                        "approval_not_found: {} requests begin with {}\n`sigward approvals list --all` shows those that are kept",
-                        several.len(),
-                        one_line(&id)
-                    );
-                    Err(RefusedByRule(why).into())
-                }
-            };
-        }
+        let id = match Written::read(&self.id)? {
+            Written::Whole(id) => id,
+            Written::Begun(id) => return the_one(list(channel, true).await?, &id),
+        };
         let reply = ApprovalServiceClient::new(channel)
             .show(ShowApprovalRequest { id })
             .await;
         reply.map_err(explain)?.into_inner().approval.context(NOTHING)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_may_be_begun_and_is_the_one_that_begins_so() {
+        let id = "3f2ad0c1b2e34f5a9f0e1d2c3b4a5968";
+        assert_eq!(Written::read(id).unwrap(), Written::Whole(id.to_owned()));
+        for begun in ["3f2a", "3F2A…", " 3f2a "] {
+            assert_eq!(Written::read(begun).unwrap(), Written::Begun("3f2a".to_owned()));
+        }
+        for bad in ["", "3f2", "zzzz", "3f2a d0c1", &format!("{id}0")] {
+            assert!(Written::read(bad).unwrap_err().is::<WrongUsage>(), "{bad}");
+        }
+        let with = |id: &str| Approval {
+            id: id.to_owned(),
+            ..Approval::default()
+        };
+        let all = || vec![with(id), with("3f2b0000000000000000000000000000")];
+        assert_eq!(the_one(all(), "3f2a").unwrap().id, id);
+        assert!(the_one(all(), "3f2").unwrap_err().is::<RefusedByRule>());
+        assert!(the_one(all(), "ffff").unwrap_err().is::<RefusedByRule>());
     }
 }

@@ -4,6 +4,7 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use sigward_policies::model::trace::TraceId;
@@ -15,9 +16,10 @@ use sigward_proto::v1::{
 use tonic::transport::Channel;
 
 use super::client::{at_once, explain, with_services};
-use super::exit::CheckFailed;
+use super::exit::{CheckFailed, WrongUsage};
 use super::out_file;
 use super::output::{Output, one_line};
+use super::remote;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -57,7 +59,8 @@ Examples:
     /// Recompute the chain from its beginning, over segments, database and checkpoints; exits with 4 at the first record that does
     /// not fit
     #[command(after_help = "\
-Without an anchor, records that were cut off at the end together with the state's own witness and checkpoints do not show.
+Without an anchor, records that were cut off at the end together with the state's own witness and checkpoints do not show. With
+--server there is none: no path is taken from another machine.
 
 Examples:
   sigward audit verify
@@ -96,7 +99,7 @@ pub(super) struct Filters {
     #[arg(long, value_name = "HEX", value_parser = trace)]
     trace: Option<TraceId>,
     /// How it ended: allowed, replayed, denied or failed
-    #[arg(long, value_parser = decision)]
+    #[arg(long, value_parser = PossibleValuesParser::new(DECISIONS.map(word)).map(|text| decision(&text)), hide_possible_values = true)]
     decision: Option<Decision>,
     /// Not before this time (RFC 3339)
     #[arg(long, value_name = "TIME", value_parser = time)]
@@ -107,7 +110,7 @@ pub(super) struct Filters {
     /// Heights FROM..TO, both ends included, or one
     #[arg(long, value_name = "RANGE", value_parser = heights)]
     height: Option<(i64, i64)>,
-    /// At most this many records; 0 for all
+    /// At most this many records, from the oldest on; 0 for all
     #[arg(long, default_value_t = 0)]
     limit: u64,
 }
@@ -139,16 +142,19 @@ impl Filters {
     }
 }
 
-fn decision(text: &str) -> Result<Decision, String> {
-    [
-        Decision::Allowed,
-        Decision::Replayed,
-        Decision::Denied,
-        Decision::Failed,
-    ]
-    .into_iter()
-    .find(|decision| word(*decision) == text)
-    .ok_or_else(|| "use allowed, replayed, denied or failed".to_owned())
+/// How what was asked ends.
+const DECISIONS: [Decision; 4] = [
+    Decision::Allowed,
+    Decision::Replayed,
+    Decision::Denied,
+    Decision::Failed,
+];
+
+fn decision(text: &str) -> Decision {
+    DECISIONS
+        .into_iter()
+        .find(|decision| word(*decision) == text)
+        .unwrap_or_default()
 }
 
 fn trace(text: &str) -> Result<TraceId, String> {
@@ -273,7 +279,12 @@ async fn keep(channel: Channel, output: &Output) -> anyhow::Result<()> {
         .into_inner();
     output.result(
         &json!({ "segments": kept.segments, "checkpoint": kept.checkpoint }),
-        format!("{} segments written\n{}", kept.segments, kept.checkpoint),
+        format!(
+            "{} segment{} written\n{}",
+            kept.segments,
+            if kept.segments == 1 { "" } else { "s" },
+            kept.checkpoint
+        ),
     );
     Ok(())
 }
@@ -324,10 +335,19 @@ fn verify(
     let public_key = public_key
         .map(|text| hex::decode(text).ok().filter(|key| key.len() == 32))
         .map(|key| {
-            key.context("--public-key: write the 64 hexadecimal digits that `sigward audit checkpoint` shows")
+            key.ok_or_else(|| {
+                WrongUsage(
+                    "--public-key: write the 64 hexadecimal digits that `sigward audit checkpoint` shows"
+                        .to_owned(),
+                )
+            })
         })
         .transpose()?
         .unwrap_or_default();
+    if anchor.is_some() {
+        // It names a file of the signer's machine, which takes no path from elsewhere.
+        remote::only_here("`audit verify --anchor`")?;
+    }
     let anchor = anchor.map(std::path::absolute).transpose()?;
     let anchor = anchor.map(|path| path.to_string_lossy().into_owned());
     let request = VerifyRequest {

@@ -10,7 +10,7 @@ use std::{fmt, io};
 
 use anyhow::Context as _;
 use hyper_util::rt::TokioIo;
-use sigward_policies::model::text;
+use sigward_policies::model::text::{self, code_of};
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -275,13 +275,18 @@ pub(super) fn explain(status: Status) -> anyhow::Error {
     if is_silence(&status) {
         return NoAnswer { pid: None }.into();
     }
-    let text = match refused_by_tls(&status) {
+    if let Some(alert) = std::error::Error::source(&status).and_then(alert_in) {
         // The server says so after its handshake, in place of an answer (RFC 8446, section 4.4.2.4).
-        Some(alert) => format!(
-            "certificate_refused: {alert}\nshow a certificate of an authority that the server knows, that stands and that names you; `sigward pki show` lists yours"
-        ),
-        None => status.message().to_owned(),
-    };
+        return RefusedByRule(format!(
+            "certificate_refused: {alert}\nshow a certificate of an authority that the server knows, that stands and that names you; whoever runs that authority sees which do (`sigward pki show`)"
+        ))
+        .into();
+    }
+    let text = status.message().to_owned();
+    let stable = code_of(&text);
+    if matches!(stable, Some("rate_limited" | "too_many_tokens")) {
+        return RefusedByRule(text).into();
+    }
     match status.code() {
         Code::InvalidArgument
         | Code::NotFound
@@ -289,13 +294,15 @@ pub(super) fn explain(status: Status) -> anyhow::Error {
         | Code::PermissionDenied
         | Code::Unauthenticated
         | Code::FailedPrecondition => RefusedByRule(text).into(),
+        // Our own codes say more than gRPC's.
+        _ if stable.is_some() => anyhow::anyhow!(text),
         code => anyhow::anyhow!("{text} ({code})"),
     }
 }
 
-/// What the server said of our certificate, if that is what ended the connection.
-fn refused_by_tls(status: &Status) -> Option<String> {
-    let mut cause = std::error::Error::source(status);
+/// What the server said in its alert, if that is what ended the connection.
+pub(super) fn alert_in(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut cause = Some(error);
     while let Some(error) = cause {
         let text = error.to_string();
         if text.contains("fatal alert") {

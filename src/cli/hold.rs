@@ -115,7 +115,7 @@ pub(super) fn unfreeze(args: UnfreezeArgs, home: &Path, output: &Output) -> anyh
         scope: Some(args.what.scope()),
         reason: args.reason,
     };
-    let request = args.given.under(request)?;
+    let request = args.given.under(request, home)?;
     let holds = at_once(home, async |channel| {
         let reply = HoldServiceClient::new(channel).unfreeze(request).await;
         Ok(reply.map_err(explain)?.into_inner().holds)
@@ -145,7 +145,7 @@ pub(super) fn stop_line(command: StopLine, home: &Path, output: &Output) -> anyh
                 key: line.key,
                 reason: line.reason,
             };
-            let request = given.under(request)?;
+            let request = given.under(request, home)?;
             at_once(home, async |channel| {
                 let reply = HoldServiceClient::new(channel).clear_stop_line(request).await;
                 Ok(reply.map_err(explain)?.into_inner().holds)

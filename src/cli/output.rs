@@ -12,6 +12,8 @@ use sigward_policies::model::text;
 
 pub(super) use sigward_policies::model::text::one_line;
 
+use crate::admin::request_named_in;
+
 /// How to print.
 #[derive(Debug)]
 pub(super) struct Output {
@@ -71,11 +73,26 @@ impl Output {
     pub(super) fn error(&self, error: &anyhow::Error) {
         let text = in_full(error);
         if self.json {
-            eprintln!("{}", json!({ "error": text }));
+            eprintln!("{}", for_scripts(error, &text));
         } else {
             eprintln!("sigward: {}", text::lines(&text));
         }
     }
+}
+
+/// The same for scripts: the whole of it, and the parts by which they go on.
+fn for_scripts(error: &anyhow::Error, text: &str) -> Value {
+    let causes: Vec<_> = error.chain().map(ToString::to_string).collect();
+    let hint = text.split_once('\n').map(|(_, hint)| {
+        let lines: Vec<_> = hint.lines().map(str::trim).collect();
+        lines.join("\n")
+    });
+    json!({
+        "error": text,
+        "code": causes.iter().find_map(|cause| text::code_of(cause)),
+        "hint": hint,
+        "approval": causes.iter().find_map(|cause| request_named_in(cause)),
+    })
 }
 
 /// What is wrong and why, on the first line; what to do, indented, on those below. Each cause may have both.
@@ -104,10 +121,35 @@ pub(super) fn in_full(error: &anyhow::Error) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use anyhow::anyhow;
 
     use super::*;
+
+    #[test]
+    fn scripts_need_not_cut_code_hint_and_request_from_prose() {
+        let id = "3f2ad0c1b2e34f5a9f0e1d2c3b4a5968";
+        let waits = anyhow!(
+            "approval_required: unfreeze waits for 1 of 1 approvals: request {id}, for 60 minutes\nask bob\nthen again"
+        );
+        let said = for_scripts(&waits, &in_full(&waits));
+        assert_eq!(
+            (&said["code"], &said["hint"], &said["approval"]),
+            (
+                &"approval_required".into(),
+                &"ask bob\nthen again".into(),
+                &id.into()
+            )
+        );
+        let bare = anyhow!("file_permissions: a").context("cannot open the folder");
+        let said = for_scripts(&bare, &in_full(&bare));
+        assert_eq!(said["error"], "cannot open the folder: file_permissions: a");
+        assert_eq!(
+            (&said["code"], &said["hint"], &said["approval"]),
+            (&"file_permissions".into(), &Value::Null, &Value::Null)
+        );
+    }
 
     #[test]
     fn causes_come_first_and_then_what_to_do() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::exit::RefusedByRule;
+use super::exit::{RefusedByRule, WrongUsage};
 use super::output::{Output, one_line};
 use crate::clock::{Clock as _, SystemClock};
 use crate::pki::{Authority, Issued, Lifetimes, Names, NewAuthority, PkiError, Shown, Use, show};
@@ -86,9 +86,9 @@ enum Command {
         #[arg(long, default_value_t = Lifetimes::default().certificate, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=825))]
         days: u32,
     },
-    /// Put a certificate on the CRL, by its name or serial number; there is no way back
+    /// Put certificates on the CRL: one by its serial number, or all that stand under a name; there is no way back
     Revoke {
-        /// Its name, or its serial number
+        /// Their name, or the serial number of one
         #[arg(value_name = "NAME|SERIAL")]
         what: String,
         #[command(flatten)]
@@ -165,24 +165,40 @@ pub(super) fn run(
         Command::Renew { certificate, days } => {
             let authority = Authority::open(&folder).map_err(explain)?;
             let issued = authority.renew(&certificate, (now(), days)).map_err(explain)?;
-            told(&issued, output, "sigward takes it over by itself within seconds");
+            let next = match issued.facts.usage.1 {
+                true => "sigward takes it over by itself within seconds",
+                false => {
+                    "Give it to the client; its key is the same, and the old certificate stands until it ends"
+                }
+            };
+            told(&issued, output, next);
             Ok(())
         }
         Command::Revoke { what, crl } => {
             let authority = Authority::open(&folder).map_err(explain)?;
             let revoked = authority.revoke(&what, (now(), crl.days)).map_err(explain)?;
             let until = revoked.crl.next_update.unwrap_or_default();
-            let serial = crate::tls::x509::serial_text(&revoked.facts.serial);
+            let serials: Vec<_> = revoked
+                .meant
+                .iter()
+                .map(|facts| crate::tls::x509::serial_text(&facts.serial))
+                .collect();
+            let names: Vec<_> = revoked
+                .meant
+                .first()
+                .map(|facts| facts.names())
+                .unwrap_or_default();
             output.result(
                 &json!({
-                    "serial": serial, "names": revoked.facts.names(), "already_revoked": revoked.already,
+                    "serial": serials.first(), "serials": serials, "names": names, "already_revoked": revoked.already,
                     "crl": authority.crl(), "crl_until": day(until), "revoked": revoked.crl.revoked.len(),
                 }),
                 format!(
-                    "{} {} ({serial})\nWrote {}, good until {}\nIn force as soon as sigward sees that file: within seconds where `[listen] crl` \
+                    "{} {} ({})\nWrote {}, good until {}\nIn force as soon as sigward sees that file: within seconds where `[listen] crl` \
                      names it; copied there, where it names another",
                     if revoked.already { "Was revoked already:" } else { "Revoked" },
-                    one_line(&revoked.facts.names().join(", ")),
+                    one_line(&names.join(", ")),
+                    serials.join(", "),
                     authority.crl().display(),
                     day(until),
                 ),
@@ -272,9 +288,9 @@ fn issue(
             authority.crl()
         ),
         Use::Client => format!(
-            "Give both, and {}, to the client. Rules call it cert:{}",
+            "Give both, and {}, to the client. Rules call it {name}, records cert:{name}",
             authority.certificate().display(),
-            issued
+            name = issued
                 .facts
                 .identity()
                 .map(|name| name.to_string())
@@ -365,9 +381,8 @@ fn list(folder: &Path, soon: u32, output: &Output) -> anyhow::Result<()> {
 /// What the caller can put right is a refusal.
 fn explain(error: PkiError) -> anyhow::Error {
     match error {
-        PkiError::Name(_) | PkiError::NotIssued(_) | PkiError::Ambiguous { .. } => {
-            RefusedByRule(error.to_string()).into()
-        }
+        PkiError::Name(_) => WrongUsage(error.to_string()).into(),
+        PkiError::NotIssued(_) | PkiError::Ambiguous { .. } => RefusedByRule(error.to_string()).into(),
         error => error.into(),
     }
 }

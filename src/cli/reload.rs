@@ -33,7 +33,7 @@ pub(super) fn run(args: &Args, home: &Path, output: &Output) -> anyhow::Result<(
     let request = ReloadRequest {
         dry_run: args.dry_run,
     };
-    let request = args.given.under(request)?;
+    let request = args.given.under(request, home)?;
     let reply = with_daemon(home, async |channel| {
         let reply = ReloadServiceClient::new(channel).reload(request).await;
         Ok(reply.map_err(explain)?.into_inner())

@@ -12,12 +12,14 @@ use hyper_util::rt::TokioIo;
 use tonic::transport::{Channel, Endpoint, Uri};
 use zeroize::Zeroizing;
 
-use super::exit::RefusedByRule;
+use super::exit::{RefusedByRule, WrongUsage};
 use super::signed::{Shown, bearer, signed};
 use super::token;
 use crate::authn::api_key::ApiKey;
-use crate::tls::{ClientFiles, Dialer};
+use crate::tls::{ClientFiles, Dialer, TlsWhat, files};
 
+/// What every API key begins with.
+const API_KEY: &[u8] = b"sigward_";
 /// The ports of the doors, where the URL has none.
 const PORT: u16 = 26660;
 const BEARER_PORT: u16 = 26661;
@@ -97,10 +99,16 @@ impl Args {
             given
                 .clone()
                 .or_else(|| std::env::var_os(variable).map(PathBuf::from))
-                .with_context(|| format!("--server needs --{option} FILE, or ${variable}\n`sigward pki client NAME` makes certificates"))
+                .ok_or_else(|| {
+                    let hint = match option {
+                        "ca" => "it is the authority of the server's certificate: ca.crt, which whoever runs that sigward gives away",
+                        _ => "`sigward pki client NAME` makes both, where the authority is; without any, show a token (--token-key FILE) or an API key (--api-key FILE)",
+                    };
+                    WrongUsage(format!("--server needs --{option} FILE, or ${variable}\n{hint}"))
+                })
         };
-        let uri: Uri = url.parse().ok().filter(is_plain).with_context(|| {
-            format!("{url:?} is no address of a sigward\nwrite https://HOST:PORT, as in https://signer.example.org:26660")
+        let uri: Uri = url.parse().ok().filter(is_plain).ok_or_else(|| {
+            WrongUsage(format!("{url:?} is no address of a sigward\nwrite https://HOST:PORT, as in https://signer.example.org:26660"))
         })?;
         let host = uri.host().unwrap_or_default().to_owned();
         let token_key = self
@@ -144,11 +152,24 @@ impl Args {
     }
 }
 
-/// The API key in a file. One that others may read is used all the same: it has got about already, and `whoami` is how one finds out.
+/// The API key in a file that is its owner's.
 fn api_key(file: &Path) -> anyhow::Result<Zeroizing<String>> {
-    let text = std::fs::read_to_string(file)
-        .map(Zeroizing::new)
-        .with_context(|| format!("file_io: cannot read {}", file.display()))?;
+    // Not said back: an error is copied into tickets.
+    if file.as_os_str().as_encoded_bytes().starts_with(API_KEY) && !file.exists() {
+        return Err(WrongUsage(
+            "--api-key wants a FILE, and was given an API key itself\nother users of this machine saw it in the list of processes: revoke it (`sigward api-key revoke`) and make another one".to_owned(),
+        )
+        .into());
+    }
+    let bytes = files::read_secret(file).map_err(|error| match error.what {
+        TlsWhat::Permissions => anyhow::anyhow!(
+            "file_permissions: {}: {}\nan API key is its owner's: chmod 0600; if somebody else may have read it, revoke it",
+            error.file.display(),
+            error.why
+        ),
+        _ => anyhow::anyhow!("file_io: cannot read {}: {}", error.file.display(), error.why),
+    })?;
+    let text = std::str::from_utf8(&bytes).unwrap_or_default();
     let key = ApiKey::parse(text.trim()).with_context(|| {
         format!(
             "{} holds no whole API key: 80 characters that begin with sigward_, of which the last 8 are a checksum\ncopy it again, or make another one with `sigward api-key create`",

@@ -16,6 +16,7 @@ use tonic::codegen::{Body as HttpBody, Bytes, StdError};
 use tonic::transport::{Channel, Endpoint, Uri};
 use tower::ServiceExt as _;
 
+use super::client::alert_in;
 use crate::authn::bearer::Mint;
 use crate::clock::{Clock as _, SystemClock};
 
@@ -23,6 +24,9 @@ use crate::clock::{Clock as _, SystemClock};
 const PIPE: usize = 64 * 1024;
 /// More than the other side takes: it says so better than we could.
 const MAX_BODY: usize = 16 << 20;
+
+/// What to say where a token or a key was shown to who wants a certificate.
+const ANOTHER_PORT: &str = "this port wants a certificate: tokens and API keys are shown at the port of [listen.bearer]; who wants to show a certificate leaves out --token-key and --api-key, and unsets SIGWARD_TOKEN_KEY";
 
 /// What is shown with each call.
 #[derive(Clone, Debug)]
@@ -82,9 +86,14 @@ where
     };
     head.headers.insert(header::AUTHORIZATION, bearer);
     let request = Request::from_parts(head, Body::new(Full::new(body)));
-    to.oneshot(request)
-        .await
-        .map_err(|error| Status::from_error(error.into()))
+    to.oneshot(request).await.map_err(|error| {
+        let error: StdError = error.into();
+        // A status that goes through a channel loses its cause: what TLS said is told here (RFC 8446, section 6.2).
+        match alert_in(error.as_ref()) {
+            Some(alert) => Status::unauthenticated(format!("certificate_refused: {alert}\n{ANOTHER_PORT}")),
+            None => Status::from_error(error),
+        }
+    })
 }
 
 /// `text` as it stands in a header, marked so that nothing prints it.

@@ -238,7 +238,7 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
                 new_chain_id: to,
                 above,
             };
-            let request = given.under(request)?;
+            let request = given.under(request, home)?;
             let state = act(home, async |client| {
                 Ok(client.rebind(request).await?.into_inner().state)
             })?;
@@ -278,7 +278,7 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
                 chain_id: row.chain,
                 until,
             };
-            let request = given.under(request)?;
+            let request = given.under(request, home)?;
             let state = act(home, async |client| {
                 Ok(client.allow(request).await?.into_inner().state)
             })?;
@@ -349,10 +349,11 @@ fn adopted(adopted: &Adopted, output: &Output) {
 
 /// The file is made before the key is stopped: a path that cannot be written must not cost the key.
 fn export(row: Row, file: &Path, given: &Given, home: &Path, output: &Output) -> anyhow::Result<()> {
-    let request = given.under(ExportStateRequest {
+    let request = ExportStateRequest {
         key: row.key,
         chain_id: row.chain,
-    })?;
+    };
+    let request = given.under(request, home)?;
     let mut out = out_file::create(file, 0o666)?;
     let exported = with_services(home, async |channel| {
         let reply = StateServiceClient::new(channel)

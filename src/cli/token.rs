@@ -9,7 +9,7 @@ use sigward_hsm::secret::{Arena, ArenaSize, Unlocked};
 use sigward_hsm::token_key::{TokenKey, TokenKeyError};
 use sigward_policies::model::bearer::{IssuerName, TokenHolder};
 
-use super::exit::RefusedByRule;
+use super::exit::WrongUsage;
 use super::out_file;
 use super::output::Output;
 use crate::authn::bearer::{MAX_LIFE, Mint, key_id, public_key_der};
@@ -86,7 +86,7 @@ pub(super) fn run(args: &Args, output: &Output) -> anyhow::Result<()> {
 }
 
 fn keygen(name: &str, out: &Path, output: &Output) -> anyhow::Result<()> {
-    let name = IssuerName::new(name).map_err(|refusal| RefusedByRule(refusal.to_string()))?;
+    let name = IssuerName::new(name).map_err(|refusal| WrongUsage(refusal.to_string()))?;
     let at = |kind: &str| out.join(format!("{name}.{kind}"));
     let (private, public) = (at("key"), at("pub"));
     out_file::may_be_made(&private)?;
@@ -113,11 +113,13 @@ fn keygen(name: &str, out: &Path, output: &Output) -> anyhow::Result<()> {
 }
 
 fn sign(args: &SignArgs, output: &Output) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        args.path.starts_with('/'),
-        "{:?} is no path\nwrite what stands after the host, such as /readyz or /sigward.v1.StatusService/Get",
-        args.path
-    );
+    if !args.path.starts_with('/') {
+        return Err(WrongUsage(format!(
+            "{:?} is no path\nwrite what stands after the host, such as /readyz or /sigward.v1.StatusService/Get",
+            args.path
+        ))
+        .into());
+    }
     let message = args.body.as_deref().map(read).transpose()?.unwrap_or_default();
     let body = match args.grpc {
         false => message,
@@ -144,7 +146,7 @@ pub(super) fn mint(key: &Path, holder: Option<&str>, audience: &str, life: u32) 
         .map(|stem| format!("{stem}/{stem}"));
     let holder = holder.map(str::to_owned).or(by_file).unwrap_or_default();
     let holder = TokenHolder::parse(&holder).map_err(|refusal| {
-        RefusedByRule(format!(
+        WrongUsage(format!(
             "{}: {holder:?}: {}\nsay who asks by ISSUER/SUBJECT, the issuer as the signer's [[listen.bearer.issuer]] calls it",
             refusal.code, refusal.message
         ))

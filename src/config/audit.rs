@@ -106,7 +106,8 @@ fn webhook(text: &Text, source: &Source<'_>) -> Result<RpcUrl, ConfigError> {
     ))
 }
 
-fn is_loopback(url: &str) -> bool {
+/// Whether an `http://` URL names this machine by its number.
+pub(super) fn is_loopback(url: &str) -> bool {
     let authority = url
         .strip_prefix("http://")
         .and_then(|rest| rest.split('/').next());

@@ -10,7 +10,8 @@ use sigward_policies::double_sign::Limits;
 use sigward_policies::model::id::{ChainId, NodeName};
 
 use super::{
-    ChainConfig, Config, KeysConfig, LogConfig, LogFormat, NodeConfig, ProviderId, SealSource, StoreConfig,
+    ChainConfig, Config, DoorBounds, KeysConfig, LogConfig, LogFormat, NodeConfig, ProviderId, SealSource,
+    StoreConfig,
 };
 
 mod tables;
@@ -219,8 +220,10 @@ impl Diff {
             listen,
             bearer,
             plain,
+            bounds,
             log: LogConfig { format, level },
             audit,
+            otlp,
             providers: _,
             chains: _,
             read_from: _,
@@ -289,8 +292,16 @@ impl Diff {
             NeedsRestart,
             text::listen,
         );
+        self.set(
+            &of,
+            "listen.bounds",
+            (bounds, &new.bounds),
+            NeedsRestart,
+            DoorBounds::to_string,
+        );
         self.set(&of, "http.listen", (http, &new.http), NeedsRestart, text::listen);
         self.audit(audit, &new.audit);
+        self.otlp(otlp.as_ref(), new.otlp.as_ref());
         self.set(
             &of,
             "log.format",

@@ -23,6 +23,8 @@ pub enum ConfigCode {
     Unreadable,
     /// It says something else than when it was read.
     Changed,
+    /// It asks for something that this program was built without.
+    NotBuiltIn,
     /// The policy says something that cannot be, or is not understood.
     PolicyInvalid,
     /// There is no policy where the configuration says there is one.
@@ -39,6 +41,7 @@ impl ConfigCode {
             Self::Missing => "config_missing",
             Self::Unreadable => "config_unreadable",
             Self::Changed => "config_changed",
+            Self::NotBuiltIn => "feature_not_built_in",
             Self::PolicyInvalid => "policy_invalid",
             Self::PolicyMissing => "policy_missing",
             Self::PolicyUnreadable => "policy_unreadable",

@@ -30,7 +30,7 @@ pub(super) fn listen(
 ) -> Result<Option<ListenConfig>, ConfigError> {
     let Some(spanned) = raw else { return Ok(None) };
     let raw = spanned.as_ref();
-    // Only `[listen.bearer]` and `[listen.plain]` stand there: doors of their own.
+    // Only `[listen.bearer]` and `[listen.plain]` stand there, doors of their own, or `[listen.bounds]`, which is none.
     let of_this = [
         &raw.address,
         &raw.certificate,
@@ -38,7 +38,7 @@ pub(super) fn listen(
         &raw.client_ca,
         &raw.crl,
     ];
-    let others = raw.bearer.is_some() || raw.plain.is_some();
+    let others = raw.bearer.is_some() || raw.plain.is_some() || raw.bounds.is_some();
     if others && of_this.iter().all(|field| field.is_none()) {
         return Ok(None);
     }

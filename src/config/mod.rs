@@ -16,12 +16,15 @@ use sigward_policies::model::suggest;
 mod address;
 mod audit;
 mod bearer;
+mod bounds;
 mod chain;
 pub mod diff;
+mod doors;
 mod error;
 mod file;
 mod home;
 mod listen;
+mod otlp;
 mod plain;
 mod policy;
 mod provider;
@@ -36,10 +39,12 @@ mod validate;
 pub use address::{Host, MAX_SOCKET_PATH, NodeAddress, Reach};
 pub use audit::AuditConfig;
 pub use bearer::{BearerConfig, IssuerConfig, Revoked};
+pub use bounds::DoorBounds;
 pub use error::{ConfigCode, ConfigError, Place};
 pub use file::{FILE_NAME, admin_socket_of_a_bad_file, load, load_with_text};
 pub use home::find_home;
 pub use listen::ListenConfig;
+pub use otlp::{OtlpConfig, OtlpProtocol, Sample};
 pub use policy::{PolicyConfig, load_policy, read_policy};
 pub use provider::{PinFrom, Pkcs11Config, ProviderConfig, ProviderId, SOFTWARE, TokenName};
 pub use rpc::RpcUrl;
@@ -77,10 +82,14 @@ pub struct Config {
     pub bearer: Option<BearerConfig>,
     /// Where clients of this machine show tokens without TLS; loopback. None unless the file says so.
     pub plain: Option<SocketAddr>,
+    /// What these doors give at most.
+    pub bounds: DoorBounds,
     /// What the log looks like.
     pub log: LogConfig,
     /// What becomes of audit records.
     pub audit: AuditConfig,
+    /// Who collects traces. None unless the file says so.
+    pub otlp: Option<OtlpConfig>,
     /// Where keys live besides the software store; ids are distinct.
     pub providers: Vec<ProviderConfig>,
     /// The chains, in the order of the file; ids are distinct.

@@ -24,6 +24,7 @@ pub(super) struct RawConfig {
     pub(super) listen: Option<Spanned<RawListen>>,
     pub(super) log: Option<RawLog>,
     pub(super) audit: Option<RawAudit>,
+    pub(super) otlp: Option<Spanned<RawOtlp>>,
     #[serde(default)]
     pub(super) provider: Vec<RawProvider>,
     #[serde(default)]
@@ -97,8 +98,18 @@ pub(super) struct RawListen {
     pub(super) private_key: Option<Text>,
     pub(super) client_ca: Option<Text>,
     pub(super) crl: Option<Text>,
+    pub(super) bounds: Option<RawBounds>,
     pub(super) bearer: Option<Spanned<RawBearer>>,
     pub(super) plain: Option<Spanned<RawPlain>>,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBounds {
+    pub(super) handshakes: Option<Number>,
+    pub(super) handshakes_of_one_address: Option<Number>,
+    pub(super) connection_age_s: Option<Number>,
+    pub(super) stream_age_s: Option<Number>,
 }
 
 #[derive(Deserialize, Debug)]
@@ -148,6 +159,17 @@ pub(super) struct RawAudit {
     pub(super) anchor_file: Option<Text>,
     pub(super) anchor_syslog: Option<Text>,
     pub(super) anchor_webhook: Option<Text>,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawOtlp {
+    pub(super) endpoint: Option<Text>,
+    pub(super) protocol: Option<Text>,
+    pub(super) ca_file: Option<Text>,
+    pub(super) headers_file: Option<Text>,
+    pub(super) sample: Option<Spanned<f64>>,
+    pub(super) timeout_ms: Option<Number>,
 }
 
 #[derive(Deserialize, Debug)]

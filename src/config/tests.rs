@@ -75,7 +75,10 @@ fn what_the_printed_default_leaves_out_is_its_default_too() {
         })
         .flat_map(|line| [line, "\n"])
         .collect();
-    let mut whole = good(&uncommented);
+    // Not every program takes this table: it has a test of its own (otlp.rs).
+    let (before, otlp) = uncommented.split_once("[otlp]\n").unwrap();
+    let (_, after) = otlp.split_once("\n\n").unwrap();
+    let mut whole = good(&format!("{before}{after}"));
     let chain = whole.chains.pop().unwrap();
     let provider = whole.providers.pop().unwrap();
     // There is no door by default; where one is, it has everything.

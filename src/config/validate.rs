@@ -10,7 +10,7 @@ use super::raw::{Number, RawConfig, RawHttp, RawKeys, RawLog, RawStore, Text};
 use super::read_from::ReadFrom;
 use super::{
     ADMIN_SOCKET, Config, KeysConfig, LogConfig, LogFormat, MAX_SOCKET_PATH, PinFrom, SealSource,
-    StoreConfig, audit, bearer, chain, listen, plain, policy, provider, seal, suggest,
+    StoreConfig, audit, bearer, bounds, chain, doors, listen, otlp, plain, policy, provider, seal, suggest,
 };
 
 /// Where health and metrics are served unless the file says otherwise.
@@ -99,13 +99,16 @@ pub(super) fn config(raw: RawConfig, source: &Source<'_>) -> Result<Config, Conf
             source,
         )?,
         plain: plain::plain(raw.listen.as_ref().map(|listen| listen.as_ref()), source)?,
+        bounds: bounds::bounds(raw.listen.as_ref().map(|listen| listen.as_ref()), source)?,
         log: log(&raw.log.unwrap_or_default(), source)?,
         audit: audit::audit(&raw.audit.unwrap_or_default(), source)?,
+        otlp: otlp::otlp(raw.otlp.as_ref(), source, otlp::Built::OF_THIS_PROGRAM)?,
         providers,
         chains: chain::chains(&raw.chain, source)?,
         read_from: ReadFrom::default(),
     };
     paths_are_distinct(&config)?;
+    doors::are_apart(&config)?;
     Ok(config)
 }
 
@@ -288,6 +291,8 @@ fn paths_are_distinct(config: &Config) -> Result<(), ConfigError> {
         .bearer
         .iter()
         .map(|bearer| ("listen.bearer.private_key", &bearer.private_key));
+    let headers = config.otlp.iter().filter_map(|otlp| otlp.headers_file.as_ref());
+    let headers = headers.map(|path| ("otlp.headers_file", path));
     let bearer = bearer.filter(|(_, path)| config.listen.iter().all(|listen| listen.private_key != **path));
     for (key, path) in paths
         .into_iter()
@@ -296,6 +301,7 @@ fn paths_are_distinct(config: &Config) -> Result<(), ConfigError> {
         .chain(anchor)
         .chain(door)
         .chain(bearer)
+        .chain(headers)
     {
         // Paths compare by their components: `a//b` is `a/b`.
         if let Some((other, _)) = seen.iter().find(|(_, known)| *known == path) {

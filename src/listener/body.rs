@@ -11,12 +11,12 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 256 << 10;
 
 /// Why there is no whole body.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub(super) enum Cut {
     /// It has more bytes than it may have.
     Long,
-    /// It broke off.
-    Broken,
+    /// It broke off, or was not let in.
+    Broken(axum::Error),
 }
 
 /// On a request whose body is made of another one while it is read: who refuses it leaves that to whoever makes it.
@@ -27,7 +27,7 @@ pub(super) struct Made;
 pub(super) async fn whole(body: &mut BodyDataStream, most: usize) -> Result<Vec<u8>, Cut> {
     let mut whole = Vec::new();
     while let Some(part) = body.next().await {
-        let part = part.map_err(|_gone| Cut::Broken)?;
+        let part = part.map_err(Cut::Broken)?;
         if part.len() > most.saturating_sub(whole.len()) {
             return Err(Cut::Long);
         }
@@ -40,11 +40,13 @@ pub(super) async fn whole(body: &mut BodyDataStream, most: usize) -> Result<Vec<
 /// some clients look at that and not at the answer.
 pub(super) async fn linger(body: &mut BodyDataStream) {
     let reading = async {
-        let mut left = LINGER_BYTES;
-        while let Some(Ok(part)) = body.next().await {
-            match left.checked_sub(part.len()) {
-                Some(rest) => left = rest,
-                None => return,
+        let (mut left, mut was_refused) = (LINGER_BYTES, false);
+        loop {
+            match body.next().await {
+                Some(Ok(part)) if part.len() <= left => left -= part.len(),
+                // A door that does not let it in says so once; what still comes is thrown away as well.
+                Some(Err(_refused)) if !was_refused => was_refused = true,
+                _ => return,
             }
         }
     };

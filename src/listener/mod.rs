@@ -7,5 +7,6 @@ pub mod grpc;
 pub mod http;
 pub mod json;
 pub mod privval;
+mod spans;
 pub mod tls;
 mod trace;

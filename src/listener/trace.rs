@@ -11,6 +11,8 @@ use axum::response::Response;
 use sigward_policies::model::trace::TraceId;
 use tracing::Instrument as _;
 
+use super::spans::Followed;
+use crate::telemetry::spans::Spans;
 use crate::telemetry::trace::{self, SpanId, TraceParent};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -24,17 +26,18 @@ pub(super) struct InTrace {
     pub(super) trace: TraceId,
     /// This request, in it.
     pub(super) span: SpanId,
-    /// Whether the caller records the trace; one that begins here nobody records yet.
+    /// The caller's span in it, where it named one.
+    pub(super) parent: Option<SpanId>,
+    /// Whether the caller records the trace, or we do.
     sampled: bool,
 }
 
 impl InTrace {
-    fn of(headers: &HeaderMap) -> Self {
-        let lines = |name: &HeaderName| headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
-        let parent = TraceParent::of(lines(&TRACEPARENT));
+    fn under(parent: Option<&TraceParent>) -> Self {
         Self {
             trace: parent.map_or_else(trace::mint, |parent| parent.trace),
             span: trace::mint_span(),
+            parent: parent.map(|parent| parent.span),
             sampled: parent.is_some_and(|parent| parent.sampled),
         }
     }
@@ -58,8 +61,9 @@ impl InTrace {
     }
 }
 
-/// Answers `request` in its trace, once: what is inside of another of these is in that one's.
+/// Answers `request` in its trace, once: what is inside of another of these is in that one's. What becomes of it is told to `spans`.
 pub(super) async fn in_trace<B, F>(
+    spans: &Spans,
     mut request: Request<B>,
     answer: impl FnOnce(Request<B>) -> F,
 ) -> Response<Body>
@@ -69,7 +73,11 @@ where
     if request.extensions().get::<InTrace>().is_some() {
         return answer(request).await;
     }
-    let own = InTrace::of(request.headers());
+    let lines = request.headers().get_all(&TRACEPARENT).into_iter();
+    let parent = TraceParent::of(lines.map(HeaderValue::as_bytes));
+    let mut own = InTrace::under(parent.as_ref());
+    let followed = Followed::of(spans, &own, parent.as_ref(), &mut request);
+    own.sampled |= followed.is_some();
     // Of no use to anybody behind this, and nothing that came in them may be taken for ours.
     for name in [&TRACEPARENT, &TRACESTATE, &REQUEST_ID] {
         request.headers_mut().remove(name);
@@ -77,6 +85,9 @@ where
     request.extensions_mut().insert(own.clone());
     let span = tracing::info_span!("request", trace = %own.trace, id = %own.span);
     let mut response = answer(request).instrument(span).await;
+    if let Some(followed) = followed {
+        followed.tell(&own, &response);
+    }
     own.tell(response.headers_mut());
     response
 }
@@ -101,9 +112,10 @@ mod tests {
     #[tokio::test]
     async fn an_answer_says_in_which_trace_it_was() {
         let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        let answered = in_trace(request(parent), |request| async move {
+        let nowhere = Spans::default();
+        let answered = in_trace(&nowhere, request(parent), |request| async move {
             // Behind another door, it is still the same.
-            in_trace(request, |request| async move {
+            in_trace(&Spans::default(), request, |request| async move {
                 assert!(request.headers().is_empty());
                 let own = request.extensions().get::<InTrace>().unwrap();
                 assert_eq!(own.trace.to_string(), "0af7651916cd43dd8448eb211c80319c");
@@ -127,7 +139,10 @@ mod tests {
             "nonsense",
             "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
         ] {
-            let answered = in_trace(request(parent), |_| async { Response::default() }).await;
+            let answered = in_trace(&Spans::default(), request(parent), |_| async {
+                Response::default()
+            })
+            .await;
             let told = told(&answered);
             assert!(!told.sampled && seen.insert(told.trace), "{parent}");
         }

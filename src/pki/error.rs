@@ -25,8 +25,8 @@ pub enum PkiError {
         "pki_not_issued: nothing called {0} was issued by this authority\n`sigward pki show` lists what was"
     )]
     NotIssued(String),
-    /// More than one certificate is meant.
-    #[error("pki_ambiguous: {name} is the name of {} certificates\nname one by its serial number: {}", serials.len(), serials.join(", "))]
+    /// Certificates of two kinds are meant.
+    #[error("pki_ambiguous: {name} is the name of a server's certificate and of a client's, {} in all\nname one by its serial number: {}", serials.len(), serials.join(", "))]
     Ambiguous {
         /// What was asked for.
         name: String,

@@ -16,16 +16,17 @@ use crate::tls::{TlsError, TlsWhat, files, x509};
 /// What a revocation did.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Revoked {
-    /// The certificate.
-    pub facts: x509::Facts,
-    /// Whether it was revoked before.
+    /// What is meant; at least one certificate.
+    pub meant: Vec<x509::Facts>,
+    /// Whether it was revoked before, all of it.
     pub already: bool,
     /// What the CRL says now.
     pub crl: x509::CrlFacts,
 }
 
 impl Authority {
-    /// Revokes the certificate that `what` means: its serial number, or a name that one certificate alone has that stands.
+    /// Revokes what `what` means: the certificate of this serial number, or all that stand under this name. Renewed ones have one name and
+    /// one key, so that who revokes one of them alone has revoked nothing. A server's and a client's of one name are told apart by number.
     pub fn revoke(&self, what: &str, (now, days): (Duration, u32)) -> Result<Revoked, PkiError> {
         let crl = self.read_crl()?;
         let gone = |facts: &x509::Facts| crl.revoked.iter().any(|entry| entry.serial == facts.serial);
@@ -44,33 +45,38 @@ impl Authority {
             let standing = meant.iter().copied().filter(|facts| {
                 !gone(facts) && u64::try_from(facts.not_after).is_ok_and(|end| end >= now.as_secs())
             });
-            meant = standing.collect();
-        }
-        let facts = match meant.as_slice() {
-            [one] => (*one).clone(),
-            [] => return Err(PkiError::NotIssued(what.to_owned())),
-            several => {
-                return Err(PkiError::Ambiguous {
-                    name: what.to_owned(),
-                    serials: several
-                        .iter()
-                        .map(|facts| x509::serial_text(&facts.serial))
-                        .collect(),
-                });
+            let standing: Vec<_> = standing.collect();
+            if !standing.is_empty() {
+                meant = standing;
             }
+        }
+        let Some((first, rest)) = meant.split_first() else {
+            return Err(PkiError::NotIssued(what.to_owned()));
         };
-        let already = gone(&facts);
-        let new = (!already).then(|| facts.serial.clone());
+        if rest.iter().any(|other| other.usage != first.usage) {
+            return Err(PkiError::Ambiguous {
+                name: what.to_owned(),
+                serials: meant
+                    .iter()
+                    .map(|facts| x509::serial_text(&facts.serial))
+                    .collect(),
+            });
+        }
+        let new: Vec<_> = meant
+            .iter()
+            .filter(|facts| !gone(facts))
+            .map(|facts| facts.serial.clone())
+            .collect();
         Ok(Revoked {
-            already,
+            already: new.is_empty(),
             crl: self.write_crl(&crl, new, (now, days))?,
-            facts,
+            meant: meant.into_iter().cloned().collect(),
         })
     }
 
     /// The same CRL with a new date.
     pub fn renew_crl(&self, (now, days): (Duration, u32)) -> Result<x509::CrlFacts, PkiError> {
-        self.write_crl(&self.read_crl()?, None, (now, days))
+        self.write_crl(&self.read_crl()?, Vec::new(), (now, days))
     }
 
     pub(super) fn is_revoked(&self, serial: &[u8]) -> Result<bool, PkiError> {
@@ -99,7 +105,7 @@ impl Authority {
     fn write_crl(
         &self,
         old: &x509::CrlFacts,
-        new: Option<Vec<u8>>,
+        new: Vec<Vec<u8>>,
         (now, days): (Duration, u32),
     ) -> Result<x509::CrlFacts, PkiError> {
         let mut revoked: Vec<_> = old
@@ -113,7 +119,7 @@ impl Authority {
                 )
             })
             .collect();
-        revoked.extend(new.map(|serial| entry_of(&serial, now, 0)));
+        revoked.extend(new.iter().map(|serial| entry_of(serial, now, 0)));
         let pem = sign(&self.issuer, number_after(&old.number), revoked, (now, days))?;
         disk::replace(&self.crl(), PUBLIC, pem.as_bytes())?;
         self.read_crl()

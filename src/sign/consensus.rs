@@ -27,6 +27,7 @@ use sigward_policies::proof::{
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
+use self::course::{Course, Outcome};
 use super::LiveLimits;
 use crate::audit::{self, Asked, Asker};
 use crate::authz::{Authorizer, Mode, Policies};
@@ -37,6 +38,7 @@ use crate::keyring::ConsensusKey;
 use crate::store::{self, Batch, Context, Store};
 use crate::telemetry::activity::Activity;
 use crate::telemetry::metrics::{ChainMetrics, Served, SignMetrics, Stage};
+use crate::telemetry::spans::Spans;
 use crate::telemetry::trace;
 
 /// A node waits 5 s for a reply before it drops the connection (CometBFT `privval/signer_endpoint.go`): answer before that.
@@ -72,6 +74,8 @@ pub struct ChainSigner {
     pub chain_metrics: Arc<ChainMetrics>,
     /// What the connection has done lately.
     pub activity: Activity,
+    /// Where what becomes of its requests is told, to those who collect traces.
+    pub spans: Spans,
 }
 
 impl fmt::Debug for ChainSigner {
@@ -94,8 +98,10 @@ impl ChainSigner {
         let refused = Refused::Denied(refusal);
         self.metrics.refused(None, &refused);
         self.chain_metrics.refused(None, &refused);
+        let mut course = Course::begin(self, trace::mint());
+        course.end(self, None, &Outcome::Refused(&refused));
         let asked = Asked::act(
-            &self.asker(None, trace::mint()),
+            &self.asker(&course),
             "sign.cometbft",
             Some(*self.public_key()),
             Some(self.chain.clone()),
@@ -113,10 +119,9 @@ impl ChainSigner {
 
     async fn sign_in(&self, payload: Consensus, trace: TraceId) -> Result<ConsensusReply, Refused> {
         let (operation, message) = (payload.operation(), *payload.message());
-        let started = Instant::now();
-        // Known as soon as the rules were asked, whatever becomes of the request.
-        let mut ruling = None;
-        let way = self.way(payload, trace, &mut ruling);
+        let asked = Some((operation, message.position()));
+        let mut course = Course::begin(self, trace);
+        let way = self.way(payload, &mut course);
         let outcome = match tokio::time::timeout(DEADLINE, way).await {
             Ok(outcome) => outcome,
             Err(_elapsed) => Err(Failure::new(
@@ -125,10 +130,10 @@ impl ChainSigner {
             )
             .into()),
         };
-        self.metrics.took(operation, Stage::Total, started.elapsed());
         match outcome {
             Ok((reply, repeat)) => {
                 let served = if repeat { Served::Replayed } else { Served::Signed };
+                course.end(self, asked, &Outcome::Served(served));
                 self.metrics.served(operation, served);
                 let height = message.position().height;
                 self.chain_metrics
@@ -139,10 +144,11 @@ impl ChainSigner {
                 Ok(reply)
             }
             Err(refused) => {
+                course.end(self, asked, &Outcome::Refused(&refused));
                 self.metrics.refused(Some(operation), &refused);
                 self.chain_metrics
                     .refused(Some(message.position().height), &refused);
-                let asker = self.asker(ruling, trace);
+                let asker = self.asker(&course);
                 let asked = Asked::message(&asker, self.public_key(), &self.chain, operation, &message);
                 self.record(asked, &refused);
                 Err(refused)
@@ -150,10 +156,10 @@ impl ChainSigner {
         }
     }
 
-    fn asker(&self, ruling: Option<Ruling>, trace: TraceId) -> Asker {
+    fn asker(&self, course: &Course) -> Asker {
         Asker {
             caller: self.caller.clone(),
-            context: in_context(ruling, trace),
+            context: in_context(course),
         }
     }
 
@@ -199,12 +205,7 @@ impl ChainSigner {
         self.denials.note(self.store.as_ref(), entry);
     }
 
-    async fn way(
-        &self,
-        payload: Consensus,
-        trace: TraceId,
-        ruling: &mut Option<Ruling>,
-    ) -> Result<(ConsensusReply, bool), Refused> {
+    async fn way(&self, payload: Consensus, course: &mut Course) -> Result<(ConsensusReply, bool), Refused> {
         let operation = payload.operation();
         let (rules, limits) = (self.authorizer.snapshot(), self.limits.now());
         let received = Received::new(
@@ -217,27 +218,28 @@ impl ChainSigner {
         );
 
         let judging = Instant::now();
-        *ruling = Some(Ruling::BuiltIn);
+        course.ruling = Some(Ruling::BuiltIn);
         let permit = rules.judge(&received).into_result()?;
-        self.not_denied(operation, ruling)?;
-        let context = in_context(ruling.clone(), trace);
+        self.not_denied(operation, &mut course.ruling)?;
+        let context = in_context(course);
+        course.judged(judging);
         let cleared = guard::clear(&self.slot, &received, limits, self.clock.unix_seconds())
             .await
             .into_result()?;
         let joined = proof::join(received, permit, cleared).map_err(mismatch)?;
-        self.metrics.took(operation, Stage::Guard, judging.elapsed());
+        course.took(self, operation, Stage::Guard, judging);
 
         match joined {
             Joined::Order(order) => {
                 let signing = Instant::now();
                 let unreleased = self.have_signed(order).await?;
-                self.metrics.took(operation, Stage::Provider, signing.elapsed());
+                course.took(self, operation, Stage::Provider, signing);
                 crash_point!("sign_before_commit");
                 let to_commit = unreleased.to_commit();
                 let repeat = to_commit.is_repeat();
                 let (verified, receipt) = self
                     .prove(
-                        operation,
+                        (operation, course),
                         unreleased.to_verify().map_err(mismatch)?,
                         to_commit,
                         context,
@@ -250,7 +252,7 @@ impl ChainSigner {
             Joined::Stored(stored) => {
                 let (verified, receipt) = self
                     .prove(
-                        operation,
+                        (operation, course),
                         stored.to_verify().map_err(mismatch)?,
                         stored.to_commit(),
                         context,
@@ -286,7 +288,7 @@ impl ChainSigner {
     /// Commits and verifies side by side: the store's thread writes while this one checks the signature.
     async fn prove(
         &self,
-        operation: Operation,
+        (operation, course): (Operation, &mut Course),
         to_verify: ToVerify,
         to_commit: ToCommit<Consensus>,
         context: Context,
@@ -316,10 +318,10 @@ impl ChainSigner {
 
         let verifying = Instant::now();
         let verified = self.key.verifier.check(to_verify);
-        self.metrics.took(operation, Stage::Verify, verifying.elapsed());
+        course.took(self, operation, Stage::Verify, verifying);
 
         let receipts = told.await.map_err(|_dropped| store::stopped())?;
-        self.metrics.took(operation, Stage::Commit, committing.elapsed());
+        course.took(self, operation, Stage::Commit, committing);
         // The commit counts even if the check fails: the position is burnt, and the alarm is raised below.
         let verified = verified.map_err(|error| verification_failed(&error))?;
         let receipt = receipts?.signature.ok_or_else(|| {
@@ -333,11 +335,11 @@ impl ChainSigner {
 }
 
 /// A node is known by being dialled, and by nothing else.
-const fn in_context(ruling: Option<Ruling>, trace: TraceId) -> Context {
+fn in_context(course: &Course) -> Context {
     Context {
         authenticated: Some(Authentication::Dialled),
-        ruling,
-        trace: Some(trace),
+        ruling: course.ruling.clone(),
+        trace: Some(course.trace),
     }
 }
 
@@ -386,5 +388,6 @@ fn verification_failed(error: &VerifyError) -> Refused {
 
 #[cfg(test)]
 mod cost;
+mod course;
 #[cfg(test)]
 mod tests;

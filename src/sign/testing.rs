@@ -28,6 +28,7 @@ use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{self, AuditEntry, Batch, Change, Context, Outcome, Sharing, Store};
 use crate::telemetry::activity::Activity;
 use crate::telemetry::metrics::{Build, Metrics, Proto};
+use crate::telemetry::spans::Spans;
 
 /// A store, a mock provider with one key, and a signer for one node of one chain.
 pub(crate) struct Bench {
@@ -116,6 +117,7 @@ impl Bench {
             metrics: Arc::new(metrics.sign(Proto::Privval)),
             chain_metrics: Arc::new(metrics.chain(&chain)),
             activity: Activity::default(),
+            spans: Spans::default(),
             chain,
         };
         Self {

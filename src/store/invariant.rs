@@ -10,7 +10,7 @@ use sigward_policies::holding::Note;
 use sigward_policies::model::key::VersionState;
 
 use super::holding::MAX_HOLD_REASON;
-use super::record::MAX_SUBJECT;
+use super::record::kept_subject;
 use super::row::MAX_SIGN_BYTES;
 use super::{Batch, StoredRow, unrecorded};
 
@@ -71,10 +71,11 @@ fn lowers(known: &Watermark, next: &Watermark) -> bool {
     }
 }
 
-/// Refuses a hold that could not be read again.
-pub(super) fn check_hold(note: &Note) -> Result<(), Refused> {
-    if note.reason.len() <= MAX_HOLD_REASON && note.by.len() <= MAX_SUBJECT {
-        return Ok(());
+/// A note as it is kept. Nobody's name is too long for it; a reason may be.
+pub(super) fn fit_note(note: Note) -> Result<Note, Refused> {
+    if note.reason.len() <= MAX_HOLD_REASON {
+        let by = kept_subject(note.by);
+        return Ok(Note { by, ..note });
     }
     Err(Refusal::new(
         RefusalCode::InvalidParameters,

@@ -21,7 +21,7 @@ use sigward_policies::proof::ToCommit;
 use super::api_key::StoredApiKey;
 use super::approval::{ApprovalId, StoredApproval};
 use super::holding::{StoredHold, encode_hold};
-use super::invariant::{check_hold, fit_to_write};
+use super::invariant::{fit_note, fit_to_write};
 use super::redo::Write;
 use super::row::{Checksum, TableDigest, encode_guard, encode_key};
 use super::{Change, StoredRow};

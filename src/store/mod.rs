@@ -33,6 +33,7 @@ pub mod row;
 pub mod space;
 pub mod sqlite;
 pub(crate) mod unrecorded;
+mod weight;
 pub mod witness;
 
 pub use api_key::{ApiKeyChange, MAX_API_KEY_LIFE, StoredApiKey};
@@ -229,7 +230,8 @@ pub trait Store: Send + Sync + 'static {
     /// Every guard row.
     fn rows(&self) -> Result<Vec<StoredRow>, Refused>;
 
-    /// Up to `limit` (at most 1,000) audit records from sequence `from` on, in order.
+    /// Up to `limit` (at most 1,000) audit records from sequence `from` on, in order: fewer where a signature comes to wait for the
+    /// reading, but none only where none is left.
     fn audit(&self, from: u64, limit: usize) -> Result<Vec<AuditRecord>, Refused>;
 
     /// Where the records that are still here begin: the place of the last one that was forgotten.

@@ -17,13 +17,13 @@ use sigward_policies::model::payload::Position;
 use super::encoding::{DecodeError, Decoder, Encoder};
 
 mod context;
+mod subject;
 
 pub use context::Context;
+pub use subject::{MAX_SUBJECT, kept_subject};
 
 /// Separates the hash of a record from every other hash.
 const DOMAIN: &[u8] = b"sigward audit v1";
-/// Longest subject, in bytes; what is over is cut when the record is made.
-pub const MAX_SUBJECT: usize = 192;
 /// Longest operation, in bytes.
 pub const MAX_OPERATION: usize = 64;
 /// Longest reason, in bytes.
@@ -105,7 +105,7 @@ impl Form {
 pub struct AuditEntry {
     /// Microseconds since 1970 by the local clock.
     pub time_micros: i64,
-    /// Who asked (`node:CHAIN/NAME`, `uid:N`, `service`).
+    /// Who asked (`node:CHAIN/NAME`, `uid:N`, `service`); a long name is kept as [`kept_subject`] has it.
     pub subject: String,
     /// What was asked (`sign.cometbft.prevote`, `key.create`, …).
     pub operation: String,
@@ -167,13 +167,8 @@ impl AuditHead {
 
 impl AuditRecord {
     /// Gives `entry` its place after `head`, and the encoding that goes to disk with it. Texts that are too long are cut.
-    pub fn link(head: &AuditHead, mut entry: AuditEntry) -> (Self, Vec<u8>) {
-        cut(&mut entry.subject, MAX_SUBJECT);
-        cut(&mut entry.operation, MAX_OPERATION);
-        cut(&mut entry.reason, MAX_REASON);
-        entry.count = entry.count.max(1);
-        // What has no number has none: there is one way to say so.
-        entry.key_version = entry.key_version.filter(|version| *version != 0);
+    pub fn link(head: &AuditHead, entry: AuditEntry) -> (Self, Vec<u8>) {
+        let entry = kept(entry);
         let mut record = Self {
             sequence: head.sequence.saturating_add(1),
             form: Form::Two,
@@ -184,6 +179,18 @@ impl AuditRecord {
         let bytes = record.encode();
         record.hash = hash(&bytes);
         (record, bytes)
+    }
+
+    /// Bytes of the record that `entry` becomes.
+    pub(crate) fn len_of(entry: &AuditEntry) -> usize {
+        let record = Self {
+            sequence: 0,
+            form: Form::Two,
+            entry: kept(entry.clone()),
+            previous_hash: [0; 32],
+            hash: [0; 32],
+        };
+        record.encode().len()
     }
 
     /// The encoding: everything but the record's own hash.
@@ -277,6 +284,17 @@ fn hash(encoded: &[u8]) -> [u8; 32] {
         .chain_update(encoded)
         .finalize()
         .into()
+}
+
+/// An entry as it is kept.
+fn kept(mut entry: AuditEntry) -> AuditEntry {
+    entry.subject = kept_subject(entry.subject);
+    cut(&mut entry.operation, MAX_OPERATION);
+    cut(&mut entry.reason, MAX_REASON);
+    entry.count = entry.count.max(1);
+    // What has no number has none: there is one way to say so.
+    entry.key_version = entry.key_version.filter(|version| *version != 0);
+    entry
 }
 
 /// Cuts at a character's border.

@@ -3,11 +3,16 @@
 //! *Invariant:* whatever the configured level, other people's code never logs below `info`: at `debug` and `trace` HTTP and TLS
 //! libraries may print what they carry, and what the admin socket carries may be a key.
 
+use std::fmt::{self, Debug};
 use std::io::{self, IsTerminal};
 
+use sigward_policies::model::text;
+use tracing::field::Field;
 use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::reload;
@@ -83,7 +88,10 @@ where
     let (filter, levels) = reload::Layer::new(filter(level)?);
     let base = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match style {
-        Style::Text => Box::new(base.with_ansi(colour == Colour::Yes)),
+        Style::Text => Box::new(
+            base.with_ansi(colour == Colour::Yes)
+                .fmt_fields(debug_fn(field).delimited(" ")),
+        ),
         Style::Json => Box::new(
             base.json()
                 .flatten_event(true)
@@ -93,6 +101,22 @@ where
     };
     let lines = lines.with_filter(filter.and(filter_fn(ours_or_important)));
     Ok((tracing_subscriber::registry().with(lines), Levels(levels)))
+}
+
+/// One field of a line. What has several lines is joined, as in `sigward status`: whoever looks for `alarm=true` finds time and cause
+/// beside it.
+fn field(to: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
+    let said = format!("{value:?}");
+    let lines: Vec<_> = said
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    let said = text::one_line(&lines.join("; "));
+    match field.name() {
+        "message" => to.write_str(&said),
+        name => write!(to, "{name}={said}"),
+    }
 }
 
 fn filter(level: &str) -> Result<EnvFilter, LogError> {
@@ -156,6 +180,23 @@ mod tests {
         assert_eq!(lines.len(), 2);
         assert_eq!(lines.first().unwrap()["chain"], "c-1");
         assert_eq!(lines.first().unwrap()["level"], "INFO");
+    }
+
+    /// `grep alarm=true` finds when and why.
+    #[test]
+    fn a_message_of_several_lines_is_one_line_for_people() {
+        let sink = Sink::default();
+        let to = sink.clone();
+        let (subscriber, _levels) = subscriber(Style::Text, "info", Colour::No, move || to.clone()).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::error!(alarm = true, by = %"a\nforged", "bad: x\n  chmod o-w x\nthe old stays");
+        });
+        let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(
+            text.contains("bad: x; chmod o-w x; the old stays alarm=true by=a; forged"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -21,8 +21,12 @@ pub enum TlsWhat {
     Unreadable,
     /// Others than its owner may read or change the private key.
     Permissions,
+    /// Everybody on this machine may write it.
+    Writable,
     /// It does not hold what it should.
     Invalid,
+    /// It is a certificate, and none for this purpose.
+    Purpose,
     /// The private key is not that of the certificate.
     Mismatch,
     /// It is of the past, or of the future.
@@ -34,8 +38,8 @@ impl TlsWhat {
     pub const fn code(self) -> &'static str {
         match self {
             Self::Unreadable => "tls_file_unreadable",
-            Self::Permissions => "tls_file_permissions",
-            Self::Invalid => "tls_file_invalid",
+            Self::Permissions | Self::Writable => "tls_file_permissions",
+            Self::Invalid | Self::Purpose => "tls_file_invalid",
             Self::Mismatch => "tls_key_mismatch",
             Self::OutOfDate => "tls_out_of_date",
         }
@@ -49,6 +53,12 @@ impl TlsWhat {
             }
             Self::Invalid => {
                 "PEM is expected; `openssl x509 -in FILE -noout -text` or `openssl crl -in FILE -noout -text` shows what is in it"
+            }
+            Self::Writable => {
+                "whoever writes it decides who is believed: chmod o-w, and see who has written it"
+            }
+            Self::Purpose => {
+                "`openssl x509 -in FILE -noout -text` shows what it is for; `sigward pki server` makes one for sigward, `sigward pki init` an authority"
             }
             Self::Mismatch => "put the private key beside the certificate that was made with it",
             Self::OutOfDate => {

@@ -20,11 +20,34 @@ const MAX_FILE: u64 = 8 << 20;
 /// Group may read; nobody but the owner may write, and others may nothing.
 const FORBIDDEN: u32 = 0o037;
 
+/// Whoever may write it decides who comes in, or who we are.
+const EVERYBODYS: u32 = 0o002;
+
 /// The bytes of a file.
 pub fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     let unreadable = |why: std::io::Error| TlsError::new(TlsWhat::Unreadable, path, why);
-    let mut bytes = Vec::new();
+    read_from(path, File::open(path).map_err(unreadable)?)
+}
+
+/// The bytes of a file that not everybody on this machine may write.
+pub fn read_guarded(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let unreadable = |why: std::io::Error| TlsError::new(TlsWhat::Unreadable, path, why);
     let file = File::open(path).map_err(unreadable)?;
+    // Of what is open, not of the path: nobody exchanges it in between.
+    let mode = file.metadata().map_err(unreadable)?.permissions().mode();
+    if mode & EVERYBODYS != 0 {
+        let why = format!(
+            "it has mode {:04o}: everybody on this machine may write it",
+            mode & 0o7777
+        );
+        return Err(TlsError::new(TlsWhat::Writable, path, why));
+    }
+    read_from(path, file)
+}
+
+fn read_from(path: &Path, file: File) -> Result<Vec<u8>, TlsError> {
+    let unreadable = |why: std::io::Error| TlsError::new(TlsWhat::Unreadable, path, why);
+    let mut bytes = Vec::new();
     file.take(MAX_FILE + 1)
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;

@@ -81,8 +81,8 @@ impl Keeper {
     }
 
     /// Only judges files, for a check of the configuration.
-    pub fn check(files: &ServerFiles) -> Result<(), TlsError> {
-        files.material(&files.read()?, 1, seconds()).map(drop)
+    pub fn check(files: &ServerFiles) -> Result<Material, TlsError> {
+        files.material(&files.read()?, 1, seconds())
     }
 
     /// Looks at the files, and takes over what is new in them. Blocks: off the runtime's workers.

@@ -1,6 +1,6 @@
 //! TLS, layer 1: who is at the other end, by certificates (RFC 8446, RFC 5280). May import rustls, and `policies`.
 //!
-//! [`connect`] is for servers of others; [`Keeper`] is what our own listener proves and demands; [`Dialer`] is a command line that talks
+//! [`connect`] and [`Trust`] are for servers of others; [`Keeper`] is what our own listener proves and demands; [`Dialer`] is a command line that talks
 //! to such a listener on another machine; [`x509`] reads names and dates.
 //!
 //! *Invariants:* TLS 1.3 by aws-lc-rs and nothing else; a server of ours demands a certificate of an authority that its operator named, but
@@ -16,6 +16,7 @@ pub mod files;
 mod keeper;
 mod outgoing;
 mod server;
+mod trust;
 mod verifier;
 pub mod x509;
 
@@ -24,6 +25,7 @@ pub use error::{TlsError, TlsWhat};
 pub use keeper::{Keeper, Looked, Peer};
 pub use outgoing::connect;
 pub use server::{Expiry, Material, ServerFiles};
+pub use trust::Trust;
 pub use verifier::NoIdentity;
 
 fn provider() -> Arc<CryptoProvider> {

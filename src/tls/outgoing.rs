@@ -12,7 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-static CLIENT: LazyLock<Result<Arc<ClientConfig>, String>> = LazyLock::new(|| {
+/// The authorities of this machine.
+pub(super) fn machine_roots() -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(found.certs);
@@ -22,6 +23,11 @@ static CLIENT: LazyLock<Result<Arc<ClientConfig>, String>> = LazyLock::new(|| {
                 .to_owned(),
         );
     }
+    Ok(roots)
+}
+
+static CLIENT: LazyLock<Result<Arc<ClientConfig>, String>> = LazyLock::new(|| {
+    let roots = machine_roots()?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])

@@ -60,9 +60,15 @@ pub struct Material {
     /// Which edition this is, from 1.
     pub(super) edition: u64,
     expiries: Vec<Expiry>,
+    uncovered: Vec<String>,
 }
 
 impl Material {
+    /// The authorities of clients of which there is no CRL, where there are CRLs: whom they vouch for is let in by none of them.
+    pub fn without_crl(&self) -> &[String] {
+        &self.uncovered
+    }
+
     /// Until when each part holds.
     pub fn expiries(&self) -> &[Expiry] {
         &self.expiries
@@ -82,10 +88,10 @@ impl Material {
 impl ServerFiles {
     pub(super) fn read(&self) -> Result<Bytes, TlsError> {
         Ok(Bytes {
-            certificate: files::read(&self.certificate)?,
+            certificate: files::read_guarded(&self.certificate)?,
             private_key: files::read_secret(&self.private_key)?,
-            client_ca: self.client_ca.as_deref().map(files::read).transpose()?,
-            crl: self.crl.as_deref().map(files::read).transpose()?,
+            client_ca: self.client_ca.as_deref().map(files::read_guarded).transpose()?,
+            crl: self.crl.as_deref().map(files::read_guarded).transpose()?,
         })
     }
 
@@ -101,12 +107,14 @@ impl ServerFiles {
             (Some(path), Some(pem)) => Some((path, files::crls(path, pem)?)),
             _ => None,
         };
-        let expiries = self.expiries(
-            &chain,
+        let (of_clients, revoking) = (
             authorities.as_ref().map(|(path, all)| (*path, all.as_slice())),
             crls.as_ref().map(|(_, crls)| crls.as_slice()),
-            now,
-        )?;
+        );
+        let expiries = self.expiries(&chain, of_clients, revoking, now)?;
+        // Told only of files that belong together: what does not is said first.
+        let purposes = self.purposes(&chain, of_clients);
+        let uncovered = uncovered(of_clients, revoking);
 
         let verifier = match authorities {
             Some((path, authorities)) => Some(verifier(path, authorities, crls)?),
@@ -129,6 +137,7 @@ impl ServerFiles {
         }
         .with_single_cert(chain, key)
         .map_err(invalid)?;
+        purposes?;
         config.alpn_protocols = ALPN.iter().map(|name| name.to_vec()).collect();
         // Whoever comes again shows the certificate again: it may have been revoked.
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -139,7 +148,36 @@ impl ServerFiles {
             verifier,
             edition,
             expiries,
+            uncovered,
         })
+    }
+
+    /// What clients would refuse of us, or what would refuse every client: better said here than found out by them.
+    fn purposes(
+        &self,
+        chain: &[CertificateDer<'_>],
+        authorities: Option<(&PathBuf, &[CertificateDer<'_>])>,
+    ) -> Result<(), TlsError> {
+        let read = |path: &PathBuf, der: &CertificateDer<'_>| {
+            x509::facts(der).map_err(|why| TlsError::new(TlsWhat::Invalid, path, why))
+        };
+        if let Some(own) = chain.first() {
+            let facts = read(&self.certificate, own)?;
+            if !facts.may_serve {
+                let why = format!("the certificate of {} is not for servers", facts.subject);
+                return Err(TlsError::new(TlsWhat::Purpose, &self.certificate, why));
+            }
+        }
+        let Some((path, authorities)) = authorities else {
+            return Ok(());
+        };
+        for authority in authorities {
+            if read(path, authority)?.may_vouch() {
+                return Ok(());
+            }
+        }
+        let why = "no authority in it: nobody's certificate is of one of these";
+        Err(TlsError::new(TlsWhat::Purpose, path, why))
     }
 
     fn expiries(
@@ -181,6 +219,27 @@ impl ServerFiles {
         }
         Ok(expiries)
     }
+}
+
+/// Authorities of clients whose CRL is not among `crls`, for people.
+fn uncovered(
+    authorities: Option<(&PathBuf, &[CertificateDer<'_>])>,
+    crls: Option<&[CertificateRevocationListDer<'_>]>,
+) -> Vec<String> {
+    let (Some((_, authorities)), Some(crls)) = (authorities, crls) else {
+        return Vec::new();
+    };
+    let issuers: Vec<_> = crls
+        .iter()
+        .filter_map(|der| x509::crl_facts(der).ok())
+        .map(|crl| crl.issuer_in_der)
+        .collect();
+    authorities
+        .iter()
+        .filter_map(|der| x509::facts(der).ok())
+        .filter(|facts| !issuers.contains(&facts.names_in_der.0))
+        .map(|facts| facts.subject)
+        .collect()
 }
 
 /// What demands a certificate of a client, of these authorities, and asks their CRLs.

@@ -18,6 +18,8 @@ pub struct Facts {
     pub serial: Vec<u8>,
     /// Its subject, for people.
     pub subject: String,
+    /// Its subject and its issuer, as they stand in it (DER), to be compared.
+    pub(super) names_in_der: (Vec<u8>, Vec<u8>),
     /// Its common name, where it has one: an authority is called by it.
     pub common_name: Option<String>,
     /// Seconds since 1970 from which it is valid.
@@ -34,6 +36,8 @@ pub struct Facts {
     pub authority: bool,
     /// Whether it is for clients, and whether for servers.
     pub usage: (bool, bool),
+    /// Whether nothing in it keeps it from being a server's: it says so, or does not say what it is for (RFC 5280, section 4.2.1.12).
+    pub may_serve: bool,
     /// The identifier of its key.
     pub key_id: Option<Vec<u8>>,
 }
@@ -43,6 +47,8 @@ pub struct Facts {
 pub struct CrlFacts {
     /// Its issuer, for people.
     pub issuer: String,
+    /// The same as it stands in it (DER), to be compared.
+    pub(super) issuer_in_der: Vec<u8>,
     /// Its number, big-endian.
     pub number: Vec<u8>,
     /// Seconds since 1970 when it was made.
@@ -92,6 +98,11 @@ pub fn facts(der: &[u8]) -> Result<Facts, Unreadable> {
         ips: Vec::new(),
         authority: certificate.is_ca(),
         usage: (false, false),
+        may_serve: true,
+        names_in_der: (
+            certificate.subject().as_raw().to_vec(),
+            certificate.issuer().as_raw().to_vec(),
+        ),
         key_id: None,
     };
     for extension in certificate.extensions() {
@@ -99,7 +110,10 @@ pub fn facts(der: &[u8]) -> Result<Facts, Unreadable> {
             ParsedExtension::SubjectAlternativeName(names) => {
                 names.general_names.iter().for_each(|name| facts.name(name));
             }
-            ParsedExtension::ExtendedKeyUsage(usage) => facts.usage = (usage.client_auth, usage.server_auth),
+            ParsedExtension::ExtendedKeyUsage(usage) => {
+                facts.usage = (usage.client_auth, usage.server_auth);
+                facts.may_serve = usage.server_auth || usage.any;
+            }
             ParsedExtension::SubjectKeyIdentifier(id) => facts.key_id = Some(id.0.to_vec()),
             _ => {}
         }
@@ -131,6 +145,12 @@ impl Facts {
         name.map_err(|_refusal| NotOneName)
     }
 
+    /// Whether it can vouch for anybody but its own holder: it may issue, or is of a time in which that was not written down (X.509 v1).
+    pub fn may_vouch(&self) -> bool {
+        let (subject, issuer) = &self.names_in_der;
+        self.authority || subject == issuer
+    }
+
     /// All names, for people.
     pub fn names(&self) -> Vec<String> {
         let dns = self.dns.iter().map(|name| format!("dns:{name}"));
@@ -158,6 +178,7 @@ pub fn crl_facts(der: &[u8]) -> Result<CrlFacts, Unreadable> {
     });
     Ok(CrlFacts {
         issuer: crl.issuer().to_string(),
+        issuer_in_der: crl.issuer().as_raw().to_vec(),
         number: crl
             .crl_number()
             .map(|number| number.to_bytes_be())

@@ -18,7 +18,7 @@ use source::Source;
 const LAYERS: &[(u8, &[&str])] = &[
     (0, &["backstage", "clock", "crash", "shutdown"]),
     (1, &["telemetry", "config", "tls"]),
-    (2, &["store", "chain", "foreign", "pki"]),
+    (2, &["store", "chain", "foreign", "otlp", "pki"]),
     (3, &["guard", "audit", "keyring"]),
     (4, &["authn", "authz"]),
     (5, &["sign"]),
@@ -44,12 +44,13 @@ const LAYERS: &[(u8, &[&str])] = &[
 const HOMES: &[(&[&str], &[&str])] = &[
     (&["rusqlite", "libsqlite3_sys", "tokio_postgres"], &["store"]),
     (&["axum"], &["listener"]),
-    // Servers in `listener`; `cli` is a client, and `app` joins the two when no daemon runs.
+    // Servers in `listener`; `cli` and `otlp` are clients, and `app` joins the two when no daemon runs.
     (
         &["tonic", "tonic_prost", "tonic_health", "tonic_reflection"],
-        &["listener", "app", "cli"],
+        &["listener", "app", "cli", "otlp"],
     ),
-    (&["prost", "prost_reflect"], &["listener"]),
+    (&["prost"], &["listener", "otlp"]),
+    (&["prost_reflect"], &["listener"]),
     (&["prost_types"], &["listener", "cli"]),
     // SecretConnection only; signatures of keys are made in `hsm`.
     (
@@ -73,8 +74,8 @@ const HOMES: &[(&[&str], &[&str])] = &[
     ),
     (&["rcgen"], &["pki"]),
     (&["x509_parser"], &["tls"]),
-    (&["hyper"], &["chain", "listener"]),
-    (&["http_body_util"], &["chain", "cli"]),
+    (&["hyper"], &["chain", "listener", "otlp"]),
+    (&["http_body_util"], &["chain", "cli", "otlp"]),
     (&["clap", "clap_complete", "indicatif"], &["cli"]),
     (&["prometheus_client", "tracing_subscriber"], &["telemetry"]),
 ];

@@ -30,6 +30,32 @@ pub struct Needed {
 }
 
 impl Needed {
+    /// Which rule asks for how much.
+    pub fn asks(&self) -> String {
+        let approvals = if self.others == 1 { "approval" } else { "approvals" };
+        format!("rule {} wants {} {approvals}", self.rule, self.others)
+    }
+
+    /// The refusal of what has no way to wait for others.
+    pub fn cannot_wait(&self) -> Refusal {
+        Refusal::new(
+            RefusalCode::ApprovalRequired,
+            format!(
+                "{}, and there is no way yet to give {} for this",
+                self.asks(),
+                if self.others == 1 { "it" } else { "them" },
+            ),
+        )
+    }
+
+    /// Why nobody lets `who` do `operation` under it, however many agree: it cannot wait, or who asks is no person.
+    pub fn in_vain(&self, who: &Caller, operation: Operation) -> Option<Refusal> {
+        match operation.can_wait() || !operation.is_offered() {
+            false => Some(self.cannot_wait()),
+            true => Person::of(who).err(),
+        }
+    }
+
     /// The same, as records tell it.
     pub fn ruling(&self) -> Ruling {
         Ruling::Rule {

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use super::approvals::Needed;
 use super::fixed::Fixed;
 use super::policy::{Policy, Verdict, verdict};
 use super::rule::{Miss, Question, Rule};
+use crate::decision::Refusal;
 
 /// One rule that was looked at.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +29,8 @@ pub struct Explanation<'a> {
     pub verdict: Verdict,
     /// The answer that no document gives; no rule is looked at then.
     pub fixed: Option<Fixed>,
+    /// Why the rule that allows it lets nobody through all the same: it wants approvals that cannot be given.
+    pub in_vain: Option<Refusal>,
 }
 
 impl Policy {
@@ -48,11 +52,22 @@ impl Policy {
                 break;
             }
         }
+        let verdict = verdict(decides);
+        let in_vain = match &verdict {
+            Verdict::Allow { rule, approvals, .. } if *approvals > 0 => Needed {
+                others: *approvals,
+                policy: self.version,
+                rule: rule.clone(),
+            }
+            .in_vain(question.subject, question.operation),
+            Verdict::Allow { .. } | Verdict::Deny { .. } => None,
+        };
         Explanation {
             question: *question,
             looks,
-            verdict: verdict(decides),
+            verdict,
             fixed,
+            in_vain,
         }
     }
 }
@@ -62,7 +77,7 @@ impl Explanation<'_> {
     pub const fn is_allowed(&self) -> bool {
         match self.fixed {
             Some(fixed) => fixed.is_allowed(),
-            None => self.verdict.is_allowed(),
+            None => self.verdict.is_allowed() && self.in_vain.is_none(),
         }
     }
 
@@ -71,8 +86,20 @@ impl Explanation<'_> {
         match self.fixed {
             Some(fixed) if fixed.is_allowed() => format!("allowed: {fixed}"),
             Some(fixed) => format!("denied: {fixed}"),
-            None => self.verdict.to_string(),
+            None => match &self.in_vain {
+                Some(refusal) => format!("denied: {refusal}"),
+                None => self.verdict.to_string(),
+            },
         }
+    }
+
+    /// A line for each rule that was looked at, each with its line break.
+    pub fn rules(&self) -> String {
+        let line = |look: &Look<'_>| {
+            let (id, effect) = (look.rule.id(), look.rule.effect().as_str());
+            format!("{}. {id} ({effect}): {}\n", look.number, self.reason(look))
+        };
+        self.looks.iter().map(line).collect()
     }
 
     /// Why the rule of `look` is, or is not, about the question: one sentence.
@@ -120,17 +147,7 @@ impl Explanation<'_> {
 impl fmt::Display for Explanation<'_> {
     /// A line for each rule; the last line is the verdict.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for look in &self.looks {
-            let Look { number, rule, .. } = look;
-            let reason = self.reason(look);
-            writeln!(
-                f,
-                "{number}. {} ({}): {reason}",
-                rule.id(),
-                rule.effect().as_str()
-            )?;
-        }
-        f.write_str(&self.answer())
+        write!(f, "{}{}", self.rules(), self.answer())
     }
 }
 

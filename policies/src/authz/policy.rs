@@ -65,8 +65,10 @@ impl fmt::Display for Verdict {
                 rate,
             } => {
                 write!(f, "allowed by rule {rule}")?;
-                if *approvals > 0 {
-                    write!(f, ", after {approvals} other(s) approved")?;
+                match approvals {
+                    0 => {}
+                    1 => f.write_str(", after 1 other approved")?,
+                    others => write!(f, ", after {others} others approved")?,
                 }
                 rate.map_or(Ok(()), |rate| write!(f, ", at most {rate}"))
             }

@@ -112,6 +112,11 @@ impl SubjectPattern {
                     "write node:CHAIN/NODE as `sigward node list` does; node:*/* is every node".to_owned(),
                 )),
             },
+            // As records show a certificate, and as `whoami` prints it.
+            "cert" => Err((
+                "a certificate is written by the name in it".to_owned(),
+                format!("leave out `cert:`: write {}", cut(rest)),
+            )),
             other => Err((
                 format!("there is no kind of subject called {:?}", cut(other)),
                 suggest::advice(other, &KINDS),
@@ -298,6 +303,12 @@ mod tests {
         ] {
             assert!(SubjectPattern::parse(bad).is_err(), "{bad}");
         }
+        assert!(
+            SubjectPattern::parse("cert:dns:ada")
+                .unwrap_err()
+                .1
+                .contains("write dns:ada")
+        );
         assert!(SubjectPattern::parse("dsn:x").unwrap_err().1.contains("`dns`"));
         assert!(SubjectPattern::parse(&format!("dns:{}", "a".repeat(257))).is_err());
     }

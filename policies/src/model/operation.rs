@@ -207,6 +207,46 @@ impl Operation {
         )
     }
 
+    /// Whether it can wait for others: where a rule asks for approvals of anything else, nobody can give them.
+    pub const fn can_wait(self) -> bool {
+        matches!(
+            self,
+            Self::Unfreeze
+                | Self::StopLineClear
+                | Self::StateAllow
+                | Self::StateRebind
+                | Self::StateExport
+                | Self::KeyExport
+                | Self::KeyBackup
+                | Self::PolicyWrite
+        )
+    }
+
+    /// Whether there is a way yet to ask for it. A rule about any other is written ahead of its time, and is no mistake.
+    pub const fn is_offered(self) -> bool {
+        !matches!(
+            self,
+            Self::SignBn254
+                | Self::SignRaw
+                | Self::KeyBind
+                | Self::KeyRotate
+                | Self::KeyActivate
+                | Self::KeyDisable
+                | Self::KeyDestroy
+                | Self::SealShow
+                | Self::SealMove
+                | Self::SealRewrap
+                | Self::SealPrune
+                | Self::PolicyCheck
+                | Self::PolicyExplain
+                | Self::ApprovalRequest
+                | Self::AllocationList
+                | Self::AllocationAllocate
+                | Self::AllocationRenew
+                | Self::AllocationRelease
+        )
+    }
+
     /// Whether private keys leave or end by it. Nobody who may do this may write the policy.
     pub const fn takes_keys(self) -> bool {
         matches!(self, Self::KeyExport | Self::KeyDestroy | Self::KeyBackup)
@@ -253,6 +293,20 @@ mod tests {
                 operation.as_str().starts_with("sign."),
                 "{operation}"
             );
+        }
+    }
+
+    #[test]
+    fn what_takes_a_guard_away_can_wait_and_what_stops_or_signs_cannot() {
+        for operation in Operation::ALL {
+            let stops = matches!(operation, Operation::Freeze | Operation::StopLineSet);
+            assert!(
+                !(operation.can_wait() && (stops || operation.signs())),
+                "{operation}"
+            );
+            // Nothing destroys a key yet.
+            let must = operation.wants_second_person() && *operation != Operation::KeyDestroy;
+            assert!(!must || operation.can_wait(), "{operation}");
         }
     }
 

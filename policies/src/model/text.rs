@@ -34,6 +34,13 @@ pub fn cut(text: &str, most: usize) -> String {
     kept
 }
 
+/// The stable code at the beginning of one of our messages (`code: sentence`), if it begins with one.
+pub fn code_of(message: &str) -> Option<&str> {
+    let (code, _) = message.split_once(": ")?;
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    (!code.is_empty() && code.bytes().all(plain)).then_some(code)
+}
+
 const fn shown(c: char) -> char {
     if is_plain(c) {
         c
@@ -46,6 +53,21 @@ const fn shown(c: char) -> char {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_code_is_a_word_of_ours_before_a_colon() {
+        assert_eq!(code_of("key_not_found: no key"), Some("key_not_found"));
+        for none in [
+            "",
+            ": x",
+            "no key",
+            "Key: x",
+            "transport error: x",
+            "key_not_found",
+        ] {
+            assert_eq!(code_of(none), None, "{none}");
+        }
+    }
 
     #[test]
     fn nothing_moves_a_cursor_or_forges_a_line() {

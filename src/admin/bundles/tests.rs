@@ -109,6 +109,10 @@ fn only_what_was_handed_out_is_confirmed() {
     all.note(id, sha256, vec![public_key(1), public_key(2)]);
     assert!(all.knows(&backup(id, sha256, &[1, 2])).is_ok());
     assert!(
+        all.knows(&backup(id, sha256, &[1, 1, 1])).is_err(),
+        "more than it holds"
+    );
+    assert!(
         all.knows(&backup(id, sha256, &[1])).is_ok(),
         "again, and of a part"
     );

@@ -64,6 +64,7 @@ pub(super) fn start(
         metrics: shared.sign_metrics.clone(),
         chain_metrics: Arc::new(chain_metrics),
         activity: activity.clone(),
+        spans: shared.spans.clone(),
     };
     let link = Link {
         node: spec.node.clone(),

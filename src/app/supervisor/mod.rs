@@ -31,6 +31,7 @@ use crate::shutdown::Shutdown;
 use crate::telemetry::log::Levels;
 use crate::telemetry::metrics::{Metrics, Reload, SignMetrics};
 use crate::telemetry::readiness::{Check, Readiness, Weight};
+use crate::telemetry::spans::Spans;
 
 mod chains;
 mod connect;
@@ -61,6 +62,8 @@ pub(super) struct Shared {
     pub(super) bearer: Option<Arc<BearerDoor>>,
     /// What is held back, as it is told.
     pub(super) held: Arc<Held>,
+    /// Where what becomes of requests is told, to those who collect traces.
+    pub(super) spans: Spans,
     /// The folder of the configuration.
     pub(super) home: PathBuf,
 }
@@ -71,6 +74,8 @@ pub(super) struct Supervisor {
     check: Check,
     /// Fails while something in the file waits for a restart.
     restart: Check,
+    /// Fails while the policy in the file waits for others to agree to it.
+    approval: Check,
     state: Mutex<State>,
 }
 
@@ -116,10 +121,17 @@ impl Supervisor {
             "restart sigward when a few blocks without a signature do no harm, or put the file back and `sigward reload`",
         );
         restart.good();
+        let approval = shared.readiness.check(
+            "approval",
+            Weight::Told,
+            "another person approves it and `sigward reload --approval ID` takes it over; or put the file back and `sigward reload`",
+        );
+        approval.good();
         Arc::new(Self {
             shared,
             check,
             restart,
+            approval,
             state: Mutex::new(state),
         })
     }
@@ -183,6 +195,7 @@ impl Supervisor {
         match &outcome {
             Ok(reloaded) => {
                 self.check.good();
+                self.approval.good();
                 let waiting: Vec<_> = reloaded
                     .diff
                     .waiting_for_restart()
@@ -197,8 +210,16 @@ impl Supervisor {
                     by = %who, generation = reloaded.generation.0, differences = reloaded.diff.entries().len(), "reloaded"
                 );
             }
+            // The file is good, and a person is asked for: nothing is wrong, and nobody need be woken.
+            Err(error) if error.waits() => {
+                self.check.good();
+                self.approval.fail(error.to_string());
+                self.shared.metrics.reloaded(Reload::Waits);
+                tracing::info!(by = %who, "the configuration waits for approval; the one that ran runs on: {error}");
+            }
             Err(error) => {
                 self.check.fail(error.to_string());
+                self.approval.good();
                 self.shared.metrics.reloaded(Reload::Refused);
                 tracing::error!(
                     alarm = true, by = %who, code = error.code(),

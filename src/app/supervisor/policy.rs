@@ -6,6 +6,7 @@
 use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::caller::Caller;
 use sigward_policies::model::operation::Operation;
+use sigward_proto::Procedure;
 
 use super::Shared;
 use crate::admin::Petition;
@@ -34,7 +35,7 @@ pub(super) fn may_rewrite(
             let admitted = shared.policies.admit(Call {
                 caller: &who.caller,
                 context: &who.context,
-                path: "/sigward.v1.ReloadService/Reload",
+                path: Procedure::ReloadReload.path(),
                 operation: Some(Operation::PolicyWrite),
                 from: by.from,
                 now: SystemClock.unix_seconds(),

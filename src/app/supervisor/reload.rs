@@ -55,10 +55,7 @@ impl State {
         warnings.extend(said.map(|warning| format!("policy: {warning}")));
         let petition = may_rewrite(shared, by, rewritten).map_err(Refused::from)?;
         if let (ReloadMode::DryRun, Some(needed)) = (mode, &petition.needed) {
-            warnings.push(format!(
-                "the policy changes: rule {} wants {} approvals for that",
-                needed.rule, needed.others
-            ));
+            warnings.push(format!("the policy changes: {} for that", needed.asks()));
         }
         if mode == ReloadMode::Apply {
             if diff.entries().len() > diff.waiting_for_restart().count() {

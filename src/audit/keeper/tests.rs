@@ -13,6 +13,7 @@ use crate::audit::{Break, Evidence, Verification, verify};
 use crate::store::{Batch, Options, SqliteStore};
 
 mod forms;
+mod reading;
 mod removal;
 
 struct Turned(AtomicI64);

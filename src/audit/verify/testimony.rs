@@ -3,19 +3,22 @@
 use sigward_policies::decision::Refused;
 use sigward_policies::model::algorithm::PublicKey;
 
-use super::{Evidence, Walk, unreadable};
+use super::{Walk, unreadable};
 use crate::audit::checkpoint::Checkpoint;
-use crate::audit::ledger::{self, CheckpointFile};
+use crate::audit::ledger::{self, CheckpointFile, Named};
 use crate::audit::segment::SegmentFolder;
+
+/// Of those that the state does not have, what is kept: the chain is broken with the first.
+const ONLY_THERE: usize = 64;
 
 impl Walk<'_> {
     /// Reads the checkpoints of this store and checks them among themselves.
     pub(super) fn take_checkpoints(
         &mut self,
         folder: Option<&SegmentFolder>,
-        evidence: &Evidence,
+        mut key: Option<PublicKey>,
+        anchor: Option<Named>,
     ) -> Result<(), Refused> {
-        let mut key = evidence.key;
         let mut last: Option<Checkpoint> = None;
         let mut local = Vec::new();
         if let Some(folder) = folder {
@@ -38,7 +41,7 @@ impl Walk<'_> {
                     (None, Ok(read)) => {
                         last = Some(read.clone());
                         local.push(read);
-                        true
+                        self.ask()
                     }
                     (wrong, _) => {
                         let wrong = wrong.unwrap_or_default();
@@ -56,61 +59,58 @@ impl Walk<'_> {
             .map_err(unreadable)?;
         }
         self.ahead.clone_from(&local);
-        if let Some(path) = &evidence.anchor {
-            self.take_anchor(path, key, &local)?;
+        if let Some(anchor) = anchor {
+            self.take_anchor(anchor, key, &local)?;
         }
         self.ahead
             .sort_by_key(|checkpoint| (checkpoint.head.sequence, checkpoint.number));
         Ok(())
     }
 
-    /// What an anchor says counts whether the state folder still has it or not.
+    /// What an anchor says counts whether the state folder still has it or not. Of what is the same in both, nothing is kept.
     fn take_anchor(
         &mut self,
-        path: &std::path::Path,
+        anchor: Named,
         key: Option<PublicKey>,
         local: &[Checkpoint],
     ) -> Result<(), Refused> {
-        if !path.exists() {
-            return Err(unreadable(std::io::Error::other(format!(
-                "there is no {}",
-                path.display()
-            ))));
-        }
-        let mut anchored: Vec<Checkpoint> = Vec::new();
-        CheckpointFile::at(path)
-            .each(|read| {
-                // Lines of others, and what somebody wrote between them, prove nothing.
-                if let Ok(read) = read
-                    && read.store == self.store
-                    && key.is_none_or(|key| key == read.key)
-                {
-                    anchored.push(read);
+        let (mut count, mut highest) = (0_u64, 0);
+        let mut only_there: Vec<Checkpoint> = Vec::new();
+        let each = |read: Option<Checkpoint>| {
+            // Lines of others, and what somebody wrote between them, prove nothing.
+            if let Some(there) = read
+                && there.store == self.store
+                && key.is_none_or(|key| key == there.key)
+            {
+                count = count.saturating_add(1);
+                highest = there.head.sequence.max(highest);
+                let here = usize::try_from(there.number.saturating_sub(1))
+                    .ok()
+                    .and_then(|at| local.get(at));
+                if here != Some(&there) {
+                    self.only_in_anchor(&there, local);
+                    if only_there.len() < ONLY_THERE {
+                        only_there.push(there);
+                    }
                 }
-                true
-            })
-            .map_err(unreadable)?;
-        for there in &anchored {
-            let here = usize::try_from(there.number.saturating_sub(1))
-                .ok()
-                .and_then(|at| local.get(at));
-            if here != Some(there) {
-                let before = local.iter().take_while(|here| here.number < there.number).last();
-                let after = before.map_or(0, |before| before.head.sequence);
-                self.broken(
-                    after.saturating_add(1),
-                    format!("has no checkpoint that vouches for it: number {} is in the anchor and not in the state", there.number),
-                );
             }
-        }
-        let highest = anchored
-            .iter()
-            .map(|there| there.head.sequence)
-            .max()
-            .unwrap_or(0);
-        self.found.anchored = Some((u64::try_from(anchored.len()).unwrap_or(u64::MAX), highest));
+            self.ask()
+        };
+        anchor.each(each).map_err(unreadable)?;
+        self.found.anchored = Some((count, highest));
         self.ahead
-            .extend(anchored.into_iter().filter(|there| !local.contains(there)));
+            .extend(only_there.into_iter().filter(|there| !local.contains(there)));
         Ok(())
+    }
+
+    fn only_in_anchor(&mut self, there: &Checkpoint, local: &[Checkpoint]) {
+        let before = local.partition_point(|here| here.number < there.number);
+        let before = before.checked_sub(1).and_then(|at| local.get(at));
+        let after = before.map_or(0, |before| before.head.sequence);
+        let what = format!(
+            "has no checkpoint that vouches for it: number {} is in the anchor and not in the state",
+            there.number
+        );
+        self.broken(after.saturating_add(1), what);
     }
 }

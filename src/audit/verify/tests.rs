@@ -144,3 +144,60 @@ fn deleting_inserting_swapping_and_cutting_are_named() {
     cut.rows.truncate(6);
     assert_eq!(cut.first_broken(), Some(7));
 }
+
+/// Somebody else's file may take long: records may leave meanwhile, and it ends when nobody listens.
+#[test]
+fn an_anchor_is_read_before_records_are_held_and_only_while_somebody_listens() {
+    let tmp = tempfile::tempdir().unwrap();
+    let path = tmp.path().join("anchor");
+    // Lines of others, one without an end, and then a checkpoint of nothing.
+    let made = testing::Signer::new().sign(None, AuditHead::genesis(&StoreId([1; 16])), 1);
+    let text = format!(
+        "{}{}\n{}\n",
+        "line\n".repeat(100),
+        "x".repeat(100_000),
+        made.line()
+    );
+    std::fs::write(&path, text).unwrap();
+    let evidence = Evidence {
+        anchor: Some(path.clone()),
+        ..Evidence::default()
+    };
+    let chain = Chain::new(2048);
+    let mut asked = 0;
+    let found = verify_telling(&chain, &evidence, &mut |records, _| {
+        asked += 1;
+        assert_eq!(evidence.stay.leaving().is_some(), records == 0, "{records}");
+        true
+    });
+    assert!(
+        found.unwrap().first_broken.is_some(),
+        "the state has no such checkpoint"
+    );
+    assert!(
+        asked > 190,
+        "asked {asked} times: at every line, and at every part of a long one"
+    );
+    let mut asked = 0;
+    let abandoned = verify_telling(&chain, &evidence, &mut |_, _| {
+        asked += 1;
+        asked < 150
+    });
+    assert!(
+        matches!(abandoned, Err(Refused::Failed(failure)) if failure.code == FailureCode::DeadlineExceeded)
+    );
+    assert_eq!(asked, 150);
+    // Without one that breaks it, the walk goes on, and holds what it reads.
+    std::fs::write(&path, "line\n").unwrap();
+    let mut held = false;
+    let found = verify_telling(&chain, &evidence, &mut |records, _| {
+        held |= records > 0 && evidence.stay.leaving().is_none();
+        true
+    });
+    assert_eq!((found.unwrap().anchored, held), (Some((0, 0)), true));
+    let nowhere = Evidence {
+        anchor: Some(tmp.path().join("nowhere")),
+        ..Evidence::default()
+    };
+    assert!(matches!(verify(&chain, &nowhere), Err(Refused::Denied(_))));
+}

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use sigward_hsm::verify::Verifier;
 use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::model::algorithm::{Algorithm, PublicKey, Signature};
+use sigward_policies::model::authentication::CredentialId;
 use sigward_policies::model::bearer::IssuerName;
 
 use super::token::{Claims, is_id};
@@ -129,11 +130,14 @@ impl Issuers {
         }
     }
 
-    /// Whether what is claimed stands: its issuer is known, and neither the token nor whom it names is revoked.
-    pub(super) fn stands(&self, claims: &Claims) -> bool {
+    /// Whether what is claimed stands: its issuer is known and has that key, and neither the token nor whom it names is revoked.
+    pub(super) fn stands(&self, claims: &Claims, key: &CredentialId) -> bool {
         let Some(issuer) = self.0.get(claims.holder.issuer()) else {
             return false;
         };
+        if !issuer.keys.contains_key(key.as_str()) {
+            return false;
+        }
         let subject = Revoked::Subject(claims.holder.subject().to_owned());
         !issuer.revoked.contains(&subject) && !issuer.revoked.contains(&Revoked::Token(claims.id.clone()))
     }
@@ -178,9 +182,18 @@ fn read(path: &Path) -> Result<Vec<(String, PublicKey)>, Refusal> {
     let bytes = files::read(path).map_err(unreadable)?;
     let mode = std::fs::metadata(path).map(|about| about.permissions().mode());
     if !matches!(mode, Ok(mode) if mode & 0o002 == 0) {
+        return Err(Refusal::new(
+            RefusalCode::IssuerKeyInvalid,
+            format!(
+                "{}: everybody on this machine may write it, and so be the issuer\nchmod o-w, and see who has written it",
+                path.display()
+            ),
+        ));
+    }
+    if files::private_key(path, &bytes).is_ok() {
         return Err(invalid(
             path,
-            "everybody on this machine may write it, and so be the issuer",
+            "a private key is in it: keep that with the issuer, and put the public one here",
         ));
     }
     if bytes.trim_ascii_start().first() == Some(&b'{') {

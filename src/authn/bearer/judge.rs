@@ -10,6 +10,7 @@ use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::UnixSeconds;
 use subtle::ConstantTimeEq as _;
 
+use super::began::Began;
 use super::issuers::Issuers;
 use super::replays::{MOST, Replays};
 use super::token::{Claims, Token};
@@ -23,7 +24,7 @@ pub struct Bearer {
     audience: String,
     issuers: RwLock<Arc<Issuers>>,
     replays: Mutex<Replays>,
-    began: UnixSeconds,
+    began: Began,
     /// What clients may show in place of a token.
     api_keys: Arc<ApiKeys>,
 }
@@ -40,7 +41,7 @@ pub struct Head<'a> {
 }
 
 /// A token that is good for the head of its request, and used up. Its body is still to come.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "nobody is known before the body was compared"]
 pub struct Shown {
     claims: Claims,
@@ -74,7 +75,7 @@ impl Shown {
 
 impl Bearer {
     /// Judges tokens for `audience`, in a process that began at `began`.
-    pub fn new(audience: impl Into<String>, issuers: Issuers, began: UnixSeconds) -> Self {
+    pub fn new(audience: impl Into<String>, issuers: Issuers, began: Began) -> Self {
         Self {
             audience: audience.into(),
             issuers: RwLock::new(Arc::new(issuers)),
@@ -124,7 +125,7 @@ impl Bearer {
         }
         let key = CredentialId::new(&token.kid)?;
         let claims = token.claims;
-        if !issuers.stands(&claims) {
+        if !issuers.stands(&claims, &key) {
             return Err(revoked());
         }
         if claims.audience != self.audience {
@@ -149,19 +150,29 @@ impl Bearer {
     /// # Errors
     /// `token_refused`.
     pub fn of_body(&self, shown: Shown, body: &[u8]) -> Result<(Caller, Means), Refusal> {
+        // A body may take its time; a revocation does not wait for it.
+        self.stands(&shown)?;
         let Shown { claims, key } = shown;
         let digest: [u8; 32] = Sha256::digest(body).into();
         if !bool::from(digest.ct_eq(&claims.body)) {
             return Err(refused("the token is for another body than came with it"));
         }
-        // A body may take its time; a revocation does not wait for it.
-        if !self.issuers().stands(&claims) {
-            return Err(revoked());
-        }
         let ends = UnixSeconds(claims.expires);
         let holder = claims.holder;
         let by = Authentication::Token { key };
         Ok((Caller::Token { holder }, Means { by, ends }))
+    }
+
+    /// Whether a token that was good still counts: it, its subject and its issuer are not revoked since, and the key is still one of the issuer's.
+    ///
+    /// # Errors
+    /// `token_refused`.
+    pub fn stands(&self, shown: &Shown) -> Result<(), Refusal> {
+        if self.issuers().stands(&shown.claims, &shown.key) {
+            Ok(())
+        } else {
+            Err(revoked())
+        }
     }
 
     fn is_of_now(&self, claims: &Claims, now: i64) -> Result<(), Refusal> {
@@ -182,7 +193,7 @@ impl Bearer {
             return Err(refused("the token is of the future: compare the clocks"));
         }
         // A clock ahead of ours may have signed it before the start, and the process before this one may have seen it.
-        let since = self.began.0.saturating_add(SKEW);
+        let since = self.began.by(now).saturating_add(SKEW);
         if issued <= since {
             return Err(refused(format!(
                 "the token is of before sigward started; sign another one{}",

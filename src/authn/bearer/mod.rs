@@ -7,12 +7,14 @@
 //! # Invariants
 //! * The algorithm is EdDSA, whatever a token says; the key is one that the configuration names, whatever a token brings along.
 //! * A token is good for one method, one path, one body, one server and five minutes at most; it is used up by being shown, and one of
-//!   before this process started is never good: there is nothing that would remember whether it was shown.
+//!   before this process started is never good: there is nothing that would remember whether it was shown. When that was is judged by a
+//!   clock that nobody sets, too: the other one may have been behind.
 //! * A token that was shown is remembered until it has expired. Where there is no room for that, it is refused.
 //! * Whether an issuer, a subject or a token is revoked is asked for every request, of the edition that is in force then.
 
 use sigward_policies::decision::{Refusal, RefusalCode};
 
+mod began;
 mod issuers;
 mod judge;
 mod mint;
@@ -21,6 +23,7 @@ mod replays;
 mod tests;
 mod token;
 
+pub use began::{Began, Passed};
 pub use issuers::{Issuers, key_id, public_key_der};
 pub use judge::{Bearer, Head, Shown, the_one};
 pub use mint::{Mint, MintError};

@@ -3,6 +3,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -23,6 +24,15 @@ const START: i64 = 1_772_618_400;
 const NOW: i64 = START + 100;
 const PATH: &str = "/sigward.v1.StatusService/Get";
 const BODY: &[u8] = &[0; 5];
+
+/// So many seconds have passed since the start: more than the clock shows, where a test turns that one.
+struct Since(u64);
+
+impl Passed for Since {
+    fn passed(&self) -> Duration {
+        Duration::from_secs(self.0)
+    }
+}
 
 struct Scene {
     _dir: tempfile::TempDir,
@@ -46,7 +56,11 @@ impl Scene {
         let path = dir.path().to_owned();
         let scene = Self {
             _dir: dir,
-            bearer: Bearer::new("https://signer:1", Issuers::default(), UnixSeconds(START)),
+            bearer: Bearer::new(
+                "https://signer:1",
+                Issuers::default(),
+                Began::measured_by(Since(10_000), UnixSeconds(START)),
+            ),
             dir: path,
             key,
         };
@@ -521,11 +535,35 @@ fn keys_of_issuers_come_in_pem_and_as_jwk_and_nothing_else_passes() {
 proptest! {
     #[test]
     fn no_text_is_more_than_refused(text in "\\PC{0,200}", words in proptest::collection::vec("[A-Za-z0-9_-]{0,80}", 0..5)) {
-        let scene = Bearer::new("a", Issuers::default(), UnixSeconds(0));
+        let scene = Bearer::new("a", Issuers::default(), Began::now(UnixSeconds(0), None));
         let head = Head { method: "GET", path: "/", now: UnixSeconds(NOW) };
         prop_assert!(scene.of_head(&text, head).is_err());
         prop_assert!(scene.of_head(&words.join("."), head).is_err());
     }
+}
+
+/// What was shown to the process before this one is not taken again where the clock was behind at the start, and was set right since.
+#[test]
+fn a_clock_that_was_behind_at_the_start_brings_no_used_token_back() {
+    let mut scene = Scene::new();
+    let issuers = scene.issuers(&[]);
+    let behind = Began::measured_by(Since(20), UnixSeconds(NOW - 3600));
+    scene.bearer = Bearer::new("https://signer:1", issuers, behind);
+    let issued = |at: i64| {
+        scene.token(|claims| {
+            claims.insert("iat".into(), json!(at));
+            claims.insert("exp".into(), json!(at + 300));
+        })
+    };
+    for used in [NOW - 200, NOW - 20, NOW - 20 + SKEW] {
+        refused(scene.show_at(&issued(used), NOW), "before sigward started");
+    }
+    assert!(scene.show_at(&issued(NOW - 20 + SKEW + 1), NOW).is_ok());
+    // The clock is turned back once more: what was before the start stays so.
+    refused(
+        scene.show_at(&issued(NOW - 100), NOW - 90),
+        "before sigward started",
+    );
 }
 
 /// What is compared is the work, not the time: whoever the token names, one signature is verified with one good key.

@@ -332,3 +332,27 @@ fn what_decided_is_known_whatever_it_was() {
     assert_eq!(sight.ruling_on(&treasury), rule("never-the-treasury"));
     assert_eq!(sight.ruling_on(&other), no_rule);
 }
+
+#[test]
+fn who_reads_on_is_asked_again_as_what_it_was_let_in_for() {
+    let document = |operations: &str| {
+        let text = format!(
+            "version = 1\n[[rule]]\nid = \"reads\"\neffect = \"allow\"\nsubjects = [\"dns:ada\"]\noperations = {operations}"
+        );
+        Policy::parse(&text, PolicyVersion([1; 32])).unwrap()
+    };
+    let policies = Arc::new(Policies::default());
+    policies.replace(
+        Some(document("[\"audit.read\", \"audit.export\"]")),
+        Mode::Enforced,
+    );
+    let admitted = call(&policies, &ada(), Operation::AuditRead);
+    let judged = admitted.judged();
+    let _may = admitted.rather(Operation::AuditExport).may(&[]).unwrap();
+    assert!(judged.stands(UnixSeconds(0)).is_ok());
+    policies.replace(Some(document("[\"audit.read\"]")), Mode::Enforced);
+    assert!(
+        judged.stands(UnixSeconds(0)).is_err(),
+        "an export, and only reading is left"
+    );
+}

@@ -89,7 +89,7 @@ pub(in crate::cli) fn backup(args: Backup, home: &Path, output: &Output) -> anyh
         recipients: args.age_recipient,
     };
     drop(data_key);
-    let request = given.under(request)?;
+    let request = given.under(request, home)?;
     let manifest = with_services(home, async |channel| {
         let mut client = client(channel);
         let made = client.make(request).await.map_err(explain_status)?.into_inner();

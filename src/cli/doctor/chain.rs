@@ -4,6 +4,8 @@
 //! The chain is asked before our own state is read. A daemon that signs meanwhile is then ahead of the commits that are looked at,
 //! never behind: a signature of our key above our watermark is somebody else's.
 
+mod gather;
+
 use std::time::Duration;
 
 use sigward_policies::double_sign::Limits;
@@ -12,6 +14,7 @@ use sigward_proto::v1::{Key, SignState, SignStateKind};
 
 use super::finding::{Check, Finding};
 use crate::chain::cometbft::{Client, Commit, NodeStatus, ValidatorSet};
+pub(super) use gather::{beside_ours, gather, not_asked};
 
 /// How long one answer may take, and all of one node together.
 const ANSWER: Duration = Duration::from_secs(4);
@@ -68,7 +71,7 @@ pub(super) struct Facts {
 }
 
 /// Asks all, at once.
-pub(super) async fn ask(questions: Vec<Question>) -> Vec<(Question, Result<Answers, String>)> {
+async fn ask(questions: Vec<Question>) -> Vec<(Question, Result<Answers, String>)> {
     let mut tasks = tokio::task::JoinSet::new();
     for (index, question) in questions.into_iter().enumerate() {
         tasks.spawn(async move {
@@ -120,7 +123,7 @@ async fn ask_one(url: &str) -> Result<Answers, String> {
 }
 
 /// Where our own state, read later, is above what the chain said, the chain has gone on meanwhile, or is another one: asks again.
-pub(super) async fn ask_again(facts: &mut [Facts]) {
+async fn ask_again(facts: &mut [Facts]) {
     for facts in facts.iter_mut() {
         let Ok(answers) = &mut facts.answers else { continue };
         let here = facts
@@ -144,7 +147,7 @@ fn height(status: &NodeStatus) -> i64 {
 }
 
 /// Our key, from what the admin services say.
-pub(super) fn ours(key: &Key, row: Option<&SignState>, now: i64) -> Option<Ours> {
+fn ours(key: &Key, row: Option<&SignState>, now: i64) -> Option<Ours> {
     let algorithm = Algorithm::parse(&key.algorithm).ok()?;
     Some(Ours {
         name: key.name.clone(),
@@ -163,7 +166,7 @@ pub(super) fn ours(key: &Key, row: Option<&SignState>, now: i64) -> Option<Ours>
 }
 
 /// A chain that nobody was asked about.
-pub(super) fn unasked(chain: &str, offline: bool) -> Finding {
+fn unasked(chain: &str, offline: bool) -> Finding {
     let fact = if offline {
         "not asked: --offline"
     } else {

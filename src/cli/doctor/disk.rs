@@ -3,6 +3,8 @@
 //! The syncs go to a file without a name (`O_TMPFILE`): whatever happens to this process, nothing stays behind. Beside a running
 //! daemon they are few and far between, so that none of its own waits long behind one of ours.
 
+mod shown;
+
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -14,6 +16,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use super::finding::{Check, Finding};
 use crate::config::StoreConfig;
 use crate::store::{FileSystem, file_system};
+pub(super) use shown::show_and_gather;
 
 /// Syncs without a daemon, and beside one.
 const SYNCS: (u32, u32) = (200, 50);
@@ -60,7 +63,7 @@ pub(super) struct Facts {
 }
 
 /// Looks, and measures; `tick` is told how far it is, from 0 to 1.
-pub(super) fn gather(store: &StoreConfig, daemon: bool, tick: &dyn Fn(f64)) -> Facts {
+fn gather(store: &StoreConfig, daemon: bool, tick: &dyn Fn(f64)) -> Facts {
     let witness_folder = store.witness.parent().unwrap_or(&store.dir);
     let device = |path: &Path| std::fs::metadata(path).map(|about| about.dev()).ok();
     let witness_apart = device(witness_folder) != device(&store.dir);

@@ -109,6 +109,7 @@ checks! {
     ConfigRisk = "config.risk",
     ConfigInForce = "config.in_force",
     ConfigPolicy = "config.policy",
+    ConfigTraces = "config.traces",
     FilesUser = "files.user",
     FilesHome = "files.home",
     FilesConfig = "files.config",

@@ -1,5 +1,7 @@
 //! Keys and sign states: what opens them, whether each chain's key is there, may sign, and has a past to stand on.
 
+mod gather;
+
 use std::collections::HashSet;
 
 use sigward_proto::v1::{Key, KeyOrigin, KeyState, SignState, SignStateKind};
@@ -8,6 +10,7 @@ use super::finding::{Check, Finding};
 use crate::admin::unnamed_chain;
 use crate::app::{Inspection, Trouble};
 use crate::config::Config;
+pub(super) use gather::gather;
 
 /// What the admin services say.
 #[derive(Clone, PartialEq, Debug, Default)]

@@ -40,8 +40,9 @@ pub(super) struct Facts {
     /// `[listen]` or `[listen.bearer]`.
     table: &'static str,
     address: SocketAddr,
-    /// Until when each part holds, or what is wrong with the files, and what to do.
-    files: Result<Vec<Expiry>, (String, String)>,
+    files: Files,
+    /// Authorities of clients of which `crl` has no CRL.
+    without_crl: Vec<String>,
     authorities: Option<Authorities>,
     /// Of `[listen.bearer]`: how many issuers, or what is wrong with a key of theirs.
     issuers: Option<Result<usize, String>>,
@@ -53,15 +54,19 @@ pub(super) struct Facts {
 
 /// Looks at both doors, where the configuration has them.
 pub(super) fn gather(config: &Config, daemon: bool, now: i64) -> Vec<Facts> {
-    let of = |table, address: SocketAddr, files: ServerFiles| Facts {
-        table,
-        address,
-        files: open(&files),
-        authorities: files.client_ca.as_deref().and_then(authorities),
-        issuers: None,
-        taken: matches!(listeners(address.port()), Some(Door::Listening { .. })),
-        daemon,
-        now,
+    let of = |table, address: SocketAddr, files: ServerFiles| {
+        let (expiries, without_crl) = open(&files);
+        Facts {
+            table,
+            address,
+            files: expiries,
+            without_crl,
+            authorities: files.client_ca.as_deref().and_then(authorities),
+            issuers: None,
+            taken: matches!(listeners(address.port()), Some(Door::Listening { .. })),
+            daemon,
+            now,
+        }
     };
     let mut doors = Vec::new();
     if let Some(listen) = &config.listen {
@@ -91,13 +96,19 @@ pub(super) fn gather(config: &Config, daemon: bool, now: i64) -> Vec<Facts> {
     doors
 }
 
-fn open(files: &ServerFiles) -> Result<Vec<Expiry>, (String, String)> {
-    match Keeper::open(files.clone()) {
-        Ok(keeper) => Ok(keeper.material().expiries().to_vec()),
+/// Until when each part holds, or what is wrong with the files, and what to do.
+type Files = Result<Vec<Expiry>, (String, String)>;
+
+fn open(files: &ServerFiles) -> (Files, Vec<String>) {
+    match Keeper::check(files) {
+        Ok(material) => (Ok(material.expiries().to_vec()), material.without_crl().to_vec()),
         Err(error) => {
             let text = error.to_string();
             let (fact, remedy) = text.split_once('\n').unwrap_or((&text, "sigward pki show"));
-            Err((fact.trim().to_owned(), remedy.trim().to_owned()))
+            (
+                Err((fact.trim().to_owned(), remedy.trim().to_owned())),
+                Vec::new(),
+            )
         }
     }
 }
@@ -140,11 +151,19 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
         }
     }
     findings.extend(facts.authorities.as_ref().map(clients));
+    if !facts.without_crl.is_empty() {
+        let who = one_line(&facts.without_crl.join("; "));
+        findings.push(Finding::warning(
+            Check::ListenClients,
+            format!("no CRL in crl of {who}: none of its clients is let in"),
+            "append the authority's CRL to the file; an empty one says that nobody is revoked",
+        ));
+    }
     findings.push(address(facts));
     findings.extend(facts.issuers.as_ref().map(|issuers| match issuers {
         Ok(count) => Finding::ok(
             Check::ListenIssuers,
-            format!("the keys of {count} issuers can be read"),
+            format!("the keys of {} can be read", super::count(*count, "issuer")),
         ),
         Err(what) => Finding::failure(
             Check::ListenIssuers,
@@ -266,6 +285,7 @@ mod tests {
                 count: 1,
                 ..Authorities::default()
             }),
+            without_crl: Vec::new(),
             issuers: Some(Ok(1)),
             taken: false,
             daemon: false,
@@ -331,6 +351,14 @@ mod tests {
                     count: MANY + 1,
                     ..Authorities::default()
                 }),
+                Check::ListenClients,
+                Status::Warning,
+            ),
+            (
+                Facts {
+                    without_crl: named(),
+                    ..facts()
+                },
                 Check::ListenClients,
                 Status::Warning,
             ),

@@ -9,6 +9,7 @@
 
 mod chain;
 mod clock;
+mod configuration;
 mod daemon;
 mod disk;
 mod door;
@@ -21,30 +22,20 @@ mod node;
 mod others;
 mod screen;
 mod tokens;
+mod traces;
+mod words;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sigward_proto::v1::key_service_client::KeyServiceClient;
-use sigward_proto::v1::state_service_client::StateServiceClient;
-use sigward_proto::v1::{ListKeysRequest, ShowStateRequest};
-
-use super::client::{explain, with_services};
 use super::exit::CheckFailed;
-use super::output::{Output, in_full};
+use super::output::Output;
 use crate::app;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{self, Config, RpcUrl};
 use finding::{Check, Finding, Status};
-use keys::{Asked, Services};
-
-/// A daemon that stands still is asked no longer.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// A node notices a broken connection at its next ping (3.3 s, CometBFT `privval/signer_listener_endpoint.go`): until then its
-/// place looks taken twice.
-const SETTLES: Duration = Duration::from_secs(5);
+use keys::Services;
+use words::bytes;
+pub(super) use words::{count, quoted};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
@@ -118,10 +109,20 @@ pub(super) fn check_config(home: &Path, config: &Config) -> Checked {
     let us = rustix::process::geteuid().as_raw();
     let daemon = daemon::gather(home, config);
     let files = files::gather(home, Some(config), us, daemon.is_some());
-    let mut findings = risks(config);
-    findings.extend(policy(config));
+    let mut findings = configuration::risks(config);
+    findings.extend(configuration::policy(config));
+    findings.extend(traces::judge(config));
     findings.extend(files::judge(&files));
-    let facts = keys_and_states(home, config, &files, &findings);
+    // Who comes in by certificates, and who does not though it looks so: `serve` starts with either.
+    let doors = listen::gather(config, daemon.is_some(), SystemClock.unix_micros() / 1_000_000);
+    findings.extend(
+        doors
+            .iter()
+            .flat_map(listen::judge)
+            .filter(|finding| finding.check == Check::ListenClients)
+            .map(|finding| finding.at_most(Status::Warning)),
+    );
+    let facts = keys::gather(home, config, &files, &findings);
     findings.extend(keys::judge(&facts, config));
     if daemon.is_none() {
         // `serve` starts without its tokens, and finds them later.
@@ -159,7 +160,11 @@ fn verdict(findings: &[Finding]) -> anyhow::Result<()> {
 
 fn examine(args: &Args, home: &Path, config: &Config, output: &Output) -> anyhow::Result<Vec<Finding>> {
     // The chain before our own state: see `chain`.
-    let answers = ask_chains(args, config)?;
+    let heard = if args.offline {
+        Vec::new()
+    } else {
+        chain::gather(config, &args.rpc)?
+    };
     let us = rustix::process::geteuid().as_raw();
     let running = daemon::gather(home, config);
     let pid = running.as_ref().and_then(|daemon| daemon.pid);
@@ -173,8 +178,9 @@ fn examine(args: &Args, home: &Path, config: &Config, output: &Output) -> anyhow
     let mut findings = vec![
         Finding::ok(Check::ConfigValid, chains).about(home.join(config::FILE_NAME).display().to_string()),
     ];
-    findings.extend(risks(config));
-    findings.extend(policy(config));
+    findings.extend(configuration::risks(config));
+    findings.extend(configuration::policy(config));
+    findings.extend(traces::judge(config));
     findings.extend(files::judge(&files));
     let now = SystemClock.unix_micros() / 1_000_000;
     let doors = listen::gather(config, running.is_some(), now);
@@ -183,7 +189,11 @@ fn examine(args: &Args, home: &Path, config: &Config, output: &Output) -> anyhow
         config.keys.allow_unlocked_memory,
         pid,
     )));
-    findings.extend(disk::judge(&measure_disk(config, running.is_some(), output)));
+    findings.extend(disk::judge(&disk::show_and_gather(
+        config,
+        running.is_some(),
+        output,
+    )));
     let processes = others::processes();
     findings.extend(daemon::judge(running.as_ref(), config, env!("CARGO_PKG_VERSION")));
     findings.extend(others::judge(&others::Facts {
@@ -192,38 +202,19 @@ fn examine(args: &Args, home: &Path, config: &Config, output: &Output) -> anyhow
         daemon: pid,
         me: std::process::id(),
     }));
-    let facts = keys_and_states(home, config, &files, &findings);
+    let facts = keys::gather(home, config, &files, &findings);
     findings.extend(keys::judge(&facts, config));
     if running.is_none() {
         findings.extend(tokens::judge(&app::probe::glance_at(config)));
     }
     findings.extend(
-        look_at_nodes(args, config, running.as_ref())
+        node::gather(config, running.as_ref(), args.offline)
             .iter()
             .flat_map(node::judge),
     );
 
     let services = facts.services.services();
-    let mut on_chain: Vec<chain::Facts> = answers
-        .into_iter()
-        .filter_map(|(question, answers)| {
-            let configured = config
-                .chains
-                .iter()
-                .find(|chain| chain.id.as_str() == question.chain)?;
-            let ours = services.and_then(|services| {
-                let key = services.key(configured.key.as_str())?;
-                chain::ours(key, services.row(key, configured.id.as_str()), now)
-            });
-            Some(chain::Facts {
-                question,
-                answers,
-                ours,
-                limits: configured.limits,
-            })
-        })
-        .collect();
-    asked(chain::ask_again(&mut on_chain))?;
+    let on_chain = chain::beside_ours(heard, config, services, now)?;
     findings.extend(clock::judge(&clock::gather(
         &processes,
         now,
@@ -231,14 +222,7 @@ fn examine(args: &Args, home: &Path, config: &Config, output: &Output) -> anyhow
         on_chain.iter().filter_map(|facts| facts.block(now)).collect(),
     )));
     findings.extend(on_chain.iter().flat_map(chain::judge));
-    for chain in &config.chains {
-        if on_chain
-            .iter()
-            .all(|facts| facts.question.chain != chain.id.as_str())
-        {
-            findings.push(chain::unasked(chain.id.as_str(), args.offline));
-        }
-    }
+    findings.extend(chain::not_asked(config, &on_chain, args.offline));
     Ok(findings)
 }
 
@@ -253,243 +237,13 @@ fn without_config(home: &Path, error: &config::ConfigError) -> Vec<Finding> {
     findings
 }
 
-fn risks(config: &Config) -> Vec<Finding> {
-    config
-        .warnings()
-        .into_iter()
-        .map(|warning| {
-            Finding::warning(
-                Check::ConfigRisk,
-                warning,
-                "docs/operating.md tells when it may stay so",
-            )
-        })
-        .collect()
-}
-
-/// The document that says who may what, where the configuration names one.
-fn policy(config: &Config) -> Vec<Finding> {
-    let Some(file) = &config.policy.file else {
-        return Vec::new();
-    };
-    let about = file.display().to_string();
-    match config::read_policy(file) {
-        Ok(policy) => {
-            let rules = count(policy.rules().len(), "rule");
-            let ok = Finding::ok(
-                Check::ConfigPolicy,
-                format!("{rules}, version {}", policy.version()),
-            );
-            let warning = |warning: &sigward_policies::authz::Warning| {
-                let remedy = "docs/policy.md tells what each warning means";
-                Finding::warning(Check::ConfigPolicy, warning.to_string(), remedy).about(&about)
-            };
-            let warnings = policy.warnings().iter().map(warning);
-            std::iter::once(ok.about(&about)).chain(warnings).collect()
-        }
-        Err(error) => {
-            let text = error.to_string();
-            let (fact, remedy) = text.split_once('\n').unwrap_or((&text, "sigward policy check"));
-            vec![Finding::failure(Check::ConfigPolicy, fact.trim(), remedy.trim())]
-        }
-    }
-}
-
 fn all_nodes(config: &Config) -> usize {
     config.chains.iter().map(|chain| chain.nodes.len()).sum()
-}
-
-fn ask_chains(
-    args: &Args,
-    config: &Config,
-) -> anyhow::Result<Vec<(chain::Question, Result<chain::Answers, String>)>> {
-    if args.offline {
-        return Ok(Vec::new());
-    }
-    let mut questions = Vec::new();
-    for chain in &config.chains {
-        for node in &chain.nodes {
-            questions.extend(node.rpc.as_ref().map(|url| chain::Question {
-                chain: chain.id.to_string(),
-                node: Some(node.name.to_string()),
-                url: url.to_string(),
-            }));
-        }
-        let asked = args.rpc.iter().filter(|(id, _)| id == chain.id.as_str());
-        questions.extend(asked.map(|(_, url)| chain::Question {
-            chain: chain.id.to_string(),
-            node: None,
-            url: url.to_string(),
-        }));
-    }
-    asked(chain::ask(questions))
-}
-
-fn asked<T>(asking: impl Future<Output = T>) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let answers = runtime.block_on(asking);
-    // A resolver that hangs in its own thread keeps nobody.
-    runtime.shutdown_background();
-    Ok(answers)
-}
-
-fn measure_disk(config: &Config, daemon: bool, output: &Output) -> disk::Facts {
-    let target = if output.is_json() {
-        ProgressDrawTarget::hidden()
-    } else {
-        ProgressDrawTarget::stderr()
-    };
-    let bar = ProgressBar::with_draw_target(Some(100), target);
-    if let Ok(style) = ProgressStyle::with_template("  syncing the disk {bar:30} {percent}%") {
-        bar.set_style(style);
-    }
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a percentage"
-    )]
-    let facts = disk::gather(&config.store, daemon, &|part| {
-        bar.set_position((part * 100.0) as u64)
-    });
-    bar.finish_and_clear();
-    facts
-}
-
-/// Asks the daemon or, where none runs and nothing above forbids it, opens the store as `keys list` would.
-fn keys_and_states(home: &Path, config: &Config, files: &files::Facts, so_far: &[Finding]) -> keys::Facts {
-    let foreign = so_far.iter().any(|finding| finding.check == Check::FilesUser);
-    let broken = so_far
-        .iter()
-        .any(|finding| finding.status == Status::Failure && finding.check.group() == "files");
-    let sealed: Vec<_> = files
-        .files
-        .iter()
-        .filter(|seen| seen.role == files::Role::Sealed)
-        .map(|seen| seen.path.clone())
-        .collect();
-    let inspection = (!foreign).then(|| app::inspect(config, &sealed));
-    let services = if !files.daemon && (foreign || broken) {
-        Asked::Skipped
-    } else {
-        match ask_services(home) {
-            Ok(services) => Asked::Answered(services),
-            Err(error) => Asked::Failed(in_full(&error)),
-        }
-    };
-    keys::Facts { inspection, services }
-}
-
-fn ask_services(home: &Path) -> anyhow::Result<Services> {
-    with_services(home, async |channel| {
-        let asked = async {
-            let keys = KeyServiceClient::new(channel.clone())
-                .list(ListKeysRequest {})
-                .await
-                .map_err(explain)?;
-            let states = StateServiceClient::new(channel)
-                .show(ShowStateRequest::default())
-                .await
-                .map_err(explain)?;
-            anyhow::Ok(Services {
-                keys: keys.into_inner().keys,
-                states: states.into_inner().states,
-            })
-        };
-        tokio::time::timeout(PATIENCE, asked).await.with_context(|| {
-            format!("the daemon takes connections on its admin socket and does not answer within {} s\nsee its log; it may stand still", PATIENCE.as_secs())
-        })?
-    })
-}
-
-fn look_at_nodes(args: &Args, config: &Config, running: Option<&daemon::Facts>) -> Vec<node::Facts> {
-    let may_dial = running.is_none() && !args.offline;
-    let mut nodes = Vec::new();
-    for chain in &config.chains {
-        for node in &chain.nodes {
-            nodes.push(node::Facts {
-                chain: chain.id.to_string(),
-                node: node.name.to_string(),
-                door: door::look(&node.address, may_dial),
-                address: node.address.clone(),
-                daemon: running.is_some(),
-                word: running
-                    .and_then(|daemon| daemon.link(chain.id.as_str(), node.name.as_str()))
-                    .cloned(),
-            });
-        }
-    }
-    // What looks taken twice may be the end of a connection that was just replaced.
-    let began = Instant::now();
-    let taken = |facts: &node::Facts| {
-        facts.daemon
-            && matches!(
-                facts.door,
-                door::Door::Listening {
-                    accepted: 1..,
-                    waiting: 1..
-                }
-            )
-    };
-    while nodes.iter().any(taken) && began.elapsed() < SETTLES {
-        std::thread::sleep(Duration::from_millis(250));
-        for facts in nodes.iter_mut().filter(|facts| taken(facts)) {
-            facts.door = door::look(&facts.address, false);
-        }
-    }
-    nodes
-}
-
-/// `1 node`, `2 nodes`.
-pub(super) fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-}
-
-/// Bytes for people.
-fn bytes(number: u64) -> String {
-    const UNITS: [(&str, u64); 4] = [
-        ("TiB", 1 << 40),
-        ("GiB", 1 << 30),
-        ("MiB", 1 << 20),
-        ("KiB", 1 << 10),
-    ];
-    for (unit, size) in UNITS {
-        if number >= size {
-            #[allow(clippy::cast_precision_loss, reason = "two digits are shown")]
-            return format!("{:.1} {unit}", number as f64 / size as f64);
-        }
-    }
-    format!("{number} bytes")
-}
-
-/// A path as a shell takes it.
-pub(super) fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text;
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_and_paths_are_written_for_people_and_shells() {
-        assert_eq!(
-            (count(1, "node"), count(0, "node")),
-            ("1 node".to_owned(), "0 nodes".to_owned())
-        );
-        assert_eq!(
-            (bytes(5), bytes(1536), bytes(u64::MAX)),
-            ("5 bytes".into(), "1.5 KiB".into(), "16777216.0 TiB".into())
-        );
-        assert_eq!(quoted(Path::new("/run/a.sock")), "/run/a.sock");
-        assert_eq!(quoted(Path::new("/it's $HOME")), "'/it'\\''s $HOME'");
-    }
 
     #[test]
     fn an_rpc_is_named_for_its_chain() {

@@ -1,9 +1,12 @@
 //! Each `[[chain.node]]`: its link, whether it can be reached, and whether the one place that a node has for a signer is ours.
 
+mod gather;
+
 use super::daemon::Word;
 use super::door::Door;
 use super::finding::{Check, Finding};
 use crate::config::{NodeAddress, Reach};
+pub(super) use gather::gather;
 
 /// What was gathered of one node.
 #[derive(Clone, PartialEq, Eq, Debug)]

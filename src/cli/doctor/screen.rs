@@ -141,9 +141,13 @@ fn in_order(findings: &[Finding]) -> Vec<&Finding> {
 }
 
 fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    let lines: Vec<_> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    lines.join("; ").chars().map(plain).collect()
 }
 
 #[cfg(test)]
@@ -194,7 +198,7 @@ node
                          → start the node
 
 chain
-  · chain.rpc            a [2Jb c
+  · chain.rpc            a [2Jb; c
 
 Something is wrong: 2 failures, 1 warning, 1 note, 1 ok.";
         assert_eq!(text(&sick(), Marks::Unicode, &summary(&sick())), expected);

@@ -1,9 +1,11 @@
 //! `sigward policy explain`: a question to a document, and every rule that was looked at.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use clap::builder::{PossibleValue, TypedValueParser};
 use serde_json::{Value, json};
 use sigward_policies::authz::{Explanation, KeyFacts, Policy, Question, Rate, Verdict};
 use sigward_policies::model::algorithm::PublicKey;
@@ -16,6 +18,7 @@ use sigward_policies::model::suggest;
 use super::super::exit::CheckFailed;
 use super::super::output::Output;
 use crate::clock::{Clock as _, SystemClock};
+use crate::config;
 
 /// Ask a policy: may SUBJECT do this? Says which rule decides, and why each rule before it does not
 ///
@@ -35,7 +38,7 @@ pub(in crate::cli) struct Args {
     #[arg(long = "as", value_name = "SUBJECT", value_parser = subject)]
     subject: Caller,
     /// For what; `sigward policy show` lists the operations
-    #[arg(long, value_name = "OPERATION", value_parser = operation)]
+    #[arg(long, value_name = "OPERATION", hide_possible_values = true, value_parser = Operations)]
     op: Operation,
     /// About the key of this name
     #[arg(long, value_name = "NAME", value_parser = key_name)]
@@ -71,10 +74,11 @@ enum Answer {
 
 pub(super) fn run(
     args: Args,
-    home: impl FnOnce() -> anyhow::Result<PathBuf>,
+    home: impl Fn() -> anyhow::Result<PathBuf>,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let (_file, policy) = super::read(args.file, home)?;
+    let runs = users_who_run(&home, args.file.as_deref());
+    let (_file, policy) = super::read(args.file, &home)?;
     let key = args.key.map(|name| KeyFacts {
         name,
         public_key: args.public_key,
@@ -91,17 +95,15 @@ pub(super) fn run(
             .unwrap_or_else(|| UnixSeconds(SystemClock.unix_micros() / 1_000_000)),
     };
     let explanation = policy.explain(&question);
-    let note = built_in(&args.subject);
-    let mut text = explanation.to_string();
+    let note = note(&args.subject);
+    let word = Word::on(&explanation, &args.subject, &runs);
+    let mut text = explanation.rules();
     if let Some(note) = note {
         text = format!("note: {note}\n{text}");
     }
-    output.result(&value(&policy, &explanation, note), text);
-    let answer = if explanation.is_allowed() {
-        Answer::Allow
-    } else {
-        Answer::Deny
-    };
+    text.push_str(&word.text);
+    output.result(&value(&policy, (&explanation, &word), note), text);
+    let answer = if word.allowed { Answer::Allow } else { Answer::Deny };
     match args.expect {
         Some(expected) if expected != answer => Err(CheckFailed(format!(
             "expected {}: {}",
@@ -109,15 +111,57 @@ pub(super) fn run(
                 Answer::Allow => "allow",
                 Answer::Deny => "deny",
             },
-            explanation.answer()
+            word.text
         ))
         .into()),
         _ => Ok(()),
     }
 }
 
+/// What the daemon would say: as the document does, but that the user who runs it needs no rule.
+struct Word {
+    allowed: bool,
+    text: String,
+}
+
+impl Word {
+    fn on(explanation: &Explanation<'_>, subject: &Caller, runs: &[u32]) -> Self {
+        let ruled = explanation.fixed.is_some() || explanation.verdict.rule().is_some();
+        match subject {
+            Caller::LocalUser { uid } if !ruled && runs.contains(uid) => Self {
+                allowed: true,
+                text: format!(
+                    "allowed: built in: no rule takes it from {subject}, who runs sigward, or is root"
+                ),
+            },
+            Caller::LocalUser { .. } if !ruled => Self {
+                allowed: false,
+                text: format!(
+                    "{}; and the admin socket lets in root, and who runs sigward, alone",
+                    explanation.answer()
+                ),
+            },
+            _ => Self {
+                allowed: explanation.is_allowed(),
+                text: explanation.answer(),
+            },
+        }
+    }
+}
+
+/// Who gets through the admin socket (mode 0600): root, and the owner of the home, or of the document where there is no home to see.
+fn users_who_run(home: impl Fn() -> anyhow::Result<PathBuf>, file: Option<&Path>) -> Vec<u32> {
+    let owner = |path: &Path| std::fs::metadata(path).ok().map(|found| found.uid());
+    // A folder without sigward.toml is nobody's home yet.
+    let home = home()
+        .ok()
+        .and_then(|home| owner(&home.join(config::FILE_NAME)).and(owner(&home)));
+    let runs = home.or_else(|| file.and_then(owner));
+    std::iter::once(0).chain(runs).collect()
+}
+
 /// What somebody has without any rule.
-const fn built_in(subject: &Caller) -> Option<&'static str> {
+const fn note(subject: &Caller) -> Option<&'static str> {
     match subject {
         Caller::Node { .. } => Some(
             "a node has consensus signatures of its chain by the configuration; only a rule that denies takes them",
@@ -132,7 +176,7 @@ const fn built_in(subject: &Caller) -> Option<&'static str> {
     }
 }
 
-fn value(policy: &Policy, explanation: &Explanation<'_>, note: Option<&str>) -> Value {
+fn value(policy: &Policy, (explanation, word): (&Explanation<'_>, &Word), note: Option<&str>) -> Value {
     let looks: Vec<_> = explanation
         .looks
         .iter()
@@ -149,8 +193,8 @@ fn value(policy: &Policy, explanation: &Explanation<'_>, note: Option<&str>) -> 
         Verdict::Deny { .. } => (0, None),
     };
     json!({
-        "allowed": explanation.is_allowed(), "rule": explanation.verdict.rule().map(|rule| rule.as_str()),
-        "approvals": approvals, "rate": rate, "verdict": explanation.answer(), "note": note,
+        "allowed": word.allowed, "rule": explanation.verdict.rule().map(|rule| rule.as_str()),
+        "approvals": approvals, "rate": rate, "verdict": word.text, "note": note,
         "version": format!("{:#}", policy.version()), "looked_at": looks,
     })
 }
@@ -189,6 +233,32 @@ fn subject(text: &str) -> Result<Caller, String> {
             .map(|name| Caller::Certificate { name })
             .map_err(|refusal| refusal.message),
         _ => Err(refused()),
+    }
+}
+
+/// Operations by their names, which shells complete.
+#[derive(Clone, Copy)]
+struct Operations;
+
+impl TypedValueParser for Operations {
+    type Value = Operation;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<Operation, clap::Error> {
+        // The list is long, and `policy show` has it: one suggestion says more.
+        let by_name: fn(&str) -> Result<Operation, String> = operation;
+        by_name.parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let names = Operation::ALL
+            .iter()
+            .map(|operation| PossibleValue::new(operation.as_str()));
+        Some(Box::new(names))
     }
 }
 
@@ -253,6 +323,40 @@ mod tests {
         ] {
             assert!(subject(bad).is_err(), "{bad}");
         }
+    }
+
+    /// What `--expect` is decided by is what the daemon does.
+    #[test]
+    fn whoever_runs_sigward_needs_no_rule_and_no_other_user_gets_in() {
+        let text = "version = 1\n[[rule]]\nid = \"no\"\neffect = \"deny\"\nsubjects = [\"uid:*\"]\noperations = [\"freeze\"]\n";
+        let policy = Policy::parse(text, sigward_policies::authz::PolicyVersion([0; 32])).unwrap();
+        let ask = |uid, operation| {
+            let subject = Caller::LocalUser { uid };
+            let question = Question {
+                subject: &subject,
+                operation,
+                key: None,
+                chain: None,
+                from: None,
+                now: UnixSeconds(0),
+            };
+            let word = Word::on(&policy.explain(&question), &subject, &[0, 1000]);
+            (word.allowed, word.text)
+        };
+        for uid in [0, 1000] {
+            let (allowed, text) = ask(uid, Operation::Unfreeze);
+            assert!(allowed && text.starts_with("allowed: built in"), "{text}");
+            assert_eq!(
+                ask(uid, Operation::Freeze),
+                (false, "denied by rule no".to_owned())
+            );
+        }
+        let (allowed, text) = ask(1001, Operation::Unfreeze);
+        assert!(
+            !allowed && text.contains("the admin socket lets in root"),
+            "{text}"
+        );
+        assert!(ask(1001, Operation::WhoAmI).0);
     }
 
     #[test]

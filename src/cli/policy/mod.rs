@@ -38,7 +38,7 @@ pub(super) enum Command {
 
 pub(super) fn run(
     command: Command,
-    home: impl FnOnce() -> anyhow::Result<PathBuf>,
+    home: impl Fn() -> anyhow::Result<PathBuf>,
     output: &Output,
 ) -> anyhow::Result<()> {
     match command {

@@ -29,11 +29,12 @@ pub(super) fn run(
     output: &Output,
 ) -> anyhow::Result<()> {
     remote::only_here("`state move-out`")?;
-    let request = given.under(MoveOutRequest {
+    let request = MoveOutRequest {
         key: row.key,
         chain_id: row.chain,
         all_chains,
-    })?;
+    };
+    let request = given.under(request, home)?;
     let key_out = out_file::create(key_file, 0o600)?;
     let state_out = out_file::create(file, 0o600).inspect_err(|_| {
         let _left = std::fs::remove_file(key_file);

@@ -99,7 +99,11 @@ pub(in crate::cli) fn frame(
     }
     if status.chains.is_empty() && status.instance.is_some() {
         page.plain("");
-        page.plain("no chain is configured: add one to sigward.toml");
+        page.plain(match super::super::remote::server() {
+            // Those that a rule does not show are left out of the answer.
+            Some(_) => "no chain that you may see",
+            None => "no chain is configured: add one to sigward.toml",
+        });
     }
     if status.chains.iter().any(|chain| !chain.heights.is_empty()) {
         page.plain("");
@@ -180,7 +184,9 @@ impl Page {
     fn alarms(&mut self, status: &GetStatusResponse) {
         for check in status.checks.iter().filter(|check| !check.failing.is_empty()) {
             self.whole(&format!("! {}: {}", check.name, check.failing), Ink::Alarm);
-            self.whole(&format!("  {}", check.remedy), Ink::Plain);
+            if !check.remedy.is_empty() {
+                self.whole(&format!("  {}", check.remedy), Ink::Plain);
+            }
         }
         for chain in &status.chains {
             for refusal in &chain.refusals {

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use sigward_policies::authz::PolicyVersion;
 
 use super::{Diff, Effect, POLICY, Subject, text};
-use crate::config::{AuditConfig, BearerConfig, IssuerConfig, PolicyConfig, ProviderConfig, ProviderId};
+use crate::config::{
+    AuditConfig, BearerConfig, IssuerConfig, OtlpConfig, PolicyConfig, ProviderConfig, ProviderId,
+};
 
 impl Diff {
     pub(super) fn audit(&mut self, old: &AuditConfig, new: &AuditConfig) {
@@ -170,6 +172,18 @@ impl Diff {
         // Settings come first.
         self.entries
             .sort_by_key(|entry| entry.subject != Subject::Setting);
+    }
+
+    /// Where traces go is decided at the start; what the file of headers says is read again and again.
+    pub(super) fn otlp(&mut self, old: Option<&OtlpConfig>, new: Option<&OtlpConfig>) {
+        let show = |otlp: &Option<&OtlpConfig>| otlp.map_or_else(|| "none".to_owned(), ToString::to_string);
+        self.set(
+            &Subject::Setting,
+            "otlp",
+            (&old, &new),
+            Effect::NeedsRestart,
+            show,
+        );
     }
 
     /// Modules are loaded and sessions counted at the start, so a token that comes, goes or is another one waits for the next. Only

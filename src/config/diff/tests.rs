@@ -6,7 +6,7 @@ use sigward_policies::authz::PolicyVersion;
 use std::path::Path;
 
 use super::*;
-use crate::config::parse;
+use crate::config::{OtlpConfig, OtlpProtocol, RpcUrl, Sample, parse};
 
 const BASE: &str = "
 [[chain]]
@@ -110,6 +110,7 @@ fn every_setting_that_stays_is_named() {
         ("[identity]\nfile = 'x'", "identity.file"),
         ("[admin]\nsocket = 'x'", "admin.socket"),
         ("[http]\nlisten = ''", "http.listen"),
+        ("[listen.bounds]\nstream_age_s = 60", "listen.bounds"),
         ("[log]\nformat = 'json'", "log.format"),
     ] {
         let diff = Diff::between(&config(""), &config(table));
@@ -225,4 +226,29 @@ fn a_policy_is_replaced_and_never_taken_away_while_it_runs() {
     );
     diff.policy(Some(PolicyVersion([1; 32])), Some(PolicyVersion([1; 32])));
     assert_eq!(diff.entries().len(), 2);
+}
+
+#[test]
+fn another_collector_of_traces_waits_for_a_restart() {
+    // Not every program reads this table.
+    let with = |port: u16| {
+        let mut with = config(BASE);
+        with.otlp = Some(OtlpConfig {
+            endpoint: RpcUrl::parse(&format!("http://127.0.0.1:{port}")).unwrap(),
+            protocol: OtlpProtocol::Grpc,
+            ca_file: None,
+            headers_file: None,
+            sample: Sample::ALL,
+            timeout: std::time::Duration::from_secs(5),
+        });
+        with
+    };
+    assert!(Diff::between(&with(1), &with(1)).is_empty());
+    let line = Diff::between(&config(BASE), &with(1)).to_string();
+    assert!(
+        line.starts_with("~ otlp: none -> http://127.0.0.1:1 (grpc, sample 1, timeout 5000 ms)"),
+        "{line}"
+    );
+    let diff = Diff::between(&with(1), &with(2));
+    assert_eq!(diff.waiting_for_restart().count(), 1);
 }

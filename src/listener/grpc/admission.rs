@@ -7,7 +7,7 @@ use axum::extract::Request;
 use axum::http::{Extensions, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use sigward_policies::decision::{Refusal, RefusalCode};
+use sigward_policies::decision::{Refusal, RefusalCode, Refused};
 use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::authentication::Authentication;
 use sigward_policies::model::caller::Caller;
@@ -24,6 +24,7 @@ use crate::audit::{self, Asked, Asker, Denials};
 use crate::authn::{self, Means};
 use crate::authz::{Admitted, Call, Denial, InForce, Judged, Mode, Policies, tick};
 use crate::listener::body::{Made, linger};
+use crate::listener::spans::Marks;
 use crate::listener::trace::InTrace;
 use crate::store::Context;
 
@@ -48,7 +49,12 @@ pub(super) async fn admit(services: Services, mut request: Request, next: Next) 
         now: services.gate.books().0.unix_seconds(),
         tick: tick(),
     };
-    let admitted = match services.policies.admit(call) {
+    let judging = Marks::judging(request.extensions());
+    let admitted = services.policies.admit(call);
+    if let Some(judging) = judging {
+        Marks::judged(judging, services.policies.version());
+    }
+    let admitted = match admitted {
         Ok(admitted) => admitted,
         Err(Denial { refusal, ruling, .. }) => {
             let who = Asker { caller, context }.ruled(ruling);
@@ -68,7 +74,9 @@ pub(super) async fn admit(services: Services, mut request: Request, next: Next) 
         None => response,
         Some(_) => while_standing(response, move || {
             let stands = judged.stands(services.gate.books().0.unix_seconds());
-            stands.inspect_err(|refusal| services.note(&who, service, (None, None), refusal))
+            stands
+                .inspect_err(|refusal| services.note(&who, service, (None, None), refusal))
+                .map_err(Refused::from)
         }),
     }
 }

@@ -19,14 +19,15 @@ use sigward_proto::v1::{
     VerifyResponse,
 };
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::admission::From;
 use super::errors::status;
 use super::gate::admitted;
 use super::key::refuse;
+use super::passing::pass;
 use super::serve::Services;
 use super::target::Target;
 use crate::admin::{Admin, Reading};
@@ -39,8 +40,6 @@ const PAGE: usize = 200;
 const FOLLOW: Duration = Duration::from_millis(200);
 /// How often somebody who has the chain verified hears how far it is.
 const TELL: Duration = Duration::from_millis(200);
-/// How long a client may take no record.
-const STALLED: Duration = Duration::from_secs(30);
 /// Records sent when nobody says how many.
 const DEFAULT_LIMIT: u32 = 20;
 
@@ -108,9 +107,11 @@ impl AuditService for Services {
         tokio::spawn(async move {
             let (found, records) = mpsc::channel(PAGE);
             let reading = admin.read_records((1, last), search, most, found);
-            let passing = pass(records, &send, |record| QueryResponse { record: Some(record) });
-            let (outcome, ()) = tokio::join!(reading, passing);
-            if let Err(refused) = outcome {
+            let passing = pass(records, &send, |record| QueryResponse {
+                record: Some(to_wire(&record)),
+            });
+            let (read, passed) = tokio::join!(reading, passing);
+            if let Err(refused) = passed.and(read) {
                 let _gone = send.send(Err(status(refused))).await;
             }
         });
@@ -118,9 +119,15 @@ impl AuditService for Services {
     }
 
     async fn verify(&self, request: Request<VerifyRequest>) -> Result<Response<Self::VerifyStream>, Status> {
+        let is_elsewhere = request.extensions().get::<From>().is_some();
         let (call, request) = admitted(request)?;
         let may = self.may(call, Target::Nothing).await?;
         let anchor = (!request.anchor.is_empty()).then(|| PathBuf::from(&request.anchor));
+        if anchor.is_some() && is_elsewhere {
+            // Whoever may read the chain may not have files of the signer opened.
+            let what = "an anchor is a file on the signer's machine, and no path is taken from elsewhere: run `sigward audit verify --anchor FILE` there, or verify without an anchor";
+            return Err(refuse(Refusal::new(RefusalCode::AnchorRefused, what)));
+        }
         if anchor.as_ref().is_some_and(|path| !path.is_absolute()) {
             let what = "an anchor is named by its absolute path";
             return Err(refuse(Refusal::new(RefusalCode::InvalidParameters, what)));
@@ -217,9 +224,11 @@ fn outcome(found: &Verification) -> VerifyOutcome {
 async fn read(admin: Arc<Admin>, (from, last): (u64, u64), limit: u64, follow: bool, send: Sender) {
     let (found, records) = mpsc::channel(PAGE);
     let reading = admin.read_records((from, last), Search::default(), limit, found);
-    let passing = pass(records, &send, |record| TailResponse { record: Some(record) });
-    let (outcome, ()) = tokio::join!(reading, passing);
-    if let Err(refused) = outcome {
+    let passing = pass(records, &send, |record| TailResponse {
+        record: Some(to_wire(&record)),
+    });
+    let (read, passed) = tokio::join!(reading, passing);
+    if let Err(refused) = passed.and(read) {
         let _gone = send.send(Err(status(refused))).await;
         return;
     }
@@ -248,26 +257,6 @@ async fn read(admin: Arc<Admin>, (from, last): (u64, u64), limit: u64, follow: b
                 () = send.closed() => return,
                 () = tokio::time::sleep(FOLLOW) => {}
             }
-        }
-    }
-}
-
-/// Sends records on as they are found, until nobody listens, or takes none for [`STALLED`]: whoever reads has one of a few places.
-async fn pass<T>(
-    mut records: mpsc::Receiver<AuditRecord>,
-    send: &mpsc::Sender<Result<T, Status>>,
-    wrap: impl Fn(Record) -> T,
-) {
-    loop {
-        tokio::select! {
-            () = send.closed() => return,
-            record = records.recv() => match record {
-                Some(record) => match timeout(STALLED, send.send(Ok(wrap(to_wire(&record))))).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(_)) | Err(_) => return,
-                },
-                None => return,
-            },
         }
     }
 }

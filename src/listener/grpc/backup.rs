@@ -1,5 +1,7 @@
 //! `sigward.v1.BackupService`.
 
+use std::collections::HashSet;
+
 use sigward_hsm::backup::Lock;
 use sigward_hsm::envelope::ArgonParams;
 use sigward_policies::decision::{Refusal, RefusalCode};
@@ -56,16 +58,20 @@ impl BackupService for Services {
         request: Request<ConfirmBackupRequest>,
     ) -> Result<Response<ConfirmBackupResponse>, Status> {
         let (call, request) = admitted(request)?;
+        let mut keys = request
+            .public_keys
+            .iter()
+            .map(|text| public_key(text))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(refuse)?;
+        // Whoever names a key twice says no more than who names it once.
+        let mut named = HashSet::new();
+        keys.retain(|key| named.insert(*key));
         let verified = VerifiedBackup {
             id: BundleId(sized("bundle_id", &request.bundle_id).map_err(refuse)?),
             sha256: sized("sha256", &request.sha256).map_err(refuse)?,
             made_at: UnixSeconds(request.made_at),
-            keys: request
-                .public_keys
-                .iter()
-                .map(|text| public_key(text))
-                .collect::<Result<_, _>>()
-                .map_err(refuse)?,
+            keys,
         };
         // That it was read back is said of a backup that was made.
         let may = self.may_after(call, Target::PublicKeys(&verified.keys)).await?;

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::Response;
-use sigward_policies::decision::{FailureCode, Refusal, RefusalCode, Refused};
+use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode, Refused};
 use tonic::{Code, Status};
 
 /// A refusal of a request that was not read: headers alone (gRPC over HTTP/2, "Trailers-Only").
@@ -13,6 +13,11 @@ pub(in crate::listener) fn refusal(refusal: Refusal) -> Response<Body> {
 /// The same as a status, for those who do not speak gRPC.
 pub(in crate::listener) fn status_of(refusal: Refusal) -> Status {
     status(refusal.into())
+}
+
+/// The same of a failure of ours.
+pub(in crate::listener) fn status_of_failure(failure: Failure) -> Status {
+    status(failure.into())
 }
 
 /// A request for another host than this machine.

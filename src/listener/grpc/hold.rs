@@ -3,6 +3,7 @@
 use sigward_policies::decision::{Refusal, RefusalCode};
 use sigward_policies::holding::{Fact, Line, Scope};
 use sigward_policies::model::id::{ChainId, Height, KeyName};
+use sigward_policies::model::operation::Operation;
 use sigward_proto::v1::hold_service_server::HoldService;
 use sigward_proto::v1::{
     ClearStopLineRequest, ClearStopLineResponse, FreezeRequest, FreezeResponse, FreezeScope as AskedScope,
@@ -11,7 +12,6 @@ use sigward_proto::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::errors::status;
 use super::gate::admitted;
 use super::key::refuse;
 use super::petition::petitioning;
@@ -30,7 +30,7 @@ impl HoldService for Services {
             .open(&may)
             .freeze(may.who(), &scope, &request.reason)
             .await
-            .map_err(status)?;
+            .map_err(|refused| self.not_taken(may.who(), Operation::Freeze.as_str(), refused))?;
         let holds = self.in_force(&may.sight()).await?;
         Ok(Response::new(FreezeResponse { holds }))
     }
@@ -63,7 +63,7 @@ impl HoldService for Services {
             .open(&may)
             .set_stop_line(may.who(), &line, height, &request.reason)
             .await
-            .map_err(status)?;
+            .map_err(|refused| self.not_taken(may.who(), Operation::StopLineSet.as_str(), refused))?;
         let holds = self.in_force(&may.sight()).await?;
         Ok(Response::new(SetStopLineResponse { holds }))
     }

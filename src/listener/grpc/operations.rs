@@ -102,6 +102,19 @@ mod tests {
         assert_eq!(known, described);
     }
 
+    /// What a policy is warned of, and what not.
+    #[test]
+    fn what_is_offered_has_a_procedure_or_a_node_that_asks() {
+        // A part of what another procedure asks for.
+        let by_others = [Operation::AuditExport, Operation::PolicyWrite];
+        for operation in Operation::ALL.iter().copied() {
+            let asked = Procedure::ALL.iter().any(|p| operation_of(*p) == operation);
+            let offered = asked || operation.consensus_step().is_some() || by_others.contains(&operation);
+            assert_eq!(operation.is_offered(), offered, "{operation}");
+            assert!(offered || !operation.can_wait(), "{operation}");
+        }
+    }
+
     #[test]
     fn nothing_else_is_a_procedure() {
         for procedure in Procedure::ALL {

@@ -68,8 +68,8 @@ impl Services {
             return Err(refuse(Refusal::new(
                 RefusalCode::ApprovalRequired,
                 format!(
-                    "rule {} wants {} approvals, and they are given to a daemon: none runs\nstart it with `sigward serve` or by its service, and run this command again",
-                    needed.rule, needed.others
+                    "{}, given to a daemon, and none runs\nstart it with `sigward serve` or by its service, and run this command again",
+                    needed.asks()
                 ),
             )));
         }
@@ -89,7 +89,8 @@ impl Services {
         }
     }
 
-    /// The same for whatever is said or done about approvals; gathered, as other denials are.
+    /// The same for whatever is said or done about approvals, and for who tries to hold signing back and cannot: somebody saw a reason
+    /// to. Gathered, as other denials are.
     pub(super) fn not_taken(&self, who: &Asker, operation: &'static str, refused: Refused) -> Status {
         if let Refused::Denied(refusal) = &refused {
             self.note(who, operation, (None, None), refusal);

@@ -35,6 +35,7 @@ use crate::admin::live::Live;
 use crate::audit::Denials;
 use crate::authz::Policies;
 use crate::listener::trace::in_trace;
+use crate::telemetry::spans::Spans;
 
 /// Key and state files are small; nothing else is sent here.
 const MAX_MESSAGE: usize = 256 * 1024;
@@ -61,6 +62,8 @@ pub struct Services {
     pub(super) denials: Option<Arc<Denials>>,
     /// Who may call what.
     pub(super) policies: Arc<Policies>,
+    /// Where what becomes of calls is told, to those who collect traces.
+    pub(in crate::listener) spans: Spans,
 }
 
 impl Services {
@@ -72,7 +75,14 @@ impl Services {
             watched: None,
             denials: None,
             policies: Arc::default(),
+            spans: Spans::default(),
         }
+    }
+
+    /// The same, whose calls are told of.
+    #[must_use]
+    pub fn telling(self, spans: Spans) -> Self {
+        Self { spans, ..self }
     }
 
     /// With what only a daemon can do.
@@ -111,7 +121,7 @@ impl Services {
             .register_encoded_file_descriptor_set(sigward_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1();
-        let all = self.clone();
+        let (all, spans) = (self.clone(), self.spans.clone());
         let mut routes = Routes::new(health_service)
             .add_service(KeyServiceServer::new(self.clone()).max_decoding_message_size(largest))
             .add_service(ApiKeyServiceServer::new(self.clone()).max_decoding_message_size(largest))
@@ -132,8 +142,9 @@ impl Services {
             .layer(from_fn(move |request, next| {
                 admission::admit(all.clone(), request, next)
             }))
-            .layer(from_fn(|request: Request, next: Next| {
-                in_trace(request, |request| next.run(request))
+            .layer(from_fn(move |request: Request, next: Next| {
+                let spans = spans.clone();
+                async move { in_trace(&spans, request, |request| next.run(request)).await }
             }))
     }
 

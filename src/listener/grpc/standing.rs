@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Response, header};
 use hyper::body::{Body as _, Frame, SizeHint};
-use sigward_policies::decision::Refusal;
+use sigward_policies::decision::Refused;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::errors::status;
@@ -20,12 +20,12 @@ use super::errors::status;
 const EVERY: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 2_000 });
 
 /// Whether the reader of an answer may go on.
-pub(in crate::listener) type Stands = Box<dyn Fn() -> Result<(), Refusal> + Send>;
+pub(in crate::listener) type Stands = Box<dyn Fn() -> Result<(), Refused> + Send>;
 
 /// `response`, whose body ends with the refusal as soon as its reader may not go on. What is no gRPC is left alone: it is whole.
 pub(in crate::listener) fn while_standing(
     response: Response<Body>,
-    stands: impl Fn() -> Result<(), Refusal> + Send + 'static,
+    stands: impl Fn() -> Result<(), Refused> + Send + 'static,
 ) -> Response<Body> {
     let kind = response.headers().get(header::CONTENT_TYPE);
     if response.body().is_end_stream()
@@ -53,10 +53,10 @@ struct HeldOpen {
 }
 
 impl HeldOpen {
-    fn ends(&mut self, refusal: Refusal) -> Frame<Bytes> {
+    fn ends(&mut self, refused: Refused) -> Frame<Bytes> {
         self.inner = None;
         let mut trailers = HeaderMap::new();
-        let _too_long = status(refusal.into()).add_header(&mut trailers);
+        let _too_long = status(refused).add_header(&mut trailers);
         Frame::trailers(trailers)
     }
 }
@@ -74,8 +74,8 @@ impl hyper::body::Body for HeldOpen {
                 return Poll::Ready(None);
             }
             if Instant::now() >= self.due {
-                if let Err(refusal) = (self.stands)() {
-                    return Poll::Ready(Some(Ok(self.ends(refusal))));
+                if let Err(refused) = (self.stands)() {
+                    return Poll::Ready(Some(Ok(self.ends(refused))));
                 }
                 self.due = Instant::now() + EVERY;
                 self.sleep = None;
@@ -112,7 +112,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use http_body_util::BodyExt as _;
-    use sigward_policies::decision::RefusalCode;
+    use sigward_policies::decision::{Refusal, RefusalCode};
     use tokio::sync::mpsc;
     use tokio_stream::StreamExt as _;
     use tokio_stream::wrappers::ReceiverStream;
@@ -126,8 +126,8 @@ mod tests {
         response
     }
 
-    fn no() -> Refusal {
-        Refusal::new(RefusalCode::CertificateRefused, "it was revoked")
+    fn no() -> Refused {
+        Refusal::new(RefusalCode::CertificateRefused, "it was revoked").into()
     }
 
     #[tokio::test]

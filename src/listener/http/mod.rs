@@ -13,5 +13,5 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
-pub(super) use routes::{YesOrNo, is_probe, is_verbose, router_for_others};
+pub(super) use routes::{YesOrNo, is_probe, is_verbose, is_yes_or_no, router_for_others};
 pub use serve::{ListenError, Listener, serve};

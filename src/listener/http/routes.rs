@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::HttpBody;
 use axum::extract::{RawQuery, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -33,7 +33,7 @@ pub(super) fn router(metrics: Arc<Metrics>, readiness: Readiness) -> Router {
     }))
 }
 
-/// For clients that have shown a certificate: no page of a browser comes that far under a foreign name.
+/// For clients of the doors, which have looked at the name by then: no page of a browser shows a certificate or a token.
 pub(in crate::listener) fn router_for_others(metrics: Arc<Metrics>, readiness: Readiness) -> Router {
     bare(metrics, readiness).layer(from_fn(async |request, next| {
         admit(Hosts::Any, request, next).await
@@ -51,6 +51,11 @@ pub(in crate::listener) fn is_verbose(query: Option<&str>) -> bool {
             .split('&')
             .any(|item| item.split('=').next() == Some("verbose"))
     })
+}
+
+/// Whether what is asked for can be answered without naming a chain or a node.
+pub(in crate::listener) fn is_yes_or_no(asked: &Uri) -> bool {
+    asked.path() == "/livez" || (asked.path() == "/readyz" && !is_verbose(asked.query()))
 }
 
 /// Under which names the paths answer that are not for probes and scrapers.

@@ -2,6 +2,7 @@
 //!
 //! An error's message begins with its stable code, as everywhere; the same code stands by itself in `details`, for programs.
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::Pin;
 
@@ -12,10 +13,13 @@ use base64::prelude::BASE64_STANDARD_NO_PAD;
 use prost::Message as _;
 use serde_json::json;
 use sigward_policies::decision::Refusal;
+use sigward_policies::model::text::code_of;
 use tonic::{Code, Status};
 
 use super::methods::{Method, Methods};
+use crate::admin::request_named_in;
 use crate::listener::grpc;
+use crate::listener::spans::ToldInJson;
 
 /// No answer of ours is longer.
 const MOST: usize = 64 << 20;
@@ -86,6 +90,8 @@ struct ErrorInfo {
     reason: String,
     #[prost(string, tag = "2")]
     domain: String,
+    #[prost(btree_map = "string, string", tag = "3")]
+    metadata: BTreeMap<String, String>,
 }
 
 /// A status as an error.
@@ -94,28 +100,31 @@ pub(super) fn error(status: &Status) -> Response<Body> {
     told(http, code, status.message())
 }
 
-fn told(http: StatusCode, code: &str, message: &str) -> Response<Body> {
-    let details = stable(message).map(|reason| {
+fn told(http: StatusCode, code: &'static str, message: &str) -> Response<Body> {
+    let details = code_of(message).map(|reason| {
+        // What a caller goes on with: the header `sigward-approval` takes it.
+        let approval = request_named_in(message).map(|id| ("approval".to_owned(), id.to_owned()));
         let info = ErrorInfo {
             reason: reason.to_owned(),
             domain: "sigward".to_owned(),
+            metadata: approval.into_iter().collect(),
+        };
+        let debug = match info.metadata.is_empty() {
+            true => json!({ "reason": reason, "domain": "sigward" }),
+            false => json!({ "reason": reason, "domain": "sigward", "metadata": info.metadata }),
         };
         json!({
             "type": "google.rpc.ErrorInfo",
             "value": BASE64_STANDARD_NO_PAD.encode(info.encode_to_vec()),
-            "debug": { "reason": reason, "domain": "sigward" },
+            "debug": debug,
         })
     });
     let details: Vec<_> = details.into_iter().collect();
     let error = json!({ "code": code, "message": message, "details": details });
-    with_json(http, format!("{error}\n").into())
-}
-
-/// The code at the beginning of a message, if it begins with one.
-fn stable(message: &str) -> Option<&str> {
-    let (code, _) = message.split_once(": ")?;
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-    (!code.is_empty() && code.bytes().all(plain)).then_some(code)
+    let mut response = with_json(http, format!("{error}\n").into());
+    let reason = code_of(message).map(str::to_owned);
+    response.extensions_mut().insert(ToldInJson { code, reason });
+    response
 }
 
 fn with_json(http: StatusCode, body: Body) -> Response<Body> {

@@ -1,5 +1,6 @@
 //! A request in JSON as the call that gRPC would make. Its body is read when the service asks for its message, which is after admission.
 
+use std::error::Error as _;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -111,6 +112,20 @@ impl Call {
     }
 }
 
+/// Shows admission a call of a procedure that is not there: as over gRPC, it is a denial, and on record as one (gathered, as all are).
+/// What is answered is for whoever mistyped a name, and says those that there are.
+pub(super) async fn of_nothing(head: Parts, grpc: Router) {
+    let mut request = Request::new(Body::empty());
+    *request.method_mut() = Verb::POST;
+    *request.uri_mut() = head.uri;
+    *request.version_mut() = Version::HTTP_2;
+    *request.headers_mut() = metadata(&head.headers);
+    *request.extensions_mut() = head.extensions;
+    request.extensions_mut().insert(Made);
+    // Its body is empty, and there is nobody to read it: that takes no time.
+    let Ok(_told) = grpc.oneshot(request).await;
+}
+
 /// The body, as gRPC frames a message (flag and length, then the message).
 async fn message(method: &Method, body: &mut BodyDataStream) -> Result<Bytes, Status> {
     if method.streams {
@@ -120,7 +135,14 @@ async fn message(method: &Method, body: &mut BodyDataStream) -> Result<Bytes, St
     }
     let json = match whole(body, MAX_OF_OTHERS).await {
         Ok(json) => json,
-        Err(Cut::Broken) => return Err(Status::cancelled("body_cut: the body ended early")),
+        Err(Cut::Broken(error)) => {
+            // The door says why, where it did not let it in.
+            let Some(why) = error.source().and_then(|why| why.downcast_ref::<Status>()) else {
+                return Err(Status::cancelled("body_cut: the body ended early"));
+            };
+            linger(body).await;
+            return Err(why.clone());
+        }
         Err(Cut::Long) => {
             linger(body).await;
             return Err(Status::out_of_range("body_too_long: a body has at most 1 MiB"));

@@ -26,6 +26,9 @@ use super::body::linger;
 pub(super) use answer::{refusal, too_late, wrong_host};
 pub use methods::Methods;
 
+/// Who asks for this asks what there is.
+const INDEX: &str = "/";
+
 /// The layer, before the router of gRPC.
 #[derive(Clone, Debug)]
 pub(super) struct Json {
@@ -43,6 +46,13 @@ impl Json {
     pub(super) async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let (head, body) = request.into_parts();
         let mut body = body.into_data_stream();
+        let path = head.uri.path();
+        if path != INDEX && self.methods.of_path(path).is_none() {
+            let answer = answer::nothing_there(&self.methods, path);
+            call::of_nothing(head, self.grpc.clone()).await;
+            linger(&mut body).await;
+            return answer;
+        }
         match call::Call::of(&self.methods, head) {
             Ok(call) => call.make(self.grpc.clone(), body).await,
             Err(answered) => {

@@ -252,6 +252,34 @@ async fn what_is_no_call_is_told_what_would_be_one() {
 }
 
 #[tokio::test]
+async fn a_call_of_nothing_meets_admission_too_and_who_asks_what_there_is_does_not() {
+    let (seen, mut met) = tokio::sync::mpsc::unbounded_channel();
+    let no = move |request: Request<Body>| {
+        seen.send(request.uri().path().to_owned()).unwrap();
+        async { Status::permission_denied("not_permitted: no rule allows it").into_http::<Body>() }
+    };
+    let json = Json::before(Router::new().fallback(no));
+    for path in [
+        "/",
+        "/no.such.Service/Method",
+        "/favicon.ico",
+        "/sigward.v1.KeyService/Lst",
+    ] {
+        let (head, body) = ask(&json, |request| *request.uri_mut() = path.parse().unwrap()).await;
+        // It says what there is, whatever admission says.
+        assert_eq!(
+            (head.status().as_u16(), &body["code"]),
+            (404, &json!("not_found")),
+            "{path}"
+        );
+        if path != "/" {
+            assert_eq!(met.try_recv().unwrap(), path);
+        }
+        assert!(met.try_recv().is_err(), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn who_may_not_call_is_refused_before_a_byte_is_parsed() {
     let no = || async { Status::permission_denied("not_permitted: no rule allows it").into_http::<Body>() };
     let json = Json::before(Router::new().fallback(no));

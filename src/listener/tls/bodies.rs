@@ -1,18 +1,25 @@
 //! Whose bodies are waited for: in all, of one issuer and of one holder of tokens, of all and of each API key, so that whoever sends slowly, and often, takes
-//! nothing from others. Who finds no place waits for one, as long as a body may take.
+//! nothing from others. Who came with a token, which is used up by then, waits for a place as long as a body may take; whoever came with
+//! a certificate asks again ([`arriving`](super::arriving)).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use sigward_policies::model::caller::Caller;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+/// How long a body may take to come, with the wait for its place.
+pub(super) const TIME: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 /// Bodies that are waited for at once: what is held of them is bounded by that.
 const ALL: usize = 64;
 /// Of those, of one issuer, which may call those whom it vouches for as it likes; and of all API keys.
 const OF_ISSUER: usize = 16;
 /// Of those, of one holder.
-const OF_HOLDER: usize = 8;
+pub(super) const OF_HOLDER: usize = 8;
+/// Bodies behind certificates that are not whole, and of which no more than one part is kept; of those, of one holder.
+const COMING: usize = 512;
+pub(super) const COMING_OF_HOLDER: usize = 128;
 
 /// All places.
 #[derive(Debug)]
@@ -20,6 +27,8 @@ pub(super) struct Bodies {
     all: Arc<Semaphore>,
     issuers: Shares,
     holders: Shares,
+    coming: Arc<Semaphore>,
+    coming_of: Shares,
 }
 
 /// A place, until it is dropped.
@@ -34,6 +43,8 @@ impl Default for Bodies {
             all: Arc::new(Semaphore::new(ALL)),
             issuers: Shares::new(OF_ISSUER),
             holders: Shares::new(OF_HOLDER),
+            coming: Arc::new(Semaphore::new(COMING)),
+            coming_of: Shares::new(COMING_OF_HOLDER),
         }
     }
 }
@@ -54,6 +65,24 @@ impl Bodies {
             _permits: [of_holder, of_issuer, of_all],
         }
     }
+
+    /// A place for a body of `who` that grows, if there is one now. An authority is the operator's own: it has no share.
+    pub(super) fn place_now(&self, who: &Caller) -> Option<Place> {
+        of_both(&self.holders, &self.all, who)
+    }
+
+    /// The same for a body that is not whole, and has not begun to grow.
+    pub(super) fn comes(&self, who: &Caller) -> Option<Place> {
+        of_both(&self.coming_of, &self.coming, who)
+    }
+}
+
+fn of_both(shares: &Shares, all: &Arc<Semaphore>, who: &Caller) -> Option<Place> {
+    let of_holder = shares.of(who.to_string()).try_acquire_owned().ok()?;
+    let of_all = all.clone().try_acquire_owned().ok()?;
+    Some(Place {
+        _permits: [Some(of_holder), None, Some(of_all)],
+    })
 }
 
 /// One semaphore for each who has a place, or waits for one.

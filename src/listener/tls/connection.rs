@@ -17,8 +17,9 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::door::{Door, Visitor};
+use super::door::Door;
 use super::seats::Seat;
+use super::visitor::Visitor;
 use crate::listener::trace::in_trace;
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Handshake;
@@ -29,9 +30,8 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How long, and for how many reads, somebody is listened to who was refused.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_READS: usize = 16;
-/// How long a connection may live. Whoever keeps it is told to come again (GOAWAY), and shows its certificate again.
-const AGE: Duration = Duration::from_secs(600);
-/// How long requests under way may take when a connection ends.
+/// How long requests under way may take when a connection ends. What is held open may take longer where only the connection's age ends
+/// it (`Visitor::has_stopped_reading`).
 const DRAIN: Duration = Duration::from_secs(10);
 /// How long somebody is listened to who has not shown a good token yet.
 const STRANGER: Duration = Duration::from_secs(30);
@@ -48,9 +48,9 @@ const MAX_STREAMS: u32 = 64;
 /// the connection.
 const MAX_RESETS: usize = 16;
 const MAX_WRONG: usize = 32;
-/// What a client may send before it is read.
+/// What a client may send before it is read: two streams' worth, so that one that is not read does not keep the others waiting.
 const STREAM_WINDOW: u32 = 64 << 10;
-const CONNECTION_WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 2 * STREAM_WINDOW;
 /// A client that is gone without a word is found out by this.
 const PING: Duration = Duration::from_secs(30);
 const PONG: Duration = Duration::from_secs(10);
@@ -180,7 +180,8 @@ where
         tower::service_fn(move |request| {
             let (door, visitor) = (door.clone(), visitor.clone());
             async move {
-                let answered = in_trace(request, |request| door.answer(&visitor, request)).await;
+                let answered =
+                    in_trace(door.spans(), request, |request| door.answer(&visitor, request)).await;
                 Ok::<_, std::convert::Infallible>(answered)
             }
         })
@@ -192,7 +193,16 @@ where
         () = shutdown.begun() => None,
         () = visitor.has_fallen() => None,
         () = visitor.stays_a_stranger(STRANGER) => None,
-        () = sleep(AGE) => None,
+        // Whoever keeps a connection is told to come again (GOAWAY), and shows its certificate again.
+        () = sleep(door.bounds.connection_age) => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = connection.as_mut() => Some(ended),
+                () = shutdown.begun() => None,
+                () = visitor.has_fallen() => None,
+                () = visitor.has_stopped_reading(DRAIN) => return,
+            }
+        }
     };
     let ended = match ended {
         Some(ended) => ended,
@@ -235,7 +245,8 @@ fn classify(error: &io::Error) -> Handshake {
     match error {
         Error::NoCertificatesPresented => Handshake::NoCertificate,
         Error::InvalidCertificate(bad) => match bad {
-            Bad::Revoked | Bad::UnknownRevocationStatus => Handshake::Revoked,
+            Bad::Revoked => Handshake::Revoked,
+            Bad::UnknownRevocationStatus => Handshake::NoCrl,
             // A bad signature: an authority that has the name of one that is known, and another key.
             Bad::UnknownIssuer | Bad::BadSignature => Handshake::UnknownAuthority,
             Bad::Expired

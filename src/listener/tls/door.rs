@@ -1,34 +1,33 @@
-//! Every request: who makes it, by the gate, and which half of the house it is for. Behind a certificate its body is not touched.
+//! Every request: who makes it, by the gate, and which half of the house it is for. Behind a certificate its body is not touched
+//! before somebody asks for it, and then comes in as [`Arriving`] lets it.
 
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{Request, Response, StatusCode, Version, header};
 use axum::response::IntoResponse as _;
-use sigward_policies::decision::{Refusal, RefusalCode};
-use sigward_policies::model::caller::SubjectName;
-use sigward_policies::model::id::UnixSeconds;
-use tokio::sync::watch;
+use sigward_policies::decision::{Failure, FailureCode, Refusal, Refused};
 use tokio::time::timeout;
 use tower::ServiceExt as _;
 
+use super::arriving::Arriving;
+use super::bodies::Bodies;
 use super::gate::Gate;
-use super::seats::Seat;
 use super::telling;
+use super::visitor::Visitor;
 use crate::authn::Means;
-use crate::authn::bearer::SKEW;
-use crate::clock::{Clock as _, SystemClock};
+use crate::authn::bearer::Shown;
+use crate::config::DoorBounds;
 use crate::listener::body::linger;
 use crate::listener::grpc::Services;
 use crate::listener::http::host;
 use crate::listener::json::Json;
 use crate::listener::{grpc, http, json};
 use crate::telemetry::metrics::DoorMetrics;
+use crate::telemetry::spans::Spans;
 use crate::telemetry::{Metrics, Readiness};
-use crate::tls::Peer;
 
 /// How long a request may take to be read and answered; a stream that is answered may go on.
 const TIME: Duration = Duration::from_secs(60);
@@ -61,103 +60,36 @@ pub(super) struct Door {
     json: Json,
     http: Router,
     services: Services,
+    /// Of those behind certificates.
+    bodies: Arc<Bodies>,
+    pub(super) bounds: DoorBounds,
     pub(super) gate: Gate,
     pub(super) metrics: DoorMetrics,
-}
-
-/// The client of one connection.
-#[derive(Debug)]
-pub(super) struct Visitor {
-    /// Its certificate, where one was demanded.
-    pub(super) peer: Option<Peer>,
-    from: IpAddr,
-    fallen: watch::Sender<bool>,
-    known: watch::Sender<bool>,
-    /// Its place; a stranger's until it is known.
-    seat: Mutex<Seat>,
-}
-
-impl Visitor {
-    pub(super) fn new(peer: Option<Peer>, from: IpAddr, seat: Seat) -> Self {
-        Self {
-            known: watch::Sender::new(peer.is_some()),
-            peer,
-            // A rule for 10.0.0.0/8 means ::ffff:10.0.0.1 too.
-            from: from.to_canonical(),
-            fallen: watch::Sender::new(false),
-            seat: Mutex::new(seat),
-        }
-    }
-
-    /// Whom its certificate names.
-    pub(super) fn name(&self) -> Option<&SubjectName> {
-        self.peer.as_ref().map(Peer::name)
-    }
-
-    /// Whether what it showed for an answer that is held open still stands; a token, or an API key, does until it `ends`.
-    fn stands(&self, gate: &Gate, ends: Option<UnixSeconds>) -> Result<(), Refusal> {
-        match self.peer.as_ref().zip(gate.keeper()) {
-            Some((peer, keeper)) => keeper.stands(peer).map_err(|error| {
-                self.falls();
-                tracing::warn!(subject = ?self.name(), code = RefusalCode::CertificateRefused.as_str(), %error, "a stream was ended");
-                let why = "the certificate of this connection does not stand any more; connect again with one that does";
-                Refusal::new(RefusalCode::CertificateRefused, why)
-            }),
-            None if ends.is_none_or(|ends| SystemClock.unix_seconds().0 > ends.0.saturating_add(SKEW)) => {
-                let why = "the token of this request has ended, and what is held open by it; ask again with another one";
-                Err(Refusal::new(RefusalCode::TokenRefused, why))
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Its certificate stands no more.
-    pub(super) fn falls(&self) {
-        self.fallen.send_replace(true);
-    }
-
-    /// It has shown a good token.
-    pub(super) fn is_known(&self) {
-        if !self.known.send_replace(true) {
-            self.seat
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .is_known();
-        }
-    }
-
-    /// Waits until its certificate stands no more.
-    pub(super) async fn has_fallen(&self) {
-        let mut fallen = self.fallen.subscribe();
-        // The sender lives as long as this value.
-        let _fallen = fallen.wait_for(|fallen| *fallen).await;
-    }
-
-    /// Ends when nothing was proved for so long.
-    pub(super) async fn stays_a_stranger(&self, patience: Duration) {
-        let mut known = self.known.subscribe();
-        if timeout(patience, known.wait_for(|known| *known)).await.is_ok() {
-            std::future::pending().await
-        }
-    }
 }
 
 impl Door {
     pub(super) async fn new(
         services: Services,
         gate: Gate,
-        metrics: Arc<Metrics>,
-        readiness: Readiness,
+        bounds: DoorBounds,
+        (metrics, readiness): (Arc<Metrics>, Readiness),
     ) -> Self {
         let grpc = services.clone().routes_for_others().await;
         Self {
             json: Json::before(grpc.clone()),
             grpc,
             services,
+            bodies: Arc::default(),
+            bounds,
             metrics: gate.metrics(&metrics),
             gate,
             http: http::router_for_others(metrics, readiness),
         }
+    }
+
+    /// Where what becomes of its requests is told.
+    pub(super) const fn spans(&self) -> &Spans {
+        &self.services.spans
     }
 
     /// Answers one request of `visitor`.
@@ -166,7 +98,7 @@ impl Door {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let request = request.map(Body::new);
+        let mut request = request.map(Body::new);
         let kind = Kind::of(&request);
         if kind == Kind::Grpc && request.version() != Version::HTTP_2 {
             return (
@@ -176,12 +108,16 @@ impl Door {
                 .into_response();
         }
         if self.gate.is_plain() {
-            if kind == Kind::Probe {
-                // As on the socket for health and metrics, which is plain and on loopback too.
+            let ours = host::names_this_machine(&request);
+            if kind == Kind::Probe && (ours || http::is_yes_or_no(request.uri())) {
+                // A probe may come by another name, and so may a page of a browser: it hears no name of a chain or a node.
+                if !ours {
+                    request.extensions_mut().insert(http::YesOrNo);
+                }
                 return self.within(kind, request).await;
             }
             // Before its token is looked at: a page of a browser has none to be used up.
-            if !host::names_this_machine(&request) {
+            if !ours {
                 linger(&mut request.into_body().into_data_stream()).await;
                 return wrong_host(kind);
             }
@@ -202,7 +138,12 @@ impl Door {
                 Err(_elapsed) => return StatusCode::REQUEST_TIMEOUT.into_response(),
             }
         }
+        if visitor.peer.is_some() {
+            let (bodies, metrics) = (self.bodies.clone(), self.metrics.clone());
+            request = Arriving::within(request, caller.clone(), bodies, metrics);
+        }
         let ends = request.extensions().get::<Means>().map(|means| means.ends);
+        let shown = request.extensions_mut().remove::<Shown>();
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(grpc::From(visitor.from));
         if !self.gate.is_plain() {
@@ -210,7 +151,14 @@ impl Door {
         }
         let response = self.within(kind, request).await;
         let (gate, visitor) = (self.gate.clone(), visitor.clone());
-        grpc::while_standing(response, move || visitor.stands(&gate, ends))
+        let (began, age) = (Instant::now(), self.bounds.stream_age);
+        grpc::while_standing(response, move || {
+            visitor.reads();
+            if began.elapsed() >= age {
+                return Err(too_old(age));
+            }
+            visitor.stands(&gate, shown.as_ref(), ends).map_err(Refused::from)
+        })
     }
 
     /// Answers a request whose caller is known, or need not be.
@@ -243,6 +191,15 @@ impl Door {
             Kind::Probe => self.gate.plainly(&refusal),
         }
     }
+}
+
+/// It may still be read, and by the same right: whoever asks again.
+fn too_old(age: Duration) -> Refused {
+    let why = format!(
+        "this answer was held open for {} s, and no answer is for longer (stream_age_s of [listen.bounds]); ask again, from where it ended",
+        age.as_secs()
+    );
+    Failure::new(FailureCode::DeadlineExceeded, why).into()
 }
 
 fn wrong_host(kind: Kind) -> Response<Body> {

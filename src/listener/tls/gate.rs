@@ -1,7 +1,6 @@
 //! Who makes a request: the holder of the connection's certificate, or whoever signed the request's token.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use axum::http::request::Parts;
@@ -13,9 +12,9 @@ use sigward_policies::model::caller::Caller;
 use sigward_policies::model::id::UnixSeconds;
 use tokio::time::timeout;
 
-use super::bodies::Bodies;
-use super::door::Visitor;
-use crate::authn::bearer::{Bearer, Head, the_one};
+use super::bodies::{self, Bodies};
+use super::visitor::Visitor;
+use crate::authn::bearer::{Bearer, Head, Shown, the_one};
 use crate::authn::{self, Means};
 use crate::clock::{Clock as _, SystemClock};
 use crate::listener::body::{linger, whole};
@@ -26,8 +25,6 @@ use crate::tls::{Keeper, Peer};
 
 /// What a token binds at most: one message, and what gRPC puts before it.
 const MAX_BODY: usize = MAX_OF_OTHERS + 5;
-/// How long a body may take to come, with the wait for its place.
-const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// What is demanded of a client.
 #[derive(Clone, Debug)]
@@ -90,6 +87,13 @@ impl Gate {
             None => metrics.door(),
             Some(_) => metrics.bearer_door(),
         }
+    }
+
+    /// Whether a token that let somebody in still counts.
+    pub(super) fn stands(&self, shown: &Shown) -> Result<(), Refusal> {
+        self.tokens
+            .as_ref()
+            .map_or(Ok(()), |tokens| tokens.bearer.stands(shown))
     }
 
     pub(super) fn keeper(&self) -> Option<&Keeper> {
@@ -170,9 +174,12 @@ impl Tokens {
         let (mut head, body) = request.into_parts();
         let mut body = body.into_data_stream();
         match self.judge(&head, &mut body).await {
-            Ok(((caller, means), whole)) => {
+            Ok(((caller, means), shown, whole)) => {
                 // Nobody behind this has any use for it.
                 head.headers.remove(header::AUTHORIZATION);
+                if let Some(shown) = shown {
+                    head.extensions.insert(shown);
+                }
                 let request = Request::from_parts(head, Body::from(whole));
                 Ok((caller, meaning(request, means)))
             }
@@ -187,7 +194,7 @@ impl Tokens {
         &self,
         head: &Parts,
         body: &mut BodyDataStream,
-    ) -> Result<((Caller, Means), Vec<u8>), Refusal> {
+    ) -> Result<((Caller, Means), Option<Shown>, Vec<u8>), Refusal> {
         let headers = head.headers.get_all(header::AUTHORIZATION);
         let token = the_one(headers.iter().map(HeaderValue::as_bytes))?;
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -217,18 +224,18 @@ impl Tokens {
             let _place = self.bodies.place(&who).await;
             whole(body, MAX_BODY).await
         };
-        let whole = timeout(BODY_TIME, reading)
+        let whole = timeout(bodies::TIME, reading)
             .await
             .map_err(|_elapsed| refused("the body took too long to come; its token is used up"))?
             .map_err(|_cut| {
                 refused("the body ended early, or is longer than 1 MiB: no token is good for it")
             })?;
-        let known = match shown {
+        let known = match shown.clone() {
             Some(shown) => self.bearer.of_body(shown, &whole)?,
             // Not bound to the body; but that took its time, and a revocation does not wait for it.
             None => by_api_key().ok_or_else(|| refused("this is no API key"))??,
         };
-        Ok((known, whole))
+        Ok((known, shown, whole))
     }
 }
 

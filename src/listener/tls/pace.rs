@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::seats::source;
+use crate::config::DoorBounds;
 
 /// Addresses with a bucket of their own.
 const MAX_SOURCES: usize = 4096;
@@ -21,17 +22,6 @@ pub(super) struct Rate {
     at_once: u32,
     each: Duration,
 }
-
-/// In all: 400 in a second at once, and then 400 a second.
-const ALL: Rate = Rate {
-    at_once: 400,
-    each: Duration::from_micros(2500),
-};
-/// With one address: 200 at once, and then 100 a second.
-const OF_ONE: Rate = Rate {
-    at_once: 200,
-    each: Duration::from_millis(10),
-};
 
 /// The buckets of one door.
 #[derive(Debug)]
@@ -49,13 +39,16 @@ struct FullAt {
     sources: HashMap<Option<IpAddr>, Instant>,
 }
 
-impl Default for Pace {
-    fn default() -> Self {
-        Self::new(ALL, OF_ONE)
-    }
-}
-
 impl Pace {
+    /// A second's worth at once with all; with one address two.
+    pub(super) fn of(bounds: &DoorBounds) -> Self {
+        let (all, of_one) = (bounds.handshakes, bounds.handshakes_of_one);
+        Self::new(
+            Rate::a_second(all, all),
+            Rate::a_second(of_one.saturating_mul(2), of_one),
+        )
+    }
+
     fn new(all: Rate, of_one: Rate) -> Self {
         Self {
             all,
@@ -86,6 +79,12 @@ impl Pace {
 }
 
 impl Rate {
+    /// So many at once, and then so many a second.
+    fn a_second(at_once: u32, many: u32) -> Self {
+        let each = Duration::from_secs(1) / many.max(1);
+        Self { at_once, each }
+    }
+
     /// When the bucket is full again if one is taken now; nothing, if it is empty.
     fn take(self, full_at: Option<Instant>, now: Instant) -> Option<Instant> {
         let next = full_at.map_or(now, |full| full.max(now)) + self.each;
@@ -121,6 +120,22 @@ mod tests {
         assert!(allowed(4, 10));
         assert!(!allowed(1, 99));
         assert!(allowed(1, 100), "what was refused counted for nothing");
+    }
+
+    #[test]
+    fn the_configuration_says_how_many() {
+        let config = crate::config::parse(
+            "[listen.bounds]\nhandshakes = 10\nhandshakes_of_one_address = 3",
+            std::path::Path::new("/"),
+        );
+        let pace = Pace::of(&config.unwrap().bounds);
+        let now = Instant::now();
+        let within = |address, after| {
+            let at = now + Duration::from_millis(after);
+            (0..50).filter(|_| pace.allows(ip(address), at)).count()
+        };
+        assert_eq!((within(1, 0), within(2, 0)), (6, 4));
+        assert_eq!((within(1, 1000), within(2, 1000)), (3, 5));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::door::Door;
 use super::gate::Gate;
 use super::pace::Pace;
 use super::seats::{Bounds, Seats};
+use crate::config::DoorBounds;
 use crate::listener::grpc::Services;
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Full;
@@ -40,24 +41,29 @@ pub struct DoorError {
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
+    bounds: DoorBounds,
 }
 
 impl Listener {
     /// Binds to `address`.
-    pub async fn bind(address: SocketAddr) -> Result<Self, DoorError> {
+    pub async fn bind(address: SocketAddr, bounds: DoorBounds) -> Result<Self, DoorError> {
         let refused = |source| DoorError { address, source };
         let socket = TcpListener::bind(address).await.map_err(refused)?;
         let address = socket.local_addr().map_err(refused)?;
-        Ok(Self { socket, address })
+        Ok(Self {
+            socket,
+            address,
+            bounds,
+        })
     }
 
     /// The same of a door without TLS; its configuration was refused already if it is not on loopback.
-    pub async fn bind_here(address: SocketAddr) -> Result<Self, DoorError> {
+    pub async fn bind_here(address: SocketAddr, bounds: DoorBounds) -> Result<Self, DoorError> {
         if !address.ip().to_canonical().is_loopback() {
             let source = io::Error::other("it is not on loopback, and this door has no TLS");
             return Err(DoorError { address, source });
         }
-        Self::bind(address).await
+        Self::bind(address, bounds).await
     }
 
     /// Where it listens, with the port that was taken.
@@ -74,13 +80,13 @@ pub async fn serve(
     (metrics, readiness): (Arc<Metrics>, Readiness),
     shutdown: Shutdown,
 ) {
-    let pace = Pace::default();
+    let pace = Pace::of(&listener.bounds);
     let seats = Seats::new(match gate.is_plain() {
         true => Bounds::of_loopback(),
         false => Bounds::of_this_process(),
     });
     let counts = gate.metrics(&metrics);
-    let door = Door::new(services, gate, metrics, readiness).await;
+    let door = Door::new(services, gate, listener.bounds, (metrics, readiness)).await;
     let mut connections = JoinSet::new();
     while !shutdown.has_begun() {
         let (stream, from) = tokio::select! {

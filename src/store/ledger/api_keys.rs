@@ -11,7 +11,7 @@ use sigward_policies::model::id::{ApiKeyName, UnixSeconds};
 use super::super::api_key::{
     ApiKeyChange, MAX_API_KEY_LIFE, MAX_KEPT, MAX_LIVE, StoredApiKey, encode_api_key,
 };
-use super::super::record::MAX_SUBJECT;
+use super::super::record::kept_subject;
 use super::super::redo::Write;
 use super::super::row::Checksum;
 use super::{Draft, Kept, Ledger};
@@ -38,7 +38,7 @@ impl Ledger {
                     );
                 };
                 if stored.revoked.is_none() {
-                    stored.revoked = Some((now, cut(by)));
+                    stored.revoked = Some((now, kept_subject(by)));
                     draft.api_keys.push(stored);
                 }
                 Ok(())
@@ -94,7 +94,7 @@ impl Ledger {
                 ),
             );
         }
-        made.created_by = cut(made.created_by);
+        made.created_by = kept_subject(made.created_by);
         draft.api_keys.push(made);
         Ok(())
     }
@@ -133,12 +133,6 @@ impl Ledger {
         }
         writes
     }
-}
-
-/// A subject as records have it.
-fn cut(mut by: String) -> String {
-    by.truncate(by.floor_char_boundary(MAX_SUBJECT));
-    by
 }
 
 fn refuse<T>(code: RefusalCode, why: impl Into<String>) -> Result<T, Refused> {

@@ -11,7 +11,7 @@ use sigward_policies::model::id::{ChainId, Height, UnixSeconds};
 
 use super::super::holding::StoredHold;
 use super::super::{Sharing, StoredRow};
-use super::{Draft, Ledger, check_hold, no_row};
+use super::{Draft, Ledger, fit_note, no_row};
 
 /// What a rebinding is asked to do.
 pub(super) struct Rebind {
@@ -37,7 +37,11 @@ impl Ledger {
     }
 
     pub(super) fn hold(&self, draft: &mut Draft, hold: Hold) -> Result<(), Refused> {
-        check_hold(&hold.note)?;
+        let Hold { fact, note } = hold;
+        let hold = Hold {
+            note: fit_note(note)?,
+            fact,
+        };
         if hold.fact.is_final() {
             return refuse(
                 RefusalCode::InvalidParameters,
@@ -64,7 +68,7 @@ impl Ledger {
     }
 
     pub(super) fn lift(&self, draft: &mut Draft, place: &Place, note: Note) -> Result<(), Refused> {
-        check_hold(&note)?;
+        let note = fit_note(note)?;
         let Some(known) = self.hold_of(draft, place) else {
             return refuse(
                 RefusalCode::HoldNotFound,
@@ -90,7 +94,7 @@ impl Ledger {
             above,
             note,
         } = asked;
-        check_hold(&note)?;
+        let note = fit_note(note)?;
         self.check_not_left(draft, &public_key, &from)?;
         self.check_not_left(draft, &public_key, &to)?;
         let rows = self.rows_of(draft, &public_key);

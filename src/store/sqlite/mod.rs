@@ -202,7 +202,8 @@ impl Store for SqliteStore {
     }
 
     fn audit(&self, from: u64, limit: usize) -> Result<Vec<AuditRecord>, Refused> {
-        self.ask(move |writer| writer.audit(from, limit))
+        let shared = self.shared.clone();
+        self.ask(move |writer| writer.audit(from, limit, &|| shared.look_is_cut()))
     }
 
     fn audit_base(&self) -> Result<AuditHead, Refused> {

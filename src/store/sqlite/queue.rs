@@ -2,14 +2,17 @@
 //! whoever only wants to look.
 //!
 //! *Invariants:* a signature is never refused here and waits for nothing but the commit, or the look, that is under way and the signatures
-//! before it. What is not a signature waits in bounded numbers, rides along in bounded numbers, and is refused at once beyond them.
+//! before it. What is not a signature waits in bounded numbers, rides along in bounded numbers and bytes, and is refused at once beyond
+//! the numbers. No commit is asked to hold more than it has room for.
 //! Nobody starves for ever: each commit leaves a place for those that are no signatures, and looks get their turn after some commits.
+//! Who reads much ends early for a signature that comes meanwhile, but not where it got its turn by having waited: it would never be through.
 
 use std::collections::VecDeque;
 
 use sigward_policies::decision::{Failure, FailureCode, Refused};
 
-use super::super::Batch;
+use super::super::{Batch, weight};
+use crate::telemetry::metrics::Lane;
 
 /// Most acts, records and looks that wait. The writer is through with all of them within a second.
 const MOST: Bounds = Bounds {
@@ -19,6 +22,8 @@ const MOST: Bounds = Bounds {
 };
 /// Most batches of a commit that are no signatures: whoever comes to sign meanwhile waits no longer than for signatures.
 const BESIDE: usize = 32;
+/// What these weigh together at most, unless one of them weighs more alone: what is large comes one a commit.
+const BESIDE_LEN: usize = 256 * 1024;
 /// Commits of signatures after which one look has its turn, though more of them wait.
 const PATIENCE: u32 = 8;
 
@@ -33,14 +38,25 @@ struct Bounds {
 /// What waits: `W` is told of a batch, `L` is a look.
 pub(super) struct Queue<W, L> {
     signatures: VecDeque<(Batch, W)>,
-    acts: VecDeque<(Batch, W)>,
-    records: VecDeque<(Batch, W)>,
+    acts: VecDeque<Other<W>>,
+    records: VecDeque<Other<W>>,
     looks: VecDeque<L>,
     /// Commits since a look had its turn.
     passed: u32,
+    /// The look that has its turn got it while nobody waited to commit.
+    may_cut: bool,
     bounds: Bounds,
+    /// What the batches of a commit may weigh together; no batch weighs more.
+    room: usize,
     /// Nothing more is taken in.
     pub(super) stopping: bool,
+}
+
+/// A batch without a signature, with its weight.
+struct Other<W> {
+    batch: Batch,
+    weight: usize,
+    waiter: W,
 }
 
 /// What the writer does next.
@@ -61,26 +77,41 @@ impl<W, L> Default for Queue<W, L> {
             records: VecDeque::new(),
             looks: VecDeque::new(),
             passed: 0,
+            may_cut: false,
             bounds: MOST,
+            room: usize::MAX,
             stopping: false,
         }
     }
 }
 
 impl<W, L> Queue<W, L> {
-    /// Takes a batch in, or gives back whom to tell that there is no room.
-    pub(super) fn push(&mut self, batch: Batch, waiter: W) -> Result<(), W> {
-        let (lane, most) = if batch.signature.is_some() {
-            (&mut self.signatures, usize::MAX)
-        } else if batch.changes.is_empty() {
-            (&mut self.records, self.bounds.records)
-        } else {
-            (&mut self.acts, self.bounds.acts)
-        };
-        if lane.len() >= most {
-            return Err(waiter);
+    /// For a store whose commits have so much room.
+    pub(super) fn with_room(room: usize) -> Self {
+        Self {
+            room,
+            ..Self::default()
         }
-        lane.push_back((batch, waiter));
+    }
+
+    /// Takes a batch in, or gives back whom to tell that there is no room, and where there is none.
+    pub(super) fn push(&mut self, batch: Batch, weight: usize, waiter: W) -> Result<(), (W, Lane)> {
+        if batch.signature.is_some() {
+            self.signatures.push_back((batch, waiter));
+            return Ok(());
+        }
+        let (waiting, most, lane) = match batch.changes.is_empty() {
+            true => (&mut self.records, self.bounds.records, Lane::Records),
+            false => (&mut self.acts, self.bounds.acts, Lane::Acts),
+        };
+        if waiting.len() >= most {
+            return Err((waiter, lane));
+        }
+        waiting.push_back(Other {
+            batch,
+            weight,
+            waiter,
+        });
         Ok(())
     }
 
@@ -103,11 +134,17 @@ impl<W, L> Queue<W, L> {
         !(self.signatures.is_empty() && self.acts.is_empty() && self.records.is_empty())
     }
 
+    /// Whether the look that has its turn should end: a signature has come since, and it is not one that had waited long for its turn.
+    pub(super) fn cuts_look(&self) -> bool {
+        self.may_cut && !self.signatures.is_empty()
+    }
+
     /// What is next, at most `most` batches of it.
     pub(super) fn next(&mut self, most: usize) -> Turn<W, L> {
         let look_is_due = !self.has_batches() || self.passed >= PATIENCE;
         if look_is_due && let Some(look) = self.looks.pop_front() {
             self.passed = 0;
+            self.may_cut = !self.has_batches();
             return Turn::Look(look);
         }
         if !self.has_batches() {
@@ -123,17 +160,45 @@ impl<W, L> Queue<W, L> {
     }
 
     fn group(&mut self, most: usize) -> Vec<(Batch, W)> {
-        let others = self.acts.len() + self.records.len();
-        // One place is left for those that are no signatures, where there are two.
-        let kept = usize::from(others > 0 && most > 1);
-        let signatures = self.signatures.len().min(most - kept);
+        // One place is left for the first of those that are no signatures, where there are two places and it fits into what is left.
+        let first = self.acts.front().or(self.records.front());
+        let kept = usize::from(first.is_some() && most > 1);
+        let for_first = first.filter(|_| kept > 0).map_or(0, |first| first.weight);
+        let fit = self.room.saturating_sub(for_first) / weight::SIGNATURE;
+        let signatures = self.signatures.len().min(most - kept).min(fit);
         let mut group: Vec<_> = self.signatures.drain(..signatures).collect();
-        let beside = BESIDE.min(most - group.len());
-        let acts = self.acts.len().min(beside);
-        group.extend(self.acts.drain(..acts));
-        let records = self.records.len().min(beside - acts);
-        group.extend(self.records.drain(..records));
+        let mut beside = Beside {
+            places: BESIDE.min(most - group.len()),
+            room: self.room - signatures.saturating_mul(weight::SIGNATURE),
+            most: BESIDE_LEN,
+        };
+        for lane in [&mut self.acts, &mut self.records] {
+            while let Some(next) = lane.pop_front_if(|next| beside.takes(next.weight)) {
+                group.push((next.batch, next.waiter));
+            }
+        }
         group
+    }
+}
+
+/// What is left in a commit for those that are no signatures.
+struct Beside {
+    places: usize,
+    room: usize,
+    /// What they may weigh together; the first of them may weigh more, or it would never be through.
+    most: usize,
+}
+
+impl Beside {
+    fn takes(&mut self, weight: usize) -> bool {
+        let is_first = self.most == BESIDE_LEN;
+        if self.places == 0 || weight > self.room || (weight > self.most && !is_first) {
+            return false;
+        }
+        self.places -= 1;
+        self.room -= weight;
+        self.most = self.most.saturating_sub(weight);
+        true
     }
 }
 

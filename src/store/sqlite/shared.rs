@@ -11,14 +11,16 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use sigward_policies::decision::Refused;
 
-use super::super::{Batch, stopped};
+use super::super::{Batch, stopped, weight};
 use super::queue::{Queue, Turn, busy};
 use super::unpoisoned;
 use super::writer::{Waiter, Writer};
+use crate::telemetry::StoreMetrics;
+use crate::telemetry::metrics::Lane;
 
 /// Something that is done between two commits.
 type Look = Box<dyn FnOnce(&mut Writer) + Send>;
@@ -26,10 +28,16 @@ type Look = Box<dyn FnOnce(&mut Writer) + Send>;
 /// The queue, and the writer behind its lock; `None` once the store is closed.
 pub(super) struct Shared {
     queue: Mutex<Queue<Waiter, Look>>,
+    /// What the batches of a commit may weigh together.
+    room: usize,
     come: Condvar,
     writer: Mutex<Option<Writer>>,
     /// The last commit had company: the next one will, and is left to the thread.
     crowded: AtomicBool,
+    /// Whoever looks should end, for a signature that has come.
+    look_is_cut: AtomicBool,
+    /// Told of whoever finds no room, once somebody wants to know.
+    metrics: Arc<OnceLock<StoreMetrics>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -40,16 +48,25 @@ impl std::fmt::Debug for Shared {
 
 impl Shared {
     pub(super) fn new(writer: Writer) -> Self {
+        let room = writer.room();
         Self {
-            queue: Mutex::default(),
+            queue: Mutex::new(Queue::with_room(room)),
+            room,
             come: Condvar::new(),
+            metrics: writer.shared_metrics(),
             writer: Mutex::new(Some(writer)),
             crowded: AtomicBool::new(false),
+            look_is_cut: AtomicBool::new(false),
         }
     }
 
     /// Commits at once if nobody else is about, or leaves the batch to the thread.
+    /// One that is larger than a commit can be is nobody's business: it is refused here, by whoever brought it.
     pub(super) fn commit(&self, batch: Batch, waiter: Waiter) {
+        let weight = match weight::fits(&batch, self.room) {
+            Ok(weight) => weight,
+            Err(refused) => return waiter.tell(Err(refused)),
+        };
         let mut queue = unpoisoned(&self.queue);
         if queue.stopping {
             drop(queue);
@@ -70,11 +87,12 @@ impl Shared {
                 self.crowded.store(company, Ordering::Relaxed);
             }
             None => {
-                let pushed = queue.push(batch, waiter);
+                let pushed = queue.push(batch, weight, waiter);
+                self.look_is_cut.store(queue.cuts_look(), Ordering::Relaxed);
                 drop(queue);
                 match pushed {
                     Ok(()) => self.come.notify_one(),
-                    Err(waiter) => waiter.tell(Err(busy())),
+                    Err((waiter, lane)) => waiter.tell(Err(self.turn_away(lane))),
                 }
             }
         }
@@ -115,7 +133,15 @@ impl Shared {
     }
 
     fn next(&self, most: usize) -> Turn<Waiter, Look> {
-        unpoisoned(&self.queue).next(most)
+        let mut queue = unpoisoned(&self.queue);
+        let turn = queue.next(most);
+        self.look_is_cut.store(queue.cuts_look(), Ordering::Relaxed);
+        turn
+    }
+
+    /// Whether the look that asks should end.
+    pub(super) fn look_is_cut(&self) -> bool {
+        self.look_is_cut.load(Ordering::Relaxed)
     }
 
     /// Has the thread commit what waits and end.
@@ -144,10 +170,18 @@ impl Shared {
         let pushed = queue.push_look(look);
         drop(queue);
         if pushed.is_err() {
-            return Err(busy());
+            return Err(self.turn_away(Lane::Looks));
         }
         self.come.notify_one();
         told.recv().unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// Counts whoever finds no room; what it is told.
+    fn turn_away(&self, lane: Lane) -> Refused {
+        if let Some(metrics) = self.metrics.get() {
+            metrics.was_full(lane);
+        }
+        busy()
     }
 
     fn try_writer(&self) -> Option<MutexGuard<'_, Option<Writer>>> {

@@ -11,6 +11,7 @@
 mod acts;
 mod api_keys;
 mod approvals;
+mod busy;
 mod cost;
 mod failure;
 mod forget;
@@ -18,6 +19,7 @@ mod holding;
 mod layouts;
 mod rollback;
 mod rule;
+mod weight;
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;

@@ -19,7 +19,7 @@ use super::super::ledger::{Judged, Ledger};
 use super::super::lock::Lock;
 use super::super::record::{AuditHead, AuditRecord};
 use super::super::witness::Witness;
-use super::super::{Batch, Done, Health, Receipts, stopped, unrecorded};
+use super::super::{Batch, Done, Health, Receipts, stopped, unrecorded, weight};
 use super::books::Books;
 use super::create::checkpoint;
 use super::room::{Look, Watch};
@@ -31,8 +31,6 @@ use crate::telemetry::StoreMetrics;
 
 /// Most batches in one commit: bounds how long the first of them waits for the last.
 const MAX_GROUP: usize = 512;
-/// A batch with a signature writes less than this into the witness; the segment has room for the whole group.
-const BATCH_LEN: u64 = 4096;
 /// Commits after which the log is folded early where space is dear: it then holds about a megabyte.
 const FOLD_EARLY: u32 = 64;
 /// Most audit records in one answer.
@@ -183,8 +181,14 @@ impl Writer {
     }
 
     /// Reads a page of the audit chain. A record that does not hold is a failure of its own kind, so that a check can name it.
-    pub(super) fn audit(&self, from: u64, limit: usize) -> Result<Vec<AuditRecord>, Refused> {
-        table::read_records(&self.books.connection, from, limit.min(MAX_PAGE)).map_err(unreadable)
+    /// They end early, behind the first, where `enough` says so.
+    pub(super) fn audit(
+        &self,
+        from: u64,
+        limit: usize,
+        enough: &dyn Fn() -> bool,
+    ) -> Result<Vec<AuditRecord>, Refused> {
+        table::read_records(&self.books.connection, from, limit.min(MAX_PAGE), enough).map_err(unreadable)
     }
 
     /// The end: what cannot be folded in now is folded in later; the witness has it meanwhile.
@@ -194,10 +198,14 @@ impl Writer {
         }
     }
 
-    /// How many batches fit into one commit.
+    /// How many signatures fit into one commit.
     pub(super) fn max_group(&self) -> usize {
-        usize::try_from(self.witness.segment_len() / BATCH_LEN)
-            .map_or(MAX_GROUP, |most| most.clamp(1, MAX_GROUP))
+        (self.witness.room() / weight::SIGNATURE).clamp(1, MAX_GROUP)
+    }
+
+    /// What the batches of one commit may weigh together.
+    pub(super) fn room(&self) -> usize {
+        self.witness.room()
     }
 
     /// Makes one commit of `group` and tells everybody in it.
@@ -230,6 +238,11 @@ impl Writer {
         let (began, count) = (Instant::now(), batches.len());
         let now = self.clock.unix_seconds();
         let look = self.watch.look(batches.len());
+        let weight: usize = if cfg!(debug_assertions) {
+            batches.iter().map(weight::of).sum()
+        } else {
+            0
+        };
         let mut head = self.books.meta.audit;
         let mut records = Vec::with_capacity(batches.len());
         let settled = batches
@@ -244,6 +257,11 @@ impl Writer {
             .books
             .draw(self.books.meta.sequence.saturating_add(1), records);
         let encoded = redo.encode();
+        debug_assert!(
+            unrecorded::is() || encoded.len() <= weight + Witness::AROUND,
+            "a batch came to more than it weighed: {} of {weight}",
+            encoded.len()
+        );
         if !self.witness.has_room(encoded.len()) {
             // What stands in the other segment is in the tables; once these are synced it may go.
             self.fold()?;
@@ -325,7 +343,7 @@ impl Writer {
     }
 
     fn place_of(&self, sequence: u64) -> Result<Option<AuditHead>, Refused> {
-        let found = self.audit(sequence, 1)?.into_iter().next();
+        let found = self.audit(sequence, 1, &|| false)?.into_iter().next();
         Ok(found
             .map(|record| record.head())
             .filter(|head| head.sequence == sequence))

@@ -49,6 +49,9 @@ pub(crate) struct Witness {
 }
 
 impl Witness {
+    /// What an entry, and the lists in it, take besides what they hold: less than this.
+    pub(crate) const AROUND: usize = entry::ALIGN;
+
     /// Makes a witness that says `now`: under another name first, whole and synced, then renamed over whatever was there.
     pub(crate) fn create(path: &Path, segment_len: u64, now: &Testimony) -> Result<(), OpenError> {
         let fresh = beside(path, "new");
@@ -126,9 +129,11 @@ impl Witness {
         ))
     }
 
-    /// Bytes of a segment.
-    pub(crate) const fn segment_len(&self) -> u64 {
-        self.segment_len
+    /// Bytes of the longest redo that a segment holds, less what stands in it whatever is written.
+    pub(crate) fn room(&self) -> usize {
+        usize::try_from(self.segment_len)
+            .unwrap_or(usize::MAX)
+            .saturating_sub(Self::AROUND)
     }
 
     /// Whether an entry with `redo` bytes has room in this segment.

@@ -18,6 +18,8 @@ pub enum Handshake {
     UnknownAuthority,
     /// It is revoked.
     Revoked,
+    /// There is no CRL of its authority: nobody can tell it from the revoked.
+    NoCrl,
     /// It is of the past or of the future, or the CRL is.
     OutOfDate,
     /// It names nobody, or several.
@@ -29,11 +31,12 @@ pub enum Handshake {
 }
 
 impl Handshake {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Good,
         Self::NoCertificate,
         Self::UnknownAuthority,
         Self::Revoked,
+        Self::NoCrl,
         Self::OutOfDate,
         Self::NoIdentity,
         Self::Late,
@@ -47,6 +50,7 @@ impl Handshake {
             Self::NoCertificate => "no_certificate",
             Self::UnknownAuthority => "unknown_authority",
             Self::Revoked => "revoked",
+            Self::NoCrl => "no_crl",
             Self::OutOfDate => "out_of_date",
             Self::NoIdentity => "no_identity",
             Self::Late => "late",

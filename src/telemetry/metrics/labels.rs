@@ -29,6 +29,11 @@ pub(super) struct ProviderLabels {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(super) struct LaneLabels {
+    pub(super) lane: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 pub(super) struct SinkLabels {
     pub(super) sink: &'static str,
 }
@@ -93,6 +98,7 @@ impl ReloadLabels {
         let result = match reload {
             Reload::Applied => "applied",
             Reload::Refused => "refused",
+            Reload::Waits => "waits",
         };
         Self { result }
     }

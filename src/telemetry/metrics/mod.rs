@@ -28,6 +28,7 @@ mod door;
 mod labels;
 mod latency;
 mod node;
+mod otlp;
 mod picture;
 mod process;
 mod provider;
@@ -46,12 +47,13 @@ use labels::{ReloadLabels, ScopeLabels, StateLabels};
 pub use latency::Quantiles;
 use node::NodeFamilies;
 pub use node::{Connected, LinkKind, NodeMetrics, NodeSeen};
+pub use otlp::{Dropped, OtlpMetrics};
 pub use picture::{LAST_HEIGHTS, Marks};
 use provider::ProviderFamilies;
 pub use provider::ProviderMetrics;
 use sign::SignFamilies;
-pub use sign::{Proto, Served, SignMetrics, Stage};
-pub use store::StoreMetrics;
+pub use sign::{Proto, Served, SignMetrics, Stage, result};
+pub use store::{Lane, StoreMetrics};
 
 /// The media type of [`Metrics::encode`] (OpenMetrics 1.0).
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -84,6 +86,8 @@ pub enum Reload {
     Applied,
     /// They are bad; the running ones stay.
     Refused,
+    /// They are good, and others must agree first; the running ones stay.
+    Waits,
 }
 
 /// All metrics of the process.
@@ -96,6 +100,7 @@ pub struct Metrics {
     provider: ProviderFamilies,
     store: StoreMetrics,
     audit: AuditMetrics,
+    otlp: OtlpMetrics,
     door: DoorMetrics,
     bearer_door: DoorMetrics,
     unauthenticated: Gauge,
@@ -150,7 +155,7 @@ impl Metrics {
         registry.register_collector(Box::new(disk.clone()));
         let ready = ready::ReadyCollector::default();
         registry.register_collector(Box::new(ready.clone()));
-        for result in [Reload::Applied, Reload::Refused] {
+        for result in [Reload::Applied, Reload::Refused, Reload::Waits] {
             drop(reloads.get_or_create(&ReloadLabels::of(result)));
         }
         let store = StoreMetrics::register(&mut registry);
@@ -160,8 +165,17 @@ impl Metrics {
             node: NodeFamilies::register(&mut registry),
             provider: ProviderFamilies::register(&mut registry),
             audit: AuditMetrics::register(&mut registry),
+            otlp: OtlpMetrics::register(&mut registry),
             store,
-            door: DoorMetrics::register(&mut registry, &["certificate_refused"]),
+            door: DoorMetrics::register(
+                &mut registry,
+                &[
+                    "certificate_refused",
+                    "busy",
+                    "deadline_exceeded",
+                    "body_too_long",
+                ],
+            ),
             bearer_door: DoorMetrics::register(
                 registry.sub_registry_with_prefix("bearer"),
                 &["token_refused", "token_replayed", "too_many_tokens"],
@@ -207,6 +221,11 @@ impl Metrics {
     /// Handles for the keeper of the audit chain.
     pub fn audit(&self) -> AuditMetrics {
         self.audit.clone()
+    }
+
+    /// Handles for spans on their way to a collector.
+    pub fn otlp(&self) -> OtlpMetrics {
+        self.otlp.clone()
     }
 
     /// Handles for the door to clients on other machines.
@@ -302,7 +321,7 @@ impl Metrics {
     /// Counts a reload.
     pub fn reloaded(&self, result: Reload) {
         self.reloads.get_or_create(&ReloadLabels::of(result)).inc();
-        self.config_good.set(i64::from(result == Reload::Applied));
+        self.config_good.set(i64::from(result != Reload::Refused));
     }
 
     /// Everything as OpenMetrics text ([`CONTENT_TYPE`]). Takes milliseconds with many chains: off the runtime's workers.

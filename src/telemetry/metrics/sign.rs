@@ -66,7 +66,8 @@ impl Proto {
 }
 
 impl Stage {
-    const fn as_str(self) -> &'static str {
+    /// Its name in metrics and spans.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Authn => "authn",
             Self::Authz => "authz",
@@ -88,7 +89,7 @@ const fn op(operation: Operation) -> &'static str {
 }
 
 /// `denied`: they may not ask this; `refused`: the guard said no; `failed`: we are at fault.
-const fn result(refused: &Refused) -> &'static str {
+pub const fn result(refused: &Refused) -> &'static str {
     use RefusalCode as C;
     match refused {
         Refused::Failed(_) => "failed",

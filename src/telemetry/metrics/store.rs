@@ -3,15 +3,40 @@
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::labels::LaneLabels;
 use super::latency::Latency;
 use super::sign::SECONDS;
 
 /// Upper bounds of batches in one commit.
 const BATCHES: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+
+/// Where whatever is no signature waits for the store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lane {
+    /// What an operator changes.
+    Acts,
+    /// What is only put on record: readings, and denials.
+    Records,
+    /// Readings.
+    Looks,
+}
+
+impl Lane {
+    const ALL: [Self; 3] = [Self::Acts, Self::Records, Self::Looks];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Acts => "acts",
+            Self::Records => "records",
+            Self::Looks => "looks",
+        }
+    }
+}
 
 /// Handles for the store. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -21,6 +46,7 @@ pub struct StoreMetrics {
     audit: Gauge,
     batches: Histogram,
     seconds: Histogram,
+    busy: Family<LaneLabels, Counter>,
     pub(super) conflicts: Counter,
     pub(super) latency: Latency,
 }
@@ -33,6 +59,7 @@ impl StoreMetrics {
             audit: Gauge::default(),
             batches: Histogram::new(BATCHES),
             seconds: Histogram::new(SECONDS),
+            busy: Family::default(),
             conflicts: Counter::default(),
             latency: Latency::default(),
         };
@@ -55,6 +82,14 @@ impl StoreMetrics {
             all.seconds.clone(),
         );
         registry.register(
+            "store_busy",
+            "What found too much waiting before it and was refused, by the lane that was full",
+            all.busy.clone(),
+        );
+        for lane in Lane::ALL {
+            drop(all.busy.get_or_create(&LaneLabels { lane: lane.as_str() }));
+        }
+        registry.register(
             "guard_conflicts",
             "Requests for a position that holds another message",
             all.conflicts.clone(),
@@ -69,6 +104,11 @@ impl StoreMetrics {
             .observe(f64::from(u32::try_from(batches).unwrap_or(u32::MAX)));
         self.seconds.observe(time.as_secs_f64());
         self.latency.observe(time);
+    }
+
+    /// Notes that there was no room in a lane (`busy`).
+    pub fn was_full(&self, lane: Lane) {
+        self.busy.get_or_create(&LaneLabels { lane: lane.as_str() }).inc();
     }
 
     /// Tells where the store stands, as at its opening.

@@ -192,6 +192,7 @@ fn the_store_the_keys_and_the_process_are_told() {
     let store = metrics.store();
     store.healthy();
     store.committed(7, 9, 3, Duration::from_micros(60));
+    store.was_full(Lane::Records);
     let conflict = Refusal::new(RefusalCode::DoubleSignConflict, "x").into();
     metrics.chain(&chain()).refused(None, &conflict);
     metrics.set_unauthenticated_links(2);
@@ -210,6 +211,8 @@ fn the_store_the_keys_and_the_process_are_told() {
         "sigward_store_batch_size_bucket{le=\"2.0\"} 0",
         "sigward_store_batch_size_bucket{le=\"4.0\"} 1",
         "sigward_store_commit_duration_seconds_bucket{le=\"0.0001\"} 1",
+        "sigward_store_busy_total{lane=\"records\"} 1",
+        "sigward_store_busy_total{lane=\"acts\"} 0",
         "sigward_guard_conflicts_total 1",
         "sigward_unauthenticated_links 2",
         "sigward_keys{state=\"active\"} 1",

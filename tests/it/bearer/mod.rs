@@ -4,4 +4,7 @@
 pub(crate) mod api_key;
 mod attacks;
 mod clients;
+mod held_open;
 mod stage;
+#[cfg(feature = "otel")]
+mod traced;

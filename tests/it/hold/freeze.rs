@@ -4,7 +4,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::assert_refused;
+use crate::support::audit::records;
 use crate::support::fake_node::{Answer, Ask, FakeNode};
+use crate::support::poll;
 use crate::support::scene::{CHAIN, KEY, Scene};
 
 pub(super) const SCOPES: [&[&str]; 3] = [&["--all"], &["--chain", CHAIN], &["--key", KEY]];
@@ -136,5 +138,32 @@ fn what_is_mistyped_is_refused_by_name() {
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert_eq!(refused.status.code(), Some(3), "{said}");
         assert!(said.contains(code), "{said}");
+    }
+}
+
+#[test]
+fn whoever_tries_to_freeze_and_cannot_is_on_record() {
+    let mut scene = Scene::new();
+    scene.start();
+    for (arguments, operation, reason) in [
+        (
+            &["freeze", "--chain", "no-such-chain"][..],
+            "freeze",
+            "no_sign_state",
+        ),
+        (
+            &["stop-line", "set", "--chain", "no-such-chain", "--at", "9"],
+            "stop_line.set",
+            "no_sign_state",
+        ),
+    ] {
+        assert_eq!(scene.signer.attempt(arguments).status.code(), Some(3));
+        let noted = || {
+            let found = records(&scene.signer).into_iter().find(|record| {
+                (record.operation.as_str(), record.decision.as_str()) == (operation, "denied")
+            });
+            found.map(|record| record.reason)
+        };
+        assert_eq!(poll(Duration::from_secs(20), noted).as_deref(), Some(reason));
     }
 }

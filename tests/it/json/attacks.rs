@@ -59,6 +59,37 @@ fn a_request_names_this_machine_once_or_nothing_of_it_is_looked_at() {
     stage.assert_unharmed();
 }
 
+/// A page of a browser whose name was bound to 127.0.0.1 reads whatever is answered to it.
+#[test]
+fn under_another_name_health_is_yes_or_no_and_names_nothing() {
+    let stage = Stage::serving();
+    let get = |path: &str, host: &str| {
+        let answer =
+            stage.raw(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes());
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head[9..12].to_owned(), body.to_owned())
+    };
+    assert_eq!(get("/livez", "signer.pod"), ("200".to_owned(), "ok\n".to_owned()));
+    let (_status, body) = get("/readyz", "evil.example");
+    let told: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(told.as_object().unwrap().keys().collect::<Vec<_>>(), ["ready"]);
+    for path in ["/metrics", "/readyz?verbose", "/readyz?a&verbose=1", "/metrics/"] {
+        let (status, body) = get(path, "evil.example");
+        assert_eq!(status, "421", "{path}: {body}");
+        assert!(body.contains("host_refused"), "{path}: {body}");
+    }
+    for (path, part) in [
+        ("/metrics", "sigward_build_info"),
+        ("/readyz?verbose", "what_to_do"),
+        ("/readyz", "failing"),
+    ] {
+        let (status, body) = get(path, "localhost");
+        assert!(status == "200" || path != "/metrics", "{status} {body}");
+        assert!(body.contains(part) || body.contains("checks"), "{path}: {body}");
+    }
+    stage.assert_unharmed();
+}
+
 #[test]
 fn a_token_is_for_one_request_at_one_of_the_doors() {
     let stage = Stage::serving();
@@ -181,7 +212,7 @@ fn who_sends_slowly_or_without_end_holds_nobody_up() {
 fn what_is_too_large_or_too_deep_is_refused_and_costs_nothing() {
     let stage = Stage::serving();
     stage.allow_looking();
-    for body in ["[".repeat(100_000), "{\"a\":".repeat(100_000)] {
+    for body in ["[".repeat(60_000), "{\"a\":".repeat(12_000)] {
         for door in [Door::Certificate, Door::Token, Door::Plain] {
             let answer = stage.call(door, LIST, &body, &[]);
             assert_eq!(

@@ -4,3 +4,4 @@
 mod attacks;
 mod calls;
 mod stage;
+mod unknown;

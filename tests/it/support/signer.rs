@@ -288,9 +288,12 @@ impl Signer {
         poll(Duration::from_secs(10), || self.ready().0.then_some(())).is_some()
     }
 
-    /// Whether `/readyz` says 200, and what it says.
+    /// Whether `/readyz` says 200, and what it says. A node may be answered a moment before the port is there.
     pub(crate) fn ready(&self) -> (bool, String) {
-        let response = http::get(self.http_port, "/readyz").expect("/readyz answers");
+        let response = poll(Duration::from_secs(10), || {
+            http::get(self.http_port, "/readyz").ok()
+        });
+        let response = response.expect("/readyz answers");
         (response.status == 200, response.body)
     }
 

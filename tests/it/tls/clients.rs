@@ -99,6 +99,22 @@ fn whoever_is_not_known_comes_no_further_than_the_handshake() {
         assert!(said(&output).contains(alert), "{result}: {}", said(&output));
         stage.counted(result, before + 1.0);
     }
+    // A second authority, without its CRL: nobody can tell its clients from the revoked.
+    let ca = stage.pki("ca.crt");
+    let both = [&ca, &stage.home.path("other/ca.crt")].map(|file| std::fs::read_to_string(file).unwrap());
+    std::fs::write(&ca, both.concat()).unwrap();
+    signer.run(&["reload"]);
+    let before = stage.handshakes("no_crl");
+    let output = stage.curl(Some(&foreign), &[&stage.url("/livez")]);
+    assert!(!output.status.success(), "{}", said(&output));
+    stage.counted("no_crl", before + 1.0);
+    assert!(
+        signer.log().contains("no CRL of this authority"),
+        "{}",
+        signer.log_tail()
+    );
+    std::fs::write(&ca, &both[0]).unwrap();
+    signer.run(&["reload"]);
     // TLS 1.2 and plain HTTP.
     let output = stage.curl(
         Some(&stage.client("admin")),

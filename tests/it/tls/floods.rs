@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 use rustix::process::{Resource, getrlimit};
 
 use super::frames::{
-    CONTINUATION, END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame, get,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame, get, post,
 };
 use super::stage::{PATIENCE, Stage, said};
 use crate::support::poll;
@@ -196,6 +196,69 @@ fn a_flood_of_continuations_ends_its_connection() {
     let sent = (0..12_000).take_while(|_| flood.send(&more).is_ok()).count();
     assert!(sent < 12_000, "all of it was read");
     flood.until_it_ends();
+    bounded(&stage);
+}
+
+/// A certificate that may nothing holds open as many bodies as it can, over gRPC and in JSON: a few are waited for, the others are
+/// refused at once, and everybody else is answered.
+#[test]
+fn slow_bodies_are_bounded_together_and_keep_nobody_else_waiting() {
+    const STREAMS: u32 = 60;
+    let stage = Stage::serving();
+    stage.signer.run(&["pki", "client", "other"]);
+    let refused = |code| stage.metric("sigward_tls_refused_requests_total", &[("reason", code)]);
+    let many = ["application/json", "application/grpc"].map(|kind| {
+        let mut slow = stage.raw("h2");
+        let mut bytes = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
+        let call = post("/sigward.v1.StatusService/Get", kind);
+        let streams = || (0..STREAMS).map(|nth| nth * 2 + 1);
+        bytes.extend(streams().flat_map(|stream| frame(HEADERS, END_HEADERS, stream, &call)));
+        // Two parts each, and never an end.
+        for part in [&[0_u8][..], &[0, 0]] {
+            bytes.extend(streams().flat_map(|stream| frame(DATA, 0, stream, part)));
+        }
+        slow.send(&bytes).unwrap();
+        // The first has what places there are: its answers can be read.
+        let busy = poll(PATIENCE, || (refused("busy") > 40.0).then_some(()));
+        assert!(busy.is_some(), "{}", stage.signer.log_tail());
+        slow
+    });
+    let total = f64::from(STREAMS) * 2.0;
+    let busy = poll(PATIENCE, || (refused("busy") >= total - 20.0).then_some(()));
+    assert!(busy.is_some(), "{} of {total}", refused("busy"));
+
+    // Somebody else's body of many parts, while the few are waited for; and one that is too long for what it is.
+    let (file, get) = (
+        stage.home.path("body"),
+        stage.url("/sigward.v1.StatusService/Get"),
+    );
+    let say = |length: usize| {
+        std::fs::write(&file, format!("{}{{}}", " ".repeat(length))).unwrap();
+        let (data, kind) = (format!("@{}", file.display()), "content-type: application/json");
+        let output = stage.curl(
+            Some(&stage.client("other")),
+            &["-H", kind, "--data-binary", &data, &get],
+        );
+        said(&output)
+    };
+    assert!(say(60_000).contains("\"serving\":true"), "{}", say(60_000));
+    assert!(say(70_000).contains("body_too_long"), "{}", say(70_000));
+    // The holder of them all is answered too: its message comes in one part.
+    let status = stage.grpcurl(Some(&stage.client("admin")), "sigward.v1.StatusService/Get");
+    assert!(status.status.success(), "{}", said(&status));
+    bounded(&stage);
+
+    // Those that were waited for have had their time.
+    let all = || refused("busy") + refused("deadline_exceeded");
+    let ended = poll(PATIENCE, || (all() >= total).then_some(()));
+    assert!(ended.is_some(), "{} of {total}", all());
+    assert!(refused("deadline_exceeded") > 0.0);
+    let [mut json, _grpc] = many;
+    let told = json.read_until("deadline_exceeded: ");
+    assert!(
+        told.contains("\"busy: ") && told.contains("deadline_exceeded: "),
+        "{told}"
+    );
     bounded(&stage);
 }
 

@@ -1,6 +1,7 @@
 //! HTTP/2 frames by hand (RFC 9113, section 4.1), for what no client sends.
 
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;
 pub(super) const RST_STREAM: u8 = 3;
 pub(super) const SETTINGS: u8 = 4;
@@ -29,6 +30,18 @@ pub(super) fn head(fields: &[(&str, &str)]) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// A call of `path`, whose body is to come.
+pub(super) fn post(path: &str, kind: &str) -> Vec<u8> {
+    head(&[
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":path", path),
+        (":authority", "localhost"),
+        ("content-type", kind),
+        ("te", "trailers"),
+    ])
 }
 
 pub(super) fn get() -> Vec<u8> {

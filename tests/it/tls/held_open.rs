@@ -1,8 +1,11 @@
-//! Answers that are held open: they end with the certificate, or with the rule, that let them begin.
+//! Answers that are held open: they end with the certificate, or with the rule, that let them begin, and not with the connection's age.
 
 use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
+use super::frames::{PREFACE, SETTINGS, frame};
 use super::stage::{PATIENCE, Stage};
 use crate::support::poll;
 
@@ -108,5 +111,51 @@ fn who_follows_stops_seeing_when_the_certificate_is_revoked_or_the_rule_is_gone(
             .then_some(())
     };
     poll(PATIENCE, seen).expect("cyd follows");
+    stage.assert_unharmed();
+}
+
+/// A connection takes requests for a second, and 10 more were once all that was left to what is under way.
+#[test]
+fn who_follows_outlives_the_age_of_the_connection_and_is_told_of_the_end_of_its_own() {
+    let mut stage = Stage::new();
+    let policy = stage.signer.home().join("policy.toml");
+    std::fs::write(&policy, RULES.replace("dns:ada", "dns:admin")).unwrap();
+    stage.signer.configure(|config| {
+        let policy = [("file".to_owned(), "policy.toml".into())].into_iter().collect();
+        config.insert("policy".to_owned(), toml::Value::Table(policy));
+        let bounds: toml::Table = "connection_age_s = 1\nstream_age_s = 25".parse().unwrap();
+        config["listen"]
+            .as_table_mut()
+            .unwrap()
+            .insert("bounds".to_owned(), bounds.into());
+    });
+    stage.signer.start();
+    let mut follower = Follower::of(&stage, "admin");
+
+    // Another connection is told to come again (GOAWAY, of stream 0, which leaves room for what is on its way).
+    let mut idle = stage.raw("h2");
+    idle.send(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat())
+        .unwrap();
+    let goaway = "\0\0\u{8}\u{7}\0\0\0\0\0\u{7f}";
+    let heard = idle.read_until(goaway);
+    assert!(heard.contains(goaway), "{heard:?}");
+
+    sleep(Duration::from_secs(13));
+    assert!(follower.goes_on(), "{}", follower.said(&stage, "admin", "err"));
+    stage
+        .signer
+        .run(&["freeze", "--all", "--reason", "a drill of the tests"]);
+    let seen = || {
+        let said = follower.said(&stage, "admin", "out");
+        said.contains("a drill of the tests").then_some(())
+    };
+    poll(PATIENCE, seen).expect("it follows beyond the age of its connection");
+
+    let said = follower.end(&stage, "admin");
+    assert!(
+        said.contains("deadline_exceeded: this answer was held open for 25 s")
+            && said.contains("stream_age_s"),
+        "{said}"
+    );
     stage.assert_unharmed();
 }

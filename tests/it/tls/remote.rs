@@ -40,6 +40,7 @@ fn an_operator_asks_another_machine_and_gets_its_answers() {
     for arguments in [
         &["init"][..],
         &["state", "adopt", "--above", "9"],
+        &["audit", "verify", "--anchor", "/dev/zero"],
         &["pki", "show"],
         &["serve"],
     ] {
@@ -76,16 +77,57 @@ fn an_operator_asks_another_machine_and_gets_its_answers() {
             "{server}: {}",
             said(&output)
         );
+        assert_eq!(output.status.code(), Some(2), "{server}");
     }
     stage.signer.run(&["pki", "revoke", "admin"]);
     stage.signer.run(&["reload"]);
     let output = ask(&stage, &url, &admin, &["status"]);
-    assert!(!output.status.success());
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
     assert!(
-        said(&output).contains("certificate_refused: "),
+        said(&output).contains("certificate_refused: ") && !said(&output).contains("Unknown error"),
         "{}",
         said(&output)
     );
+}
+
+/// What is shown at the wrong port, and what is not shown at all.
+#[test]
+fn who_shows_the_wrong_thing_is_told_what_is_wanted() {
+    let stage = Stage::serving();
+    let folder = stage.home.path("").display().to_string();
+    stage.signer.run(&["token", "keygen", "lena", "--out", &folder]);
+    let key = stage.home.path("lena.key");
+    let ask = |more: &[&str]| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_sigward"))
+            .args(["status", "--server", &stage.url(""), "--home"])
+            .arg(stage.home.path("nowhere"))
+            .args(more)
+            .env("SIGWARD_CA", stage.pki("ca.crt"))
+            .output()
+            .unwrap()
+    };
+    let output = ask(&["--token-key", key.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert!(
+        said(&output).contains("certificate_refused: ") && said(&output).contains("[listen.bearer]"),
+        "{}",
+        said(&output)
+    );
+    assert!(!said(&output).contains("Unknown error"), "{}", said(&output));
+    for (more, code, part) in [
+        (&[][..], 2, "--token-key FILE"),
+        (
+            &["--token-key", key.to_str().unwrap(), "--token-as", "lena"],
+            2,
+            "ISSUER/SUBJECT",
+        ),
+        (&["--api-key", "sigward_0123456789"], 2, "revoke it"),
+    ] {
+        let output = ask(more);
+        assert_eq!(output.status.code(), Some(code), "{more:?}: {}", said(&output));
+        assert!(said(&output).contains(part), "{more:?}: {}", said(&output));
+        assert!(!said(&output).contains("sigward_0123456789"), "{}", said(&output));
+    }
 }
 
 #[test]
@@ -105,6 +147,12 @@ fn an_operator_elsewhere_may_what_a_rule_allows_and_no_more() {
         config.insert("policy".to_owned(), toml::Value::Table(policy));
     });
     stage.signer.run(&["reload"]);
+    let unseen = ask(&stage, &url, &other, &["status"]);
+    assert!(
+        said(&unseen).contains("no chain that you may see"),
+        "{}",
+        said(&unseen)
+    );
     for (who, arguments, allowed) in [
         (&admin, &["keys", "list"][..], true),
         (&admin, &["freeze", "--all", "--reason", "a test"], true),

@@ -340,3 +340,40 @@ fn a_rule_about_a_key_lets_its_acts_happen_and_no_others() {
     );
     stage.assert_unharmed();
 }
+
+/// What is named is opened by nobody but the administrator of the machine, and only if it is a file with an end.
+#[test]
+fn whoever_verifies_from_another_machine_names_no_file_and_one_on_this_machine_names_a_file() {
+    let stage = stage(&["eve"]);
+    rules(&stage, &[rule("eve", "allow", "eve", "[\"audit.verify\"]", "")]);
+    let verify = |anchor: &str| {
+        grpcurl(
+            &stage,
+            "eve",
+            "AuditService/Verify",
+            &format!("{{\"anchor\": \"{anchor}\"}}"),
+        )
+    };
+    let words: Vec<_> = ["/dev/zero", "/etc/passwd", "/nowhere"].map(verify).into();
+    for (good, text) in &words {
+        assert!(!good && text.contains("anchor_refused: "), "{text}");
+        assert_eq!(text, &words[0].1);
+    }
+    let pipe = stage.home.path("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let database = stage.signer.home().join("state/guard.db");
+    assert!(database.exists());
+    for anchor in [pipe.as_path(), &database, std::path::Path::new("/dev/zero")] {
+        let refused = stage
+            .signer
+            .attempt(&["audit", "verify", "--anchor", anchor.to_str().unwrap()]);
+        assert_eq!(refused.status.code(), Some(3), "{}", said(&refused));
+        assert!(said(&refused).contains("anchor_refused: "), "{}", said(&refused));
+    }
+    // Nothing of it goes on.
+    let (good, text) = verify("");
+    assert!(good && text.contains("outcome"), "{text}");
+    stage.signer.run(&["audit", "verify"]);
+    stage.assert_unharmed();
+}

@@ -1,4 +1,7 @@
-//! Traces of votes: every signature has one of its own, in its record and in every log line of its request.
+//! Traces of votes, and where they are sent (`otlp`): every signature has one of its own, in its record and in every log line of its request.
+
+#[cfg(feature = "otel")]
+pub(crate) mod otlp;
 
 use std::collections::HashSet;
 

@@ -12,7 +12,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -36,12 +38,13 @@ retention_s = 1
 // signer whose audit chain is pruned all the time.
 func AccessMain(ctx context.Context, args []string) int {
 	var a access
-	var sigward string
+	var sigward, floods string
 	flags := flag.NewFlagSet("node-driver access", flag.ContinueOnError)
 	flags.Float64Var(&a.slice, "slice", 1.5, "seconds of votes in a turn")
 	flags.IntVar(&a.count, "rounds", 5, "rounds; each figure is the median of its rounds")
 	flags.IntVar(&a.chains, "chains", 1, "chains that vote, a connection each")
 	flags.IntVar(&a.workers, "workers", 4, "how many ask at once in a flood")
+	flags.StringVar(&floods, "floods", strings.Join(flood.Kinds, ","), "the floods to vote beside")
 	flags.StringVar(&sigward, "sigward", "target/release/sigward", "the sigward program")
 	dir := flags.String("dir", "target/bench", "folder for keys and states; on a real disk")
 	out := flags.String("json", "", "also write the report to this file")
@@ -51,6 +54,13 @@ func AccessMain(ctx context.Context, args []string) int {
 			return 0
 		}
 		return exitUsage
+	}
+	for _, kind := range strings.Split(floods, ",") {
+		if !slices.Contains(flood.Kinds, kind) {
+			fmt.Fprintf(os.Stderr, "node-driver access: no flood is called %q; there are %s\n", kind, strings.Join(flood.Kinds, ", "))
+			return exitUsage
+		}
+		a.kinds = append(a.kinds, kind)
 	}
 	debug.SetGCPercent(800)
 	o := options{dir: *dir, paths: signer.Paths{Sigward: sigward}}
@@ -74,7 +84,7 @@ func AccessMain(ctx context.Context, args []string) int {
 type access struct {
 	slice                  float64
 	count, chains, workers int
-	names                  []string
+	kinds, names           []string
 	turns                  map[string]*besides
 	kept                   json.RawMessage
 }
@@ -117,7 +127,7 @@ func (a *access) run(ctx context.Context, o options) error {
 		if err := a.turn(ctx, stages["asked"], "quiet", nil, ""); err != nil {
 			return err
 		}
-		for _, kind := range flood.Kinds {
+		for _, kind := range a.kinds {
 			for _, at := range []string{"asked", "other"} {
 				if err := a.turn(ctx, stages["asked"], kind+"/"+at, doors[at], kind); err != nil {
 					return fmt.Errorf("%s at %s: %w", kind, at, err)
@@ -216,7 +226,7 @@ func (a *access) print(to io.Writer) (missed bool) {
 	}
 	fmt.Fprintln(to, "\n  asked: the flood is at the signer that votes; other: the same flood at another process, which costs the same processors")
 	fmt.Fprintf(to, "  pruned: %s\n\n", a.kept)
-	for _, kind := range flood.Kinds {
+	for _, kind := range a.kinds {
 		ratio := a.medians(kind+"/asked").P99 / quiet.P99
 		word := "met"
 		if ratio > mostBesideFlood {

@@ -7,6 +7,7 @@ use super::error::{DocumentError, quote};
 use super::raw::RawDocument;
 use super::read::Source;
 use crate::authz::rule::{Effect, Rule};
+use crate::authz::subject::SubjectPattern;
 use crate::model::operation::Operation;
 
 const ADVICE: &str = "give policy.write to one subject and the keys to another: nobody may have both, and a `*` among operations gives both";
@@ -40,10 +41,19 @@ pub(super) fn are_separate(
             let Some(taken) = takes.operations.find(Operation::takes_keys) else {
                 continue;
             };
+            // An API key is for signing only, whatever a rule says: it gets neither.
+            let is_somebody = |subject: &&SubjectPattern| !matches!(subject, SubjectPattern::ApiKey(_));
             let meets = writes
                 .subjects
                 .iter()
-                .flat_map(|one| takes.subjects.iter().map(move |other| (one, other)))
+                .filter(is_somebody)
+                .flat_map(|one| {
+                    takes
+                        .subjects
+                        .iter()
+                        .filter(is_somebody)
+                        .map(move |other| (one, other))
+                })
                 .find(|(one, other)| one.may_meet(other));
             if let Some((one, other)) = meets {
                 let message = if writes.id == takes.id {

@@ -7,7 +7,10 @@
 )]
 
 use super::*;
-use crate::authz::{Policy, PolicyVersion};
+use crate::authz::{Policy, PolicyVersion, Question};
+use crate::model::caller::Caller;
+use crate::model::id::UnixSeconds;
+use crate::model::operation::Operation;
 
 fn parse(text: &str) -> Result<Policy, DocumentError> {
     Policy::parse(text, PolicyVersion([7; 32]))
@@ -311,6 +314,84 @@ operations = ["key.list"]
             .message
             .starts_with("there is no rule")
     );
+}
+
+/// What a rule lets nobody do, because nobody can give what it asks for; and `explain` says so with the daemon's words.
+#[test]
+fn approvals_that_nobody_can_give_are_warned_of_and_explained_as_a_no() {
+    let rule = |subject: &str, operations: &str| {
+        let text = format!(
+            "version = 1\n[[rule]]\nid = \"r\"\neffect = \"allow\"\nsubjects = [\"{subject}\"]\noperations = [{operations}]\napprovals = 1\n"
+        );
+        parse(&text).unwrap()
+    };
+    let ada = Caller::Certificate {
+        name: crate::model::caller::SubjectName::dns("ada").unwrap(),
+    };
+    let lena = Caller::Token {
+        holder: crate::model::bearer::TokenHolder::parse("lena/x").unwrap(),
+    };
+    let ask = |policy: &Policy, subject: &Caller, operation| {
+        let question = Question {
+            subject,
+            operation,
+            key: None,
+            chain: None,
+            from: None,
+            now: UnixSeconds(0),
+        };
+        let explained = policy.explain(&question);
+        (explained.is_allowed(), explained.answer())
+    };
+    let good = rule("dns:ada", "\"unfreeze\", \"stop_line.clear\"");
+    assert_eq!(good.warnings(), []);
+    assert_eq!(
+        ask(&good, &ada, Operation::Unfreeze),
+        (true, "allowed by rule r, after 1 other approved".to_owned())
+    );
+
+    let acts = rule("dns:ada", "\"unfreeze\", \"key.create\", \"audit.read\"");
+    let said = acts.warnings()[0].to_string();
+    assert!(
+        said.contains("rule r lets nobody do key.create and 1 more"),
+        "{said}"
+    );
+    let (allowed, said) = ask(&acts, &ada, Operation::KeyCreate);
+    assert!(
+        !allowed && said.starts_with("denied: approval_required: rule r wants 1 approval, and there"),
+        "{said}"
+    );
+    assert!(ask(&acts, &ada, Operation::Unfreeze).0);
+
+    let program = rule("jwt:lena/*", "\"stop_line.clear\"");
+    let said = program.warnings()[0].to_string();
+    assert!(said.contains("rule r lets jwt:lena/* do nothing"), "{said}");
+    let (allowed, said) = ask(&program, &lena, Operation::StopLineClear);
+    assert!(
+        !allowed && said.starts_with("denied: approval_not_yours: no program speaks"),
+        "{said}"
+    );
+}
+
+/// It gets neither, whatever a rule says, and is warned of once.
+#[test]
+fn an_api_key_is_no_person_who_could_do_two_things() {
+    let rule = |subject: &str, operations: &str| {
+        format!(
+            "version = 1\n[[rule]]\nid = \"r\"\neffect = \"allow\"\nsubjects = [{subject}]\noperations = [{operations}]\n"
+        )
+    };
+    for operations in ["\"*\"", "\"key.*\""] {
+        let policy = parse(&rule("\"apikey:bot\"", operations)).unwrap();
+        let said: Vec<_> = policy.warnings().iter().map(ToString::to_string).collect();
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains("an API key is for signing only"), "{said:?}");
+    }
+    // Somebody else beside it is somebody.
+    assert!(parse(&rule("\"apikey:bot\", \"dns:ada\"", "\"*\"")).is_err());
+    assert!(parse(&rule("\"apikey:bot\", \"*\"", "\"*\"")).is_err());
+    let both = parse(&rule("\"apikey:bot\", \"dns:ada\"", "\"key.*\"")).unwrap();
+    assert_eq!(both.warnings().len(), 2, "{:?}", both.warnings());
 }
 
 #[test]

@@ -83,7 +83,12 @@ pub(super) fn of(raw: &RawDocument, rules: &[Rule], source: &Source<'_>) -> Vec<
                 warn(rule.line, message);
             }
         }
-        if let Effect::Allow { approvals: 0, .. } = rule.effect {
+        // An API key gets none of that, whatever a rule says.
+        let people = rule
+            .subjects
+            .iter()
+            .any(|subject| !matches!(subject, SubjectPattern::ApiKey(_)));
+        if let (Effect::Allow { approvals: 0, .. }, true) = (rule.effect, people) {
             let alone: Vec<_> = rule
                 .operations
                 .iter()
@@ -102,6 +107,9 @@ pub(super) fn of(raw: &RawDocument, rules: &[Rule], source: &Source<'_>) -> Vec<
         if let Some(message) = beyond_signing(rule) {
             warn(rule.line, message);
         }
+        in_vain(rule)
+            .into_iter()
+            .for_each(|message| warn(rule.line, message));
         if matches!(rule.effect, Effect::Allow { .. }) && rule.subjects.contains(&SubjectPattern::Anyone) {
             warn(
                 rule.line,
@@ -120,16 +128,53 @@ fn beyond_signing(rule: &Rule) -> Option<String> {
         .iter()
         .find(|subject| matches!(subject, SubjectPattern::ApiKey(_)))?;
     let beyond: Vec<_> = rule.operations.iter().filter(|o| !o.signs()).collect();
-    let first = beyond.first()?;
-    let others = match beyond.len() - 1 {
-        0 => String::new(),
-        others => format!(" and {others} more"),
-    };
+    let beyond = first_of(&beyond)?;
     matches!(rule.effect, Effect::Allow { .. }).then(|| {
         format!(
-            "rule {} gives {key} {first}{others}: an API key is for signing only (sign.*), and does not get it",
+            "rule {} gives {key} {beyond}: an API key is for signing only (sign.*), and does not get it",
             rule.id
         )
+    })
+}
+
+/// Approvals that nobody can give: of acts that cannot wait, and of askers who are no persons. Such a rule lets nobody through.
+fn in_vain(rule: &Rule) -> Vec<String> {
+    let Effect::Allow { approvals: 1.., .. } = rule.effect else {
+        return Vec::new();
+    };
+    let cannot: Vec<_> = rule
+        .operations
+        .iter()
+        .filter(|o| o.is_offered() && !o.can_wait())
+        .collect();
+    let programs: Vec<_> = rule
+        .subjects
+        .iter()
+        .filter(|subject| matches!(subject, SubjectPattern::Jwt { .. } | SubjectPattern::Node { .. }))
+        .collect();
+    let acts = first_of(&cannot).map(|acts| {
+        format!(
+            "rule {} lets nobody do {acts}: it wants approvals, and there is no way yet to give them for that; write a rule without `approvals` for it",
+            rule.id
+        )
+    });
+    // Where no act can wait, it makes no difference who asks.
+    let can_wait = cannot.len() < rule.operations.iter().count();
+    let askers = first_of(&programs).filter(|_| can_wait).map(|programs| {
+        format!(
+            "rule {} lets {programs} do nothing: it wants approvals, and no program asks for what a person must decide",
+            rule.id
+        )
+    });
+    acts.into_iter().chain(askers).collect()
+}
+
+/// The first, and how many more there are.
+fn first_of<T: fmt::Display>(all: &[T]) -> Option<String> {
+    let (first, rest) = all.split_first()?;
+    Some(match rest.len() {
+        0 => first.to_string(),
+        others => format!("{first} and {others} more"),
     })
 }
 

@@ -16,7 +16,7 @@ fn record() -> Batch {
 }
 
 fn put(queue: &mut Names, batch: Batch, name: impl Into<String>) {
-    queue.push(batch, name.into()).unwrap();
+    queue.push(batch, 500, name.into()).unwrap();
 }
 
 /// What is committed next, by name.
@@ -51,7 +51,10 @@ fn whoever_floods_with_records_adds_a_bounded_number_to_a_commit_and_waits_in_bo
     let mut queue = Names::default();
     let mut refused = 0;
     for n in 0..5000 {
-        refused += usize::from(queue.push(record(), n.to_string()).is_err());
+        if let Err((waiter, lane)) = queue.push(record(), 500, n.to_string()) {
+            assert_eq!((waiter, lane), (n.to_string(), Lane::Records));
+            refused += 1;
+        }
     }
     assert_eq!(refused, 5000 - MOST.records);
     // An operator's act has places of its own, and a signature is always taken in.
@@ -106,4 +109,63 @@ fn looks_wait_for_what_is_committed_and_are_not_forgotten() {
     }
     assert!(!queue.abandon_looks().is_empty());
     assert!(queue.is_empty());
+}
+
+#[test]
+fn a_look_ends_for_a_signature_that_comes_and_for_nothing_else() {
+    let mut queue = Names::default();
+    queue.push_look(1).unwrap();
+    assert!(is_look(&mut queue));
+    put(&mut queue, record(), "record");
+    put(&mut queue, begin(1, &chain("one")), "act");
+    assert!(!queue.cuts_look(), "a record or an act waits for it");
+    put(&mut queue, vote(1), "vote");
+    assert!(queue.cuts_look());
+    assert_eq!(commit(&mut queue, 16), ["vote", "act", "record"]);
+    assert!(!queue.cuts_look(), "the signature has been served");
+}
+
+#[test]
+fn a_look_that_had_to_wait_for_its_turn_has_all_of_it() {
+    let mut queue = Names::default();
+    queue.push_look(1).unwrap();
+    for n in 0..PATIENCE {
+        put(&mut queue, vote(n), n.to_string());
+        assert_eq!(commit(&mut queue, 16), [n.to_string()]);
+    }
+    put(&mut queue, vote(100), "vote");
+    assert!(is_look(&mut queue));
+    assert!(!queue.cuts_look());
+    put(&mut queue, vote(101), "another");
+    assert!(!queue.cuts_look());
+}
+
+#[test]
+fn a_commit_is_filled_by_weight_and_what_is_large_comes_alone_and_is_not_passed_over() {
+    let mut queue = Names::with_room(1 << 20);
+    for n in 0..1000 {
+        queue.push(vote(1), 4096, format!("vote {n}")).unwrap();
+    }
+    for (name, weight) in [
+        ("large", 1_000_000),
+        ("other", 200_000),
+        ("third", 100_000),
+        ("small", 500),
+    ] {
+        queue
+            .push(begin(1, &chain("one")), weight, name.to_owned())
+            .unwrap();
+    }
+    let mut seen = Vec::new();
+    for _ in 0..6 {
+        let group = commit(&mut queue, 512);
+        assert!(!group.is_empty() && group.len() <= 256, "{}", group.len());
+        seen.push(
+            group
+                .into_iter()
+                .filter(|name| !name.starts_with("vote"))
+                .collect::<Vec<_>>(),
+        );
+    }
+    assert_eq!(seen[..3], [vec!["large"], vec!["other"], vec!["third", "small"]]);
 }

@@ -88,10 +88,12 @@ pub(in crate::store::sqlite) fn append_record(
 }
 
 /// Reads up to `limit` audit records from sequence `from` on; each decodes, stands in its place and has its hash.
+/// It ends early, behind the first, once `enough` is true.
 pub(in crate::store::sqlite) fn read_records(
     connection: &Connection,
     from: u64,
     limit: usize,
+    enough: &dyn Fn() -> bool,
 ) -> Result<Vec<AuditRecord>, Unreadable> {
     let mut statement = connection.prepare_cached(
         "SELECT sequence, record, hash FROM audit WHERE sequence >= ?1 ORDER BY sequence LIMIT ?2",
@@ -101,6 +103,9 @@ pub(in crate::store::sqlite) fn read_records(
     let mut records = Vec::new();
     while let Some(row) = rows.next()? {
         records.push(read_record(row)?);
+        if enough() {
+            break;
+        }
     }
     Ok(records)
 }
@@ -117,7 +122,7 @@ pub(in crate::store::sqlite) fn check_ends(
     if last.map_or_else(|| AuditHead::genesis(store), |record| record.head()) != *head {
         return damaged("the audit chain does not end where it should");
     }
-    let first = read_records(connection, 0, 1)?.into_iter().next();
+    let first = read_records(connection, 0, 1, &|| true)?.into_iter().next();
     let begins = first.map_or(*base == AuditHead::genesis(store), |record| {
         record.sequence.checked_sub(1) == Some(base.sequence) && record.previous_hash == base.hash
     });

@@ -65,6 +65,41 @@ fn the_next_commit_after_a_freeze_is_refused_repeats_included_and_unfreezing_goe
 }
 
 #[test]
+fn nobodys_name_is_too_long_to_hold_signing_back_and_to_be_told_from_another() {
+    let (home, store) = Home::open();
+    let by = |last: char| Note {
+        by: format!("cert:uri:spiffe://{}{last}", "x".repeat(2048)),
+        ..note()
+    };
+    let facts = [
+        Fact::Freeze(Scope::All),
+        Fact::StopLine(Line::Chain(chain("one")), height(9)),
+    ];
+    for (fact, last) in facts.into_iter().zip(['a', 'b']) {
+        let note = by(last);
+        commit(
+            &*store,
+            Batch::act(vec![Change::Hold(Hold { fact, note })], act()),
+        )
+        .unwrap();
+    }
+    let place = Place::Freeze(Scope::All);
+    let kept: Vec<_> = store
+        .holds()
+        .unwrap()
+        .iter()
+        .map(|hold| hold.note.by.clone())
+        .collect();
+    assert_eq!(kept.len(), 2);
+    assert_ne!(kept[0], kept[1]);
+    let note = by('a');
+    commit(&*store, Batch::act(vec![Change::Lift { place, note }], act())).unwrap();
+    store.close();
+    let store = SqliteStore::open(&home.options).unwrap();
+    assert_eq!(store.holds().unwrap().iter().count(), 1);
+}
+
+#[test]
 fn a_freeze_of_another_chain_or_key_and_a_drained_other_node_stop_nothing() {
     let (_home, store) = Home::open();
     let on = chain("one");

@@ -1,5 +1,6 @@
 //! What a key is good for, and what it is not.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use sigward_proto::Procedure;
@@ -190,6 +191,16 @@ fn everybody_hears_who_they_are() {
         .env("SIGWARD_CA", stage.file("pki/ca.crt"));
     let output = list.output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    // As the private key of a certificate or of tokens: what others may read is not used.
+    let mode = |mode| std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+    mode(0o644);
+    let open = stage.whoami(&file, &[]);
+    assert!(
+        said(&open).contains("file_permissions: ") && said(&open).contains("chmod 0600"),
+        "{}",
+        said(&open)
+    );
+    mode(0o600);
     std::fs::write(&file, "sigward_00").unwrap();
     let cut = stage.whoami(&file, &[]);
     assert!(said(&cut).contains("holds no whole API key"), "{}", said(&cut));

@@ -61,9 +61,16 @@ fn a_request_is_for_one_act_and_one_alone() {
         assert!(void.contains("other parameters"), "{void}");
     }
     team.refused("ada", &under(&UNFREEZE, &"0".repeat(32)), "approval_not_found");
-    for odd in ["", "zz", &id[1..], "../../x"] {
+    // Not the digits that it begins with; and what is no id at all.
+    team.refused("ada", &under(&UNFREEZE, &id[1..]), "approval_not_found");
+    for odd in ["", "zz", "../../x"] {
         let output = team.ask("ada", &under(&UNFREEZE, odd));
-        super::refused(&output, odd, "invalid_parameters");
+        assert_eq!(output.status.code(), Some(2), "{odd}: {}", super::said(&output));
+        assert!(
+            super::said(&output).contains("invalid_parameters: "),
+            "{odd}: {}",
+            super::said(&output)
+        );
     }
     team.does("ada", &under(&UNFREEZE, &id));
     // Replayed, at once and over the same state again.
