@@ -2,7 +2,8 @@
 //! chain into segments, has the store forget what is older than the retention and safely in one, and removes old segments if it is told to.
 //!
 //! *Invariants:* the store forgets a record only after this process has read it back from its segment; a segment never overlaps another;
-//! whatever is cut off is done again or found done by the next [`Keeper::turn`]. Nothing here holds the store for longer than a page.
+//! a folder that is gone is not begun anew; whatever is cut off is done again or found done by the next [`Keeper::turn`]. Nothing here holds
+//! the store for longer than a page.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -24,8 +25,10 @@ use crate::crash::crash_point;
 use crate::store::space::{Room, Space, SpaceLimits};
 use crate::store::{AuditHead, AuditRecord, Store};
 
+mod place;
 mod remove;
 
+use place::Place;
 pub(super) use remove::removed_by;
 
 /// Records read or forgotten at a time: no vote waits for more.
@@ -77,6 +80,13 @@ pub enum KeepError {
         /// Why not.
         cause: io::Error,
     },
+    /// The audit folder was there, and is not.
+    #[error(
+        "the audit folder {} is gone, and segments with it: mount its disk or bring it back; if it is lost for good, `mkdir -p` of it has \
+         the chain go on in a new one, and `audit verify` will name what is missing",
+        .0.display()
+    )]
+    Gone(PathBuf),
     /// There is too little room where segments are.
     #[error("too little space for segments in {}: {space}", folder.display())]
     Space {
@@ -131,6 +141,7 @@ pub struct Keeper {
     clock: Arc<dyn Clock>,
     settings: Settings,
     folder: SegmentFolder,
+    place: Place,
     checkpoints: CheckpointFile,
     last: Option<Checkpoint>,
     /// First records of segments that this process has read back.
@@ -158,20 +169,20 @@ impl Keeper {
     ) -> Result<Self, KeepError> {
         let folder = SegmentFolder::of(&settings.folder, &store.id());
         let checkpoints = CheckpointFile::at(folder.path().join(FILE));
-        let keeper = Self {
+        let mut keeper = Self {
             store,
             clock,
             settings,
             folder,
+            place: Place::Unseen,
             checkpoints,
             last: None,
             read_back: BTreeSet::new(),
             stay,
             anchors: Vec::new(),
         };
-        let last = keeper.checkpoints.last_of(&keeper.store.id());
-        let last = last.map_err(|cause| keeper.failed("reading checkpoints", cause))?;
-        Ok(Self { last, ..keeper })
+        keeper.last = keeper.last_checkpoint()?;
+        Ok(keeper)
     }
 
     /// One more anchor: whoever tells it of checkpoints puts in here how far it was told, and no segment is removed before that.
@@ -209,7 +220,7 @@ impl Keeper {
         let base = self.store.audit_base()?.sequence;
         Ok(Standing {
             records: self.store.health().audit_records,
-            exported: exported(base, &self.in_folder("listing", SegmentFolder::list)?).0,
+            exported: exported(base, &self.segments()?).0,
             base,
             vouched: self.last.as_ref().map_or(0, |last| last.head.sequence),
         })
@@ -227,6 +238,7 @@ impl Keeper {
 
     /// Signs a checkpoint if one is due, or if `now` says so and there is something new.
     pub fn sign(&mut self, key: &CheckpointKey, now: bool) -> Result<Option<Checkpoint>, KeepError> {
+        self.find_folder()?;
         let sequence = self.store.health().audit_records;
         let vouched = self.last.as_ref().map_or(0, |last| last.head.sequence);
         if sequence < vouched {
@@ -241,7 +253,6 @@ impl Keeper {
         if sequence == vouched || !due {
             return Ok(None);
         }
-        self.in_folder("making the folder", SegmentFolder::ensure)?;
         let Some(record) = self.store.audit(sequence, 1)?.into_iter().next() else {
             return Ok(None);
         };
@@ -269,11 +280,11 @@ impl Keeper {
             Due::OrNot => (true, u64::MAX),
         };
         let mut written = 0;
+        self.find_folder()?;
         while written < most && !stop() {
             let base = self.store.audit_base()?;
             let records = self.store.health().audit_records;
-            let (exported, before_next) =
-                exported(base.sequence, &self.in_folder("listing", SegmentFolder::list)?);
+            let (exported, before_next) = exported(base.sequence, &self.segments()?);
             if exported > records {
                 let what = format!(
                     "a segment holds record {exported}, the store has {records}: an older copy of it"
@@ -288,7 +299,6 @@ impl Keeper {
             if waiting == 0 || !due {
                 break;
             }
-            self.in_folder("making the folder", SegmentFolder::ensure)?;
             self.has_room()?;
             let last = exported.saturating_add(waiting.min(self.settings.segment_records));
             let before = self.place(base, exported)?;
@@ -307,7 +317,7 @@ impl Keeper {
         let mut forgotten: u64 = 0;
         let base = self.store.audit_base()?.sequence;
         let mut behind = base;
-        for segment in self.in_folder("listing", SegmentFolder::list)? {
+        for segment in self.segments()? {
             if segment.last <= behind {
                 continue;
             }
@@ -405,6 +415,11 @@ impl Keeper {
             Err(cause) if cause.kind() == io::ErrorKind::Interrupted && stop() => Ok(None),
             Err(cause) => Err(self.failed("writing a segment", cause)),
         }
+    }
+
+    fn last_checkpoint(&self) -> Result<Option<Checkpoint>, KeepError> {
+        let last = self.checkpoints.last_of(&self.store.id());
+        last.map_err(|cause| self.failed("reading checkpoints", cause))
     }
 
     fn has_room(&self) -> Result<(), KeepError> {

@@ -11,7 +11,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 
-use super::super::segment::{Segment, SegmentFolder, SegmentReader};
+use super::super::segment::{Segment, SegmentReader};
 use super::{KeepError, Keeper};
 use crate::crash::crash_point;
 use crate::store::{AuditEntry, AuditHead, Batch, Context, Outcome, stopped};
@@ -58,7 +58,7 @@ impl Keeper {
             return Ok(0);
         }
         let (base, covered) = (self.store.audit_base()?.sequence, self.covered());
-        let segments = self.in_folder("listing", SegmentFolder::list)?;
+        let segments = self.segments()?;
         let mut bytes = 0_u64;
         for segment in &segments {
             bytes = bytes.saturating_add(self.length(segment)?);

@@ -13,6 +13,7 @@ use crate::audit::{Break, Evidence, Verification, verify};
 use crate::store::{Batch, Options, SqliteStore};
 
 mod forms;
+mod place;
 mod reading;
 mod removal;
 

@@ -48,12 +48,16 @@ impl SegmentFolder {
 
     /// Every segment, in order of first and last record. None where there is no folder.
     pub fn list(&self) -> io::Result<Vec<Segment>> {
-        let entries = match std::fs::read_dir(&self.0) {
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
+        match self.list_there() {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            found => found,
+        }
+    }
+
+    /// The same of a folder that must be there.
+    pub(in crate::audit) fn list_there(&self) -> io::Result<Vec<Segment>> {
         let mut found = Vec::new();
-        for entry in entries {
+        for entry in std::fs::read_dir(&self.0)? {
             let name = entry?.file_name();
             if let Some((first, last)) = name.to_str().and_then(range) {
                 found.push(self.segment(first, last));

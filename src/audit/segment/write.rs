@@ -31,7 +31,7 @@ impl<W: Write> Write for Summed<W> {
 }
 
 /// Writes a segment whose records `next` gives out, one by one and in order, until it has none. Durable and read back when it
-/// returns; nothing that was there is overwritten.
+/// returns; nothing that was there is overwritten, and no segment overlaps another.
 pub(in crate::audit) fn write(
     folder: &SegmentFolder,
     header: &Header,
@@ -84,11 +84,13 @@ pub(in crate::audit) fn write(
     }
     let footer = reader.verify().map_err(io::Error::other)?;
     let segment = folder.segment(header.before.sequence.saturating_add(1), footer.last.sequence);
-    if segment.path.try_exists()? {
-        return Err(io::Error::new(
-            io::ErrorKind::AlreadyExists,
-            segment.path.display().to_string(),
-        ));
+    // Looked at as late as can be: somebody may have brought segments back while this one was written.
+    let there = folder.list_there()?;
+    let overlaps = |other: &&Segment| other.first <= segment.last && segment.first <= other.last;
+    if let Some(other) = there.iter().find(overlaps) {
+        let name = other.path.display();
+        let what = format!("{name} holds some of the same records");
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
     }
     std::fs::rename(&unfinished, &segment.path)?;
     crash_point!("audit_segment_renamed");
