@@ -1,13 +1,13 @@
 //! What is held back, as the daemon tells it: in readiness and metrics; and the kill switch that works without the admin socket.
 //!
-//! *Invariant:* whoever sends SIGUSR1 is heard, from the first moment of `serve` on: what is read before is acted on before a node is
-//! dialled.
+//! *Invariant:* whoever sends SIGUSR1 is heard, from the first moment of `serve` on: what came before nodes are dialled is acted on
+//! before they are.
 
-use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
-use std::task::Poll;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use signal_hook::consts::SIGUSR1;
 use sigward_policies::decision::Refused;
 use sigward_policies::holding::{Conditions, Holds, Place, Scope};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -22,18 +22,35 @@ use crate::telemetry::readiness::{Check, Readiness, Weight};
 
 /// SIGUSR1: the way to freeze everything when the admin socket is gone.
 #[derive(Debug)]
-pub(super) struct KillSwitch(Signal);
+pub(super) struct KillSwitch {
+    /// Thrown, and not acted on yet. The handler itself says so: the runtime, which hears of a signal later, may be busy.
+    thrown: Arc<AtomicBool>,
+    /// Wakes whoever watches.
+    wakes: Signal,
+}
 
 impl KillSwitch {
     /// It is heard from here on: unheard, it would end the process, and whatever starts it again would sign on.
     pub(super) fn new() -> io::Result<Self> {
-        signal(SignalKind::user_defined1()).map(Self)
+        let thrown = Arc::<AtomicBool>::default();
+        // Registered first, so that whoever is woken finds it thrown: handlers run in order.
+        signal_hook::flag::register(SIGUSR1, thrown.clone())?;
+        let wakes = signal(SignalKind::user_defined1())?;
+        Ok(Self { thrown, wakes })
+    }
+
+    /// Whether it was thrown since it was last asked.
+    fn was_thrown(&self) -> bool {
+        self.thrown.swap(false, Ordering::SeqCst)
     }
 
     /// Freezes everything if it was thrown already.
-    pub(super) async fn act_on_the_past(&mut self, admin: &Admin) -> Result<(), Refused> {
-        let thrown = poll_fn(|cx| Poll::Ready(self.0.poll_recv(cx).is_ready())).await;
-        if thrown { freeze_all(admin).await } else { Ok(()) }
+    pub(super) async fn act_on_the_past(&self, admin: &Admin) -> Result<(), Refused> {
+        if self.was_thrown() {
+            freeze_all(admin).await
+        } else {
+            Ok(())
+        }
     }
 
     /// Freezes everything each time it is thrown, until the daemon ends.
@@ -41,7 +58,10 @@ impl KillSwitch {
         loop {
             tokio::select! {
                 () = shutdown.begun() => return,
-                thrown = self.0.recv() => if thrown.is_none() { return },
+                woken = self.wakes.recv() => if woken.is_none() { return },
+            }
+            if !self.was_thrown() {
+                continue;
             }
             let admin = admin.clone();
             // On a task of its own: the next one is heard whatever this one waits for.
@@ -132,5 +152,23 @@ impl Held {
             Ok(key) => holds.conditions(&key.key.version.public_key, &chain.id),
             Err(_) => holds.conditions_of_any(&chain.id),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// The runtime has one thread, which is here: whatever is known of the signal, its handler said.
+    #[tokio::test]
+    async fn what_was_thrown_is_known_before_the_runtime_has_heard_of_it_and_counts_once() {
+        let mut switch = KillSwitch::new().unwrap();
+        assert!(!switch.was_thrown());
+        signal_hook::low_level::raise(SIGUSR1).unwrap();
+        assert!(switch.was_thrown());
+        assert!(!switch.was_thrown());
+        switch.wakes.recv().await.unwrap();
+        assert!(!switch.was_thrown(), "whoever is woken late has nothing to do");
     }
 }

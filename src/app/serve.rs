@@ -77,7 +77,7 @@ async fn run(
     home: &Path,
     config: &Config,
     levels: Levels,
-    (mut kill_switch, strangers): (KillSwitch, &Handle),
+    (kill_switch, strangers): (KillSwitch, &Handle),
     shutdown: &Shutdown,
 ) -> anyhow::Result<()> {
     // Heard from here on: unheard, it would end the process.
@@ -135,9 +135,6 @@ async fn run(
     audit::keep(&parts, config, &metrics.audit(), &readiness, shutdown, &mut tasks);
     let held = Held::new(&parts, &metrics, &readiness);
     tasks.spawn(held.clone().watch(shutdown.clone()));
-    // A freeze that fails here ends the start: serving would be what somebody asked us not to do.
-    kill_switch.act_on_the_past(&parts.admin).await?;
-    tasks.spawn(kill_switch.watch(parts.admin.clone(), shutdown.clone()));
     let door = config
         .listen
         .as_ref()
@@ -171,6 +168,10 @@ async fn run(
         held,
         parts,
     };
+    let admin = shared.parts.admin.clone();
+    // As late as can be. A freeze that fails here ends the start: serving would be what somebody asked us not to do.
+    kill_switch.act_on_the_past(&admin).await?;
+    tasks.spawn(kill_switch.watch(admin, shutdown.clone()));
     let supervisor = Supervisor::start(shared, config, config_check).await;
 
     let known = (&metrics, &readiness, &traces);
