@@ -165,6 +165,16 @@ pub(crate) fn token(folder: &Path) -> TokenConfig {
     }
 }
 
+/// A token in an instance of the module that nobody shares: whoever has the module restarted ends the sessions of all its tokens.
+pub(crate) fn token_alone(folder: &Path) -> TokenConfig {
+    let own = folder.join("softhsm.so");
+    std::fs::copy(module(), &own).unwrap();
+    TokenConfig {
+        module: own,
+        ..token(folder)
+    }
+}
+
 fn init(label: &str) -> std::process::Output {
     Command::new("softhsm2-util")
         .args([

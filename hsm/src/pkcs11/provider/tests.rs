@@ -17,7 +17,7 @@ fn a_token_passes_the_suite_that_every_provider_passes() {
 #[test]
 fn a_token_that_is_taken_away_and_brought_back_signs_again_without_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let config = softhsm::token(folder.path());
+    let config = softhsm::token_alone(folder.path());
     let provider = Pkcs11Provider::open(&config, &arena(8)).unwrap();
     let key = conformance::generate(&provider, "away", Algorithm::Ed25519);
     let sign = |height| provider.sign(&key, order(key.public_key(), height, VoteFixture::Prevote));
