@@ -19,6 +19,7 @@ mod tests;
 
 use std::time::Duration;
 
+use hyper::body::Bytes;
 use jiff::Timestamp;
 use sigward_policies::model::algorithm::{Address, PublicKey};
 use sigward_policies::model::id::ChainId;
@@ -247,7 +248,7 @@ impl Client {
         .at(self.url()))
     }
 
-    async fn ask(&self, path_and_query: &str) -> Result<Vec<u8>, RpcError> {
+    async fn ask(&self, path_and_query: &str) -> Result<Bytes, RpcError> {
         let asked = tokio::time::timeout(self.timeout, http::get(&self.url, path_and_query)).await;
         asked
             .unwrap_or_else(|_elapsed| {

@@ -16,7 +16,7 @@ use source::Source;
 
 /// Top-level modules of `src/` and their layers. A module uses lower layers only, never a sibling of the same one.
 const LAYERS: &[(u8, &[&str])] = &[
-    (0, &["backstage", "clock", "crash", "shutdown"]),
+    (0, &["backstage", "clock", "crash", "http1", "shutdown"]),
     (1, &["telemetry", "config", "tls"]),
     (2, &["store", "chain", "foreign", "otlp", "pki"]),
     (3, &["guard", "audit", "keyring"]),
@@ -74,8 +74,8 @@ const HOMES: &[(&[&str], &[&str])] = &[
     ),
     (&["rcgen"], &["pki"]),
     (&["x509_parser"], &["tls"]),
-    (&["hyper"], &["chain", "listener", "otlp"]),
-    (&["http_body_util"], &["chain", "cli", "otlp"]),
+    (&["hyper"], &["http1", "chain", "listener", "otlp"]),
+    (&["http_body_util"], &["http1", "chain", "cli", "otlp"]),
     (&["clap", "clap_complete", "indicatif"], &["cli"]),
     (&["prometheus_client", "tracing_subscriber"], &["telemetry"]),
 ];

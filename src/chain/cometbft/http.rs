@@ -1,21 +1,20 @@
 //! One GET or POST over a connection of its own: no redirects, no cookies, no compression, a bound on what is read.
 
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
 use hyper::http::request::Builder;
 use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::MAX_ANSWER;
 use super::error::{RpcCode, RpcError, printable};
 use super::url::Url;
+use crate::http1::{self, NoAnswer};
 use crate::tls;
 
 /// The body of an answer. JSON-RPC errors come with a status of 500 from most versions, and are answers too.
-pub(super) async fn get(url: &Url, path_and_query: &str) -> Result<Vec<u8>, RpcError> {
+pub(super) async fn get(url: &Url, path_and_query: &str) -> Result<Bytes, RpcError> {
     let request = Request::get(format!("{}{path_and_query}", url.path)).header("accept", "application/json");
     let (status, body) = exchange(url, request, Bytes::new()).await?;
     let is_json = body.first() == Some(&b'{');
@@ -47,7 +46,7 @@ fn refused(status: StatusCode, body: &[u8]) -> RpcError {
     )
 }
 
-async fn exchange(url: &Url, request: Builder, body: Bytes) -> Result<(StatusCode, Vec<u8>), RpcError> {
+async fn exchange(url: &Url, request: Builder, body: Bytes) -> Result<(StatusCode, Bytes), RpcError> {
     let request = request
         .header("host", url.host_header())
         .header("user-agent", concat!("sigward/", env!("CARGO_PKG_VERSION")))
@@ -67,41 +66,15 @@ async fn exchange(url: &Url, request: Builder, body: Bytes) -> Result<(StatusCod
     }
 }
 
-async fn ask<S>(request: Request<Full<Bytes>>, stream: S) -> Result<(StatusCode, Vec<u8>), RpcError>
+async fn ask<S>(request: Request<Full<Bytes>>, stream: S) -> Result<(StatusCode, Bytes), RpcError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(64 * 1024)
-        .handshake::<_, Full<Bytes>>(TokioIo::new(stream))
-        .await
-        .map_err(unreachable)?;
-    let exchange = async {
-        let response = sender.send_request(request).await.map_err(unreachable)?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER)
-            .collect()
-            .await
-            .map_err(|error| match error.downcast::<hyper::Error>() {
-                Ok(broken) => unreachable(*broken),
-                Err(_) => RpcError::new(
-                    RpcCode::TooLarge,
-                    format!("the answer has more than {MAX_ANSWER} bytes"),
-                ),
-            })?
-            .to_bytes();
-        Ok((status, body.to_vec()))
-    };
-    // Driven here and not by a task of its own: when this future is dropped, so is the connection.
-    tokio::pin!(exchange);
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        answer = &mut exchange => answer,
-        ended = &mut connection => match ended {
-            Ok(()) => exchange.await,
-            Err(error) => Err(unreachable(error)),
-        },
-    }
+    let answered = http1::exchange(request, stream, MAX_ANSWER).await;
+    answered.map_err(|none| match none {
+        NoAnswer::Broken(error) => unreachable(error),
+        NoAnswer::TooLarge(_) => RpcError::new(RpcCode::TooLarge, none.to_string()),
+    })
 }
 
 fn unreachable(error: impl std::error::Error) -> RpcError {

@@ -1,16 +1,15 @@
 //! OTLP/HTTP, in Protobuf: one POST over a connection of its own. No redirects, no cookies, no compression.
 
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
 use hyper::header::HeaderMap;
 use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
 use prost::Message as _;
 use sigward_proto::otlp::{ExportRequest, ExportResponse};
 
 use super::collector::{MOST_ANSWER, NotSent, whole};
 use super::peer::Peer;
+use crate::http1;
 
 /// Where traces go, unless the configuration has a path ("OTLP/HTTP Request").
 const PATH: &str = "/v1/traces";
@@ -41,31 +40,9 @@ impl Post {
             .map_err(|error| later(&error))?;
         request.headers_mut().extend(headers);
         let stream = self.0.connect().await.map_err(|error| later(&error))?;
-        let (mut sender, connection) = http1::Builder::new()
-            .max_buf_size(MOST_ANSWER)
-            .handshake::<_, Full<Bytes>>(TokioIo::new(stream))
-            .await
-            .map_err(|error| later(&error))?;
-        let exchange = async {
-            let response = sender
-                .send_request(request)
-                .await
-                .map_err(|error| later(&error))?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), MOST_ANSWER);
-            let body = body.collect().await.map_err(|error| later(error.as_ref()))?;
-            judge(status, body.to_bytes())
-        };
-        // Driven here and not by a task of its own: when this future is dropped, so is the connection.
-        tokio::pin!(exchange);
-        let mut connection = std::pin::pin!(connection);
-        tokio::select! {
-            answer = &mut exchange => answer,
-            ended = &mut connection => match ended {
-                Ok(()) => exchange.await,
-                Err(error) => Err(later(&error)),
-            },
-        }
+        let answered = http1::exchange(request, stream, MOST_ANSWER).await;
+        let (status, body) = answered.map_err(|none| later(&none))?;
+        judge(status, body)
     }
 }
 
