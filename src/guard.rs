@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::task::Poll;
 use std::time::Duration;
 
-use sigward_policies::decision::{Decision, Failure, FailureCode, Refused};
+use sigward_policies::decision::{Decision, Refused};
 use sigward_policies::double_sign::{self, Cleared, Held, Limits, Slot};
 use sigward_policies::holding::{Conditions, Holds};
 use sigward_policies::model::algorithm::PublicKey;
@@ -21,7 +21,7 @@ use sigward_policies::proof::Received;
 
 use tokio::sync::watch;
 
-use crate::store::{self, Batch, Receipts, Store, StoredRow};
+use crate::store::{self, Batch, Followed, Receipts, Store, StoredRow};
 
 /// Longer than any request lasts (`sign::consensus::DEADLINE`): after it, what was under way has been answered.
 const SETTLED: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ const SETTLED: Duration = Duration::from_secs(5);
 pub struct Guard {
     slots: RwLock<HashMap<(PublicKey, ChainId), Slot>>,
     holds: watch::Sender<Arc<Holds>>,
-    /// Whoever reads the holds of the store to put them here does so alone: an older reading must not overtake a newer one.
+    /// Whoever reads the store to put here what it has does so alone: an older reading must not overtake a newer one.
     reading: tokio::sync::Mutex<()>,
 }
 
@@ -131,13 +131,8 @@ impl Guard {
 
     async fn refresh_holds(&self, store: &Arc<dyn Store>) -> Result<(), Refused> {
         let _alone = self.reading.lock().await;
-        let reader = Arc::clone(store);
-        let holds = tokio::task::spawn_blocking(move || reader.holds())
-            .await
-            .map_err(|_| {
-                Failure::new(FailureCode::StoreUnavailable, "reading the holds was interrupted")
-            })??;
-        self.holds.send_replace(Arc::new(holds));
+        let followed = followed(store).await?;
+        self.holds.send_replace(Arc::new(followed.holds));
         let holds = self.holds();
         let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
         for ((key, chain), slot) in slots.iter() {
@@ -153,15 +148,8 @@ impl Guard {
         key: &PublicKey,
         chain: &ChainId,
     ) -> Result<(), Refused> {
-        let reader = Arc::clone(store);
-        let rows = tokio::task::spawn_blocking(move || reader.rows())
-            .await
-            .map_err(|_| {
-                Failure::new(
-                    FailureCode::StoreUnavailable,
-                    "reading the guard rows was interrupted",
-                )
-            })??;
+        let _alone = self.reading.lock().await;
+        let rows = followed(store).await?.rows;
         // Other rows of the key are taken in if they are new, as after a rebinding; those that are here may be in use.
         for row in rows.into_iter().filter(|row| row.public_key == *key) {
             if row.chain == *chain || self.slot(key, &row.chain).is_none() {
@@ -182,6 +170,14 @@ impl Guard {
             }
         }
     }
+}
+
+/// What the store has, for whoever follows a commit.
+async fn followed(store: &Arc<dyn Store>) -> Result<Followed, Refused> {
+    let reader = Arc::clone(store);
+    tokio::task::spawn_blocking(move || reader.followed())
+        .await
+        .unwrap_or_else(|_| Err(store::stopped()))
 }
 
 /// Waits until nobody else holds the row.

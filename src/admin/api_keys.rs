@@ -83,17 +83,18 @@ impl Admin {
             name: name.clone(),
             by,
         };
-        self.api_key_batch(revoke, entry).await?;
+        let kept = self.api_key_batch(revoke, entry).await?;
         crash_point!("admin_api_key_revoked");
-        let kept = self
-            .kept_api_keys()
-            .await?
-            .into_iter()
-            .find(|kept| kept.name == name);
+        let kept = kept.into_iter().find(|kept| kept.name == name);
         kept.ok_or_else(|| no_api_key(&name).into())
     }
 
-    async fn api_key_batch(&self, change: ApiKeyChange, entry: AuditEntry) -> Result<(), Refused> {
+    /// Commits `change`; gives every API key there is after it.
+    async fn api_key_batch(
+        &self,
+        change: ApiKeyChange,
+        entry: AuditEntry,
+    ) -> Result<Vec<StoredApiKey>, Refused> {
         let changes = vec![Change::ApiKey(Box::new(change))];
         let (store, api_keys) = (Arc::clone(&self.store), Arc::clone(&self.api_keys));
         to_its_end(async move {

@@ -6,6 +6,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use signal_hook::consts::SIGUSR1;
 use sigward_policies::decision::Refused;
@@ -19,6 +20,9 @@ use crate::guard::Guard;
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::{Check, Readiness, Weight};
+
+/// How soon it is tried again to freeze.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// SIGUSR1: the way to freeze everything when the admin socket is gone.
 #[derive(Debug)]
@@ -53,7 +57,8 @@ impl KillSwitch {
         }
     }
 
-    /// Freezes everything each time it is thrown, until the daemon ends.
+    /// Freezes everything each time it is thrown, until the daemon ends. What is refused, for want of room or of a disk that takes
+    /// something, is tried again: nobody who throws it looks for an answer.
     pub(super) async fn watch(mut self, admin: Arc<Admin>, shutdown: Shutdown) {
         loop {
             tokio::select! {
@@ -63,10 +68,12 @@ impl KillSwitch {
             if !self.was_thrown() {
                 continue;
             }
-            let admin = admin.clone();
+            let (admin, shutdown) = (admin.clone(), shutdown.clone());
             // On a task of its own: the next one is heard whatever this one waits for.
             tokio::spawn(async move {
-                let _told = freeze_all(&admin).await;
+                while freeze_all(&admin).await.is_err() && !shutdown.has_begun() {
+                    tokio::time::sleep(AGAIN).await;
+                }
             });
         }
     }

@@ -186,6 +186,17 @@ pub struct StoredRow {
     pub row: GuardRow,
 }
 
+/// What memory follows.
+#[derive(Clone, Debug)]
+pub struct Followed {
+    /// Every hold in force.
+    pub holds: Holds,
+    /// Every guard row.
+    pub rows: Vec<StoredRow>,
+    /// Every API key there ever was, by name.
+    pub api_keys: Vec<StoredApiKey>,
+}
+
 /// How a store is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Health {
@@ -229,6 +240,16 @@ pub trait Store: Send + Sync + 'static {
 
     /// Every guard row.
     fn rows(&self) -> Result<Vec<StoredRow>, Refused>;
+
+    /// What memory has to follow once something was committed. Never refused for want of room, as an act that was committed would then be
+    /// in force here and not there. Whoever asks does so one at a time.
+    fn followed(&self) -> Result<Followed, Refused> {
+        Ok(Followed {
+            holds: self.holds()?,
+            rows: self.rows()?,
+            api_keys: self.api_keys()?,
+        })
+    }
 
     /// Up to `limit` (at most 1,000) audit records from sequence `from` on, in order: fewer where a signature comes to wait for the
     /// reading, but none only where none is left.

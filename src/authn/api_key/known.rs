@@ -35,18 +35,16 @@ impl std::fmt::Debug for Known {
 }
 
 impl ApiKeys {
-    /// Takes over what the store has. Blocks. Where the store does not answer no key counts: it may have revoked one.
+    /// Takes over what the store has, and gives it. Blocks. Where the store does not answer no key counts: it may have revoked one.
     ///
     /// # Errors
     /// What the store says.
-    pub fn refresh(&self, store: &dyn Store) -> Result<(), Refused> {
+    pub fn refresh(&self, store: &dyn Store) -> Result<Vec<StoredApiKey>, Refused> {
         let _alone = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
-        let (known, outcome) = match store.api_keys() {
-            Ok(stored) => (of(stored), Ok(())),
-            Err(refused) => (Arc::from([]), Err(refused)),
-        };
+        let stored = store.followed().map(|followed| followed.api_keys);
+        let known = of(stored.as_deref().unwrap_or_default());
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
-        outcome
+        stored
     }
 
     /// Who shows `text`, and until when it counts.
@@ -77,12 +75,12 @@ impl ApiKeys {
     }
 }
 
-fn of(stored: Vec<StoredApiKey>) -> Arc<[Known]> {
-    let known = stored.into_iter().filter(|stored| stored.revoked.is_none());
+fn of(stored: &[StoredApiKey]) -> Arc<[Known]> {
+    let known = stored.iter().filter(|stored| stored.revoked.is_none());
     known
         .map(|stored| Known {
             digest: stored.digest,
-            name: stored.name,
+            name: stored.name.clone(),
             expires_at: stored.expires_at,
         })
         .collect()
@@ -121,7 +119,7 @@ mod tests {
 
     fn keys(stored: Vec<StoredApiKey>) -> ApiKeys {
         ApiKeys {
-            known: RwLock::new(of(stored)),
+            known: RwLock::new(of(&stored)),
             looking: Mutex::default(),
         }
     }

@@ -42,7 +42,8 @@ pub use adopt::{Above, Adopted};
 
 use super::space::SpaceLimits;
 use super::{
-    About, AuditHead, AuditRecord, Batch, Done, Health, Store, StoredApiKey, StoredApproval, StoredRow,
+    About, AuditHead, AuditRecord, Batch, Done, Followed, Health, Store, StoredApiKey, StoredApproval,
+    StoredRow,
 };
 use crate::clock::Clock;
 use crate::telemetry::StoreMetrics;
@@ -199,6 +200,18 @@ impl Store for SqliteStore {
 
     fn rows(&self) -> Result<Vec<StoredRow>, Refused> {
         self.ask(|writer| Ok(writer.ledger().guard_rows()))
+    }
+
+    fn followed(&self) -> Result<Followed, Refused> {
+        self.shared.follow(|writer| {
+            writer.working()?;
+            let ledger = writer.ledger();
+            Ok(Followed {
+                holds: ledger.holds(),
+                rows: ledger.guard_rows(),
+                api_keys: ledger.api_keys(),
+            })
+        })
     }
 
     fn audit(&self, from: u64, limit: usize) -> Result<Vec<AuditRecord>, Refused> {

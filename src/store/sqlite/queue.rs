@@ -1,9 +1,11 @@
-//! What waits for the writer, and who comes first: signatures, then an operator's acts, then records of readings and refusals, then
-//! whoever only wants to look.
+//! What waits for the writer, and who comes first: signatures, then memory that follows what was committed, then an operator's acts, then
+//! records of readings and refusals, then whoever only wants to look.
 //!
 //! *Invariants:* a signature is never refused here and waits for nothing but the commit, or the look, that is under way and the signatures
 //! before it. What is not a signature waits in bounded numbers, rides along in bounded numbers and bytes, and is refused at once beyond
 //! the numbers. No commit is asked to hold more than it has room for.
+//! Who follows a commit is never refused, and has a turn after each: what was committed must count in memory too, and an act that was done
+//! is not told as one that was not. There are few of them (`Store::followed`).
 //! Nobody starves for ever: each commit leaves a place for those that are no signatures, and looks get their turn after some commits.
 //! Who reads much ends early for a signature that comes meanwhile, but not where it got its turn by having waited: it would never be through.
 
@@ -40,7 +42,10 @@ pub(super) struct Queue<W, L> {
     signatures: VecDeque<(Batch, W)>,
     acts: VecDeque<Other<W>>,
     records: VecDeque<Other<W>>,
+    followers: VecDeque<L>,
     looks: VecDeque<L>,
+    /// A follower had its turn since the last commit.
+    followed: bool,
     /// Commits since a look had its turn.
     passed: u32,
     /// The look that has its turn got it while nobody waited to commit.
@@ -75,7 +80,9 @@ impl<W, L> Default for Queue<W, L> {
             signatures: VecDeque::new(),
             acts: VecDeque::new(),
             records: VecDeque::new(),
+            followers: VecDeque::new(),
             looks: VecDeque::new(),
+            followed: false,
             passed: 0,
             may_cut: false,
             bounds: MOST,
@@ -124,9 +131,14 @@ impl<W, L> Queue<W, L> {
         Ok(())
     }
 
+    /// Takes somebody in who follows a commit.
+    pub(super) fn push_follower(&mut self, follower: L) {
+        self.followers.push_back(follower);
+    }
+
     /// Whether nobody waits at all.
     pub(super) fn is_empty(&self) -> bool {
-        !self.has_batches() && self.looks.is_empty()
+        !self.has_batches() && self.looks.is_empty() && self.followers.is_empty()
     }
 
     /// Whether a batch waits.
@@ -141,6 +153,12 @@ impl<W, L> Queue<W, L> {
 
     /// What is next, at most `most` batches of it.
     pub(super) fn next(&mut self, most: usize) -> Turn<W, L> {
+        let may_follow = self.signatures.is_empty() || !self.followed;
+        if may_follow && let Some(follower) = self.followers.pop_front() {
+            self.followed = true;
+            self.may_cut = false;
+            return Turn::Look(follower);
+        }
         let look_is_due = !self.has_batches() || self.passed >= PATIENCE;
         if look_is_due && let Some(look) = self.looks.pop_front() {
             self.passed = 0;
@@ -151,12 +169,15 @@ impl<W, L> Queue<W, L> {
             return Turn::Rest;
         }
         self.passed = self.passed.saturating_add(1);
+        self.followed = false;
         Turn::Commit(self.group(most))
     }
 
     /// Takes the looks that wait: nobody will have them.
     pub(super) fn abandon_looks(&mut self) -> VecDeque<L> {
-        std::mem::take(&mut self.looks)
+        let mut nobodys = std::mem::take(&mut self.looks);
+        nobodys.append(&mut self.followers);
+        nobodys
     }
 
     fn group(&mut self, most: usize) -> Vec<(Batch, W)> {

@@ -159,6 +159,25 @@ impl Shared {
         &self,
         act: impl FnOnce(&mut Writer) -> Result<T, Refused> + Send + 'static,
     ) -> Result<T, Refused> {
+        self.wait_for(act, Queue::push_look)
+    }
+
+    /// The same for memory that follows a commit: there is always room.
+    pub(super) fn follow<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Writer) -> Result<T, Refused> + Send + 'static,
+    ) -> Result<T, Refused> {
+        self.wait_for(act, |queue, look| {
+            queue.push_follower(look);
+            Ok(())
+        })
+    }
+
+    fn wait_for<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Writer) -> Result<T, Refused> + Send + 'static,
+        push: impl FnOnce(&mut Queue<Waiter, Look>, Look) -> Result<(), Look>,
+    ) -> Result<T, Refused> {
         let (tell, told) = sync_channel(1);
         let look: Look = Box::new(move |writer| {
             let _gone = tell.send(act(writer));
@@ -167,7 +186,7 @@ impl Shared {
         if queue.stopping {
             return Err(stopped());
         }
-        let pushed = queue.push_look(look);
+        let pushed = push(&mut queue, look);
         drop(queue);
         if pushed.is_err() {
             return Err(self.turn_away(Lane::Looks));

@@ -169,3 +169,29 @@ fn a_commit_is_filled_by_weight_and_what_is_large_comes_alone_and_is_not_passed_
     }
     assert_eq!(seen[..3], [vec!["large"], vec!["other"], vec!["third", "small"]]);
 }
+
+#[test]
+fn who_follows_a_commit_has_always_room_and_a_turn_before_the_next_but_one_alone_between_two_of_signatures() {
+    let mut queue = Names::default();
+    while queue.push_look(0).is_ok() {}
+    for n in 1..=3 {
+        queue.push_follower(n);
+    }
+    put(&mut queue, begin(1, &chain("one")), "act");
+    for n in 0..3 {
+        put(&mut queue, vote(n), format!("vote {n}"));
+    }
+    let mut turns = Vec::new();
+    for _ in 0..7 {
+        turns.push(match queue.next(2) {
+            Turn::Commit(group) => group
+                .into_iter()
+                .map(|(_, name)| name)
+                .collect::<Vec<_>>()
+                .join(" "),
+            Turn::Look(name) => name.to_string(),
+            Turn::Rest => String::new(),
+        });
+    }
+    assert_eq!(turns, ["1", "vote 0 act", "2", "vote 1 vote 2", "3", "0", "0"]);
+}

@@ -101,7 +101,13 @@ fn a_look_beyond_the_bound_is_refused_and_counted() {
     // Nobody else can be through yet.
     assert_eq!(code(told.recv().unwrap()), "busy");
     assert_eq!(held.counted(), [0, 0, 1]);
+    // Whoever has to follow a commit has room.
+    let follower = {
+        let store = held.store.clone();
+        thread::spawn(move || store.followed().unwrap().rows.len())
+    };
     held.go_on.send(()).unwrap();
+    assert_eq!(follower.join().unwrap(), 1);
     let looked: Vec<_> = told.iter().collect();
     assert_eq!(looked.len(), 256);
     assert!(looked.iter().all(|outcome| outcome.is_ok()));
