@@ -96,8 +96,12 @@ impl Services {
         let Some(register) = register else {
             return ask(call, &[]).map_err(|denial| refuse(denial.refusal));
         };
-        let about = target.about(&register).map_err(refuse)?;
         let (who, operation) = (call.who().clone(), call.operation_name());
+        // What is not there is put on record as what is forbidden is.
+        let about = target.about(&register).map_err(|refusal| {
+            self.note(&who, operation, (None, None), &refusal);
+            refuse(refusal)
+        })?;
         ask(call, &about).map_err(|denial| {
             self.put_on_record(&who, operation, &denial);
             refuse(target.told(denial.refusal))

@@ -141,9 +141,25 @@ fn what_is_mistyped_is_refused_by_name() {
     }
 }
 
+/// A document looks the chain up before it judges: what is not there is on record all the same.
+#[test]
+fn whoever_tries_to_freeze_and_cannot_is_on_record_under_a_policy_too() {
+    let scene = Scene::new();
+    let text = "version = 1\n[[rule]]\nid = \"look\"\neffect = \"allow\"\nsubjects = [\"dns:ada\"]\noperations = [\"status.read\"]\n";
+    std::fs::write(scene.signer.home().join("policy.toml"), text).unwrap();
+    scene.signer.configure(|config| {
+        let file = [("file".to_owned(), "policy.toml".into())].into_iter().collect();
+        config.insert("policy".to_owned(), toml::Value::Table(file));
+    });
+    tries_to_freeze_and_is_on_record(scene);
+}
+
 #[test]
 fn whoever_tries_to_freeze_and_cannot_is_on_record() {
-    let mut scene = Scene::new();
+    tries_to_freeze_and_is_on_record(Scene::new());
+}
+
+fn tries_to_freeze_and_is_on_record(mut scene: Scene) {
     scene.start();
     for (arguments, operation, reason) in [
         (
