@@ -1,6 +1,8 @@
 //! `sigward.v1.HoldService`.
 
-use sigward_policies::decision::{Refusal, RefusalCode};
+use std::time::Duration;
+
+use sigward_policies::decision::{Failure, FailureCode, Refusal, RefusalCode};
 use sigward_policies::holding::{Fact, Line, Scope};
 use sigward_policies::model::id::{ChainId, Height, KeyName};
 use sigward_policies::model::operation::Operation;
@@ -12,6 +14,7 @@ use sigward_proto::v1::{
 };
 use tonic::{Request, Response, Status};
 
+use super::errors::status;
 use super::gate::admitted;
 use super::key::refuse;
 use super::petition::petitioning;
@@ -31,7 +34,7 @@ impl HoldService for Services {
             .freeze(may.who(), &scope, &request.reason)
             .await
             .map_err(|refused| self.not_taken(may.who(), Operation::Freeze.as_str(), refused))?;
-        let holds = self.in_force(&may.sight()).await?;
+        let holds = self.in_force_after(&may.sight()).await?;
         Ok(Response::new(FreezeResponse { holds }))
     }
 
@@ -47,7 +50,7 @@ impl HoldService for Services {
             .unfreeze(&petition, &scope, &request.reason)
             .await
             .map_err(self.told(&petition))?;
-        let holds = self.in_force(&may.sight()).await?;
+        let holds = self.in_force_after(&may.sight()).await?;
         Ok(Response::new(UnfreezeResponse { holds }))
     }
 
@@ -64,7 +67,7 @@ impl HoldService for Services {
             .set_stop_line(may.who(), &line, height, &request.reason)
             .await
             .map_err(|refused| self.not_taken(may.who(), Operation::StopLineSet.as_str(), refused))?;
-        let holds = self.in_force(&may.sight()).await?;
+        let holds = self.in_force_after(&may.sight()).await?;
         Ok(Response::new(SetStopLineResponse { holds }))
     }
 
@@ -82,7 +85,7 @@ impl HoldService for Services {
             .clear_stop_line(&petition, &line, &request.reason)
             .await
             .map_err(self.told(&petition))?;
-        let holds = self.in_force(&may.sight()).await?;
+        let holds = self.in_force_after(&may.sight()).await?;
         Ok(Response::new(ClearStopLineResponse { holds }))
     }
 
@@ -97,7 +100,24 @@ impl HoldService for Services {
     }
 }
 
+/// How often what came of an act is asked for where the store is busy, and the pause between.
+const TRIES: usize = 20;
+const PAUSE: Duration = Duration::from_millis(100);
+
 impl Services {
+    /// What is in force after an act: it is done, whether or not the store has room at once for whoever asks what came of it.
+    async fn in_force_after(&self, sight: &Sight) -> Result<Vec<Hold>, Status> {
+        let is_busy = |status: &Status| status.message().starts_with(FailureCode::Busy.as_str());
+        for _ in 0..TRIES {
+            match self.in_force(sight).await {
+                Err(refused) if is_busy(&refused) => tokio::time::sleep(PAUSE).await,
+                told => return told,
+            }
+        }
+        let why = "it is done, and on record; what is held back now could not be read: ask `sigward holds` in a second";
+        Err(status(Failure::new(FailureCode::Busy, why).into()))
+    }
+
     async fn in_force(&self, sight: &Sight) -> Result<Vec<Hold>, Status> {
         let holds = self.holds_in(sight).await?;
         Ok(holds.into_iter().map(to_wire).collect())

@@ -224,12 +224,17 @@ impl Beside {
 }
 
 /// There is no room for what is no signature.
-pub(super) fn busy() -> Refused {
-    Failure::new(
-        FailureCode::Busy,
-        "too much waits for the store, and signatures come first; nothing was done: try again in a second",
-    )
-    .into()
+pub(super) fn busy(lane: Lane) -> Refused {
+    let why = match lane {
+        // Who reads may do so after an act that is done.
+        Lane::Looks => {
+            "too much waits for the store, and signatures come first; it was not read: try again in a second"
+        }
+        Lane::Acts | Lane::Records => {
+            "too much waits for the store, and signatures come first; nothing was done: try again in a second"
+        }
+    };
+    Failure::new(FailureCode::Busy, why).into()
 }
 
 #[cfg(test)]

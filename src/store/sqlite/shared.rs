@@ -200,7 +200,7 @@ impl Shared {
         if let Some(metrics) = self.metrics.get() {
             metrics.was_full(lane);
         }
-        busy()
+        busy(lane)
     }
 
     fn try_writer(&self) -> Option<MutexGuard<'_, Option<Writer>>> {
