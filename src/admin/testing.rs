@@ -188,7 +188,7 @@ fn archive(store: Arc<dyn Store>, folder: &std::path::Path) -> Archive {
         segments_bytes: None,
         space: SpaceLimits { low: 0, reserve: 0 },
     };
-    let keeper = Keeper::new(store, Arc::new(SystemClock), settings, Stay::default()).unwrap();
+    let keeper = Keeper::new(store, Arc::new(SystemClock), settings, Stay::default(), None).unwrap();
     let no_key = || {
         Err(ProviderError::Unavailable {
             reason: "a test without checkpoints".to_owned(),

@@ -4,17 +4,16 @@
 //! The checkpoints in the state are the queue: durable, in order, and as long as it takes. A file gets all it lacks; the others get at
 //! most the last [`MOST`], as each checkpoint covers all that came before it.
 //!
-//! *Invariant:* an anchor that is away costs no signature and no memory; it is behind, and says so.
+//! *Invariants:* an anchor that is away costs no signature and no memory; it is behind, and says so. What others append to one is passed
+//! over: it is neither believed nor in the way of ours.
 
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sigward_policies::model::id::StoreId;
-
 use super::checkpoint::Checkpoint;
-use super::ledger::CheckpointFile;
+use super::ledger::{CheckpointFile, Whose};
 use crate::chain;
 use crate::store::AuditHead;
 
@@ -46,26 +45,31 @@ impl Anchor {
         }
     }
 
-    /// Tells it of every checkpoint of `store` in `local` that it has not been told of; `told` is the last it has, where somebody
+    /// Tells it of every checkpoint of `whose` in `local` that it has not been told of; `told` is the last it has, where somebody
     /// remembers. Says which is the last one now.
     pub async fn bring(
         &self,
         local: &CheckpointFile,
-        store: StoreId,
+        whose: Whose,
         told: Option<Checkpoint>,
     ) -> Result<Option<Checkpoint>, String> {
+        if whose.key.is_none() {
+            // None was signed yet, and what the anchor holds may be anybody's.
+            return Ok(told);
+        }
         match self {
             Self::File(path) => {
                 let (path, local) = (path.clone(), local.clone());
-                let copied =
-                    tokio::task::spawn_blocking(move || copy(&local, &CheckpointFile::at(path), store));
+                let copied = tokio::task::spawn_blocking(move || {
+                    copy(&local, &CheckpointFile::at(path), &whose, told)
+                });
                 let copied = copied.await.map_err(|error| error.to_string())?;
                 copied.map_err(|error| error.to_string())
             }
             Self::Syslog(_) | Self::Webhook(_) => {
                 let after = told.as_ref().map_or(0, |told| told.number);
                 let mut waiting = local.tail(MOST).map_err(|error| error.to_string())?;
-                waiting.retain(|made| made.store == store && made.number > after);
+                waiting.retain(|made| whose.wrote(made) && made.number > after);
                 if told.is_none() {
                     // Nobody remembers what it has: the newest is enough.
                     waiting = waiting.split_off(waiting.len().saturating_sub(1));
@@ -88,8 +92,16 @@ impl Anchor {
 }
 
 /// Appends what the anchor lacks.
-fn copy(local: &CheckpointFile, anchor: &CheckpointFile, store: StoreId) -> io::Result<Option<Checkpoint>> {
-    let mut last = anchor.last_of(&store)?;
+fn copy(
+    local: &CheckpointFile,
+    anchor: &CheckpointFile,
+    whose: &Whose,
+    told: Option<Checkpoint>,
+) -> io::Result<Option<Checkpoint>> {
+    let mut last = told;
+    if last.is_none() || anchor.recent_of(whose)? != last {
+        last = anchor.last_of(whose)?;
+    }
     let after = last.as_ref().map_or(0, |last| last.number);
     let recent = local.tail(MOST)?;
     let covered = recent
@@ -106,7 +118,7 @@ fn copy(local: &CheckpointFile, anchor: &CheckpointFile, store: StoreId) -> io::
             false
         }
     };
-    let lacks = |made: &Checkpoint| made.store == store && made.number > after;
+    let lacks = |made: &Checkpoint| whose.wrote(made) && made.number > after;
     if covered {
         let _all = recent.into_iter().filter(lacks).all(append);
     } else {
@@ -182,14 +194,14 @@ pub enum Behind {
     },
 }
 
-/// Compares the end of a chain with the last checkpoint in a file. `place` looks up a record that is still in the database.
+/// Compares the end of a chain with the last of its checkpoints in a file. `place` looks up a record that is still in the database.
 pub fn compare(
     anchor: &CheckpointFile,
-    store: &StoreId,
+    whose: &Whose,
     records: u64,
     place: impl FnOnce(u64) -> Option<AuditHead>,
 ) -> io::Result<Result<(), Behind>> {
-    let Some(last) = anchor.last_of(store)? else {
+    let Some(last) = anchor.last_of(whose)? else {
         return Ok(Ok(()));
     };
     let (number, anchor) = (last.number, anchor.path().to_owned());
@@ -217,6 +229,8 @@ mod tests {
     use super::*;
     use crate::audit::testing::{STORE, Signer, chain as records};
 
+    use sigward_policies::model::id::StoreId;
+
     fn local(count: usize) -> (tempfile::TempDir, CheckpointFile, Vec<Checkpoint>) {
         let tmp = tempfile::tempdir().unwrap();
         let file = CheckpointFile::at(tmp.path().join("checkpoints"));
@@ -230,18 +244,69 @@ mod tests {
         (tmp, file, made)
     }
 
+    fn whose(made: &[Checkpoint]) -> Whose {
+        Whose {
+            store: STORE,
+            key: Some(made[0].key),
+        }
+    }
+
     #[tokio::test]
     async fn a_file_gets_all_it_lacks_however_long_it_was_away() {
         let (tmp, file, made) = local(MOST + 20);
         let anchor = Anchor::File(tmp.path().join("anchor"));
         for _ in 0..2 {
-            let last = anchor.bring(&file, STORE, None).await.unwrap();
+            let last = anchor.bring(&file, whose(&made), None).await.unwrap();
             assert_eq!(last.as_ref(), made.last());
         }
         let there = std::fs::read(tmp.path().join("anchor")).unwrap();
         assert_eq!(there, std::fs::read(file.path()).unwrap());
         let gone = Anchor::File(tmp.path().join("no/such/folder/anchor"));
-        gone.bring(&file, STORE, None).await.unwrap_err();
+        gone.bring(&file, whose(&made), None).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn what_somebody_else_appends_to_one_neither_silences_it_nor_counts() {
+        let (tmp, file, made) = local(5);
+        let path = tmp.path().join("anchor");
+        let anchor = Anchor::File(path.clone());
+        let there = CheckpointFile::at(&path);
+        for made in &made[..2] {
+            there.append(made).unwrap();
+        }
+        // As ours in all but the key: of the highest number, and of more records than there are.
+        let other = Signer::new();
+        let mut forged: Vec<Checkpoint> = Vec::new();
+        for _ in 0..4 {
+            let head = AuditHead {
+                sequence: 99_999,
+                ..made[1].head
+            };
+            let next = other.sign(forged.last().or(made.last()), head, 5);
+            there.append(&next).unwrap();
+            forged.push(next);
+        }
+        assert_eq!(compare(&there, &whose(&made), 5, |_| None).unwrap(), Ok(()));
+        assert_eq!(
+            compare(&there, &Whose::any_of(STORE), 5, |_| None).unwrap(),
+            Ok(())
+        );
+        let told = anchor.bring(&file, whose(&made), None).await.unwrap();
+        assert_eq!(told.as_ref(), made.last(), "and not what was forged");
+        there.append(&forged[3]).unwrap();
+        let told = anchor.bring(&file, whose(&made), told).await.unwrap();
+        assert_eq!(told.as_ref(), made.last());
+        let mut ours = Vec::new();
+        there
+            .each(|read| {
+                ours.extend(read.ok().filter(|made| made.key != forged[0].key));
+                true
+            })
+            .unwrap();
+        assert_eq!(ours, made);
+        // Before a key is known, nobody's word is taken.
+        let unknown = anchor.bring(&file, Whose::any_of(STORE), None).await;
+        assert_eq!(unknown.unwrap(), None);
     }
 
     #[tokio::test]
@@ -250,7 +315,10 @@ mod tests {
         let path = tmp.path().join("log");
         let socket = UnixDatagram::bind(&path).unwrap();
         let anchor = Anchor::Syslog(path.clone());
-        let last = anchor.bring(&file, STORE, Some(made[0].clone())).await.unwrap();
+        let last = anchor
+            .bring(&file, whose(&made), Some(made[0].clone()))
+            .await
+            .unwrap();
         assert_eq!(last.as_ref(), made.last());
         for expected in &made[1..] {
             let mut buffer = [0; 2048];
@@ -261,23 +329,27 @@ mod tests {
             assert_eq!(&Checkpoint::parse(line).unwrap(), expected);
         }
         drop(socket);
-        anchor.bring(&file, STORE, None).await.unwrap_err();
+        anchor.bring(&file, whose(&made), None).await.unwrap_err();
     }
 
     #[test]
     fn a_chain_that_is_older_than_an_anchor_or_another_is_told() {
-        let (_tmp, file, _) = local(9);
+        let (_tmp, file, made) = local(9);
+        let whose = whose(&made);
         let all = records(STORE, 9);
         let place = |sequence: u64| {
             all.get(usize::try_from(sequence).unwrap() - 1)
                 .map(crate::store::AuditRecord::head)
         };
-        assert_eq!(compare(&file, &STORE, 9, place).unwrap(), Ok(()));
-        assert_eq!(compare(&file, &STORE, 12, place).unwrap(), Ok(()));
-        assert_eq!(compare(&file, &STORE, 9, |_| None).unwrap(), Ok(()));
-        assert_eq!(compare(&file, &StoreId([3; 16]), 0, |_| None).unwrap(), Ok(()));
+        assert_eq!(compare(&file, &whose, 9, place).unwrap(), Ok(()));
+        assert_eq!(compare(&file, &whose, 12, place).unwrap(), Ok(()));
+        assert_eq!(compare(&file, &whose, 9, |_| None).unwrap(), Ok(()));
+        assert_eq!(
+            compare(&file, &Whose::any_of(StoreId([3; 16])), 0, |_| None).unwrap(),
+            Ok(())
+        );
         assert!(matches!(
-            compare(&file, &STORE, 8, place).unwrap(),
+            compare(&file, &whose, 8, place).unwrap(),
             Err(Behind::Older {
                 here: 8,
                 there: 9,
@@ -291,7 +363,7 @@ mod tests {
             })
         };
         assert!(matches!(
-            compare(&file, &STORE, 9, other).unwrap(),
+            compare(&file, &whose, 9, other).unwrap(),
             Err(Behind::Other { sequence: 9, .. })
         ));
     }

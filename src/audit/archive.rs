@@ -14,7 +14,7 @@ use sigward_policies::model::algorithm::PublicKey;
 use super::checkpoint::Checkpoint;
 use super::history::History;
 use super::keeper::{Due, KeepError, Keeper, Standing, Turn};
-use super::ledger::CheckpointFile;
+use super::ledger::{CheckpointFile, Whose};
 
 /// Opens the key of checkpoints, or makes it.
 pub type OpenKey = Box<dyn Fn() -> Result<CheckpointKey, ProviderError> + Send + Sync>;
@@ -85,6 +85,11 @@ impl Archive {
     /// Where everything stands.
     pub fn standing(&self) -> Result<Standing, KeepError> {
         self.keeper().standing()
+    }
+
+    /// See [`Keeper::whose`].
+    pub fn whose(&self) -> Whose {
+        self.keeper().whose()
     }
 
     /// The last checkpoint.

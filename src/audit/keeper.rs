@@ -15,10 +15,11 @@ use std::time::Duration;
 use sigward_hsm::error::ProviderError;
 use sigward_hsm::software::CheckpointKey;
 use sigward_policies::decision::Refused;
+use sigward_policies::model::algorithm::PublicKey;
 
 use super::checkpoint::Checkpoint;
 use super::history::Stay;
-use super::ledger::{CheckpointFile, FILE};
+use super::ledger::{CheckpointFile, FILE, Whose};
 use super::segment::{self, Header, Segment, SegmentFolder, SegmentReader};
 use crate::clock::Clock;
 use crate::crash::crash_point;
@@ -143,6 +144,8 @@ pub struct Keeper {
     folder: SegmentFolder,
     place: Place,
     checkpoints: CheckpointFile,
+    /// Whose of its lines count.
+    key: Option<PublicKey>,
     last: Option<Checkpoint>,
     /// First records of segments that this process has read back.
     read_back: BTreeSet<u64>,
@@ -160,12 +163,14 @@ impl std::fmt::Debug for Keeper {
 }
 
 impl Keeper {
-    /// The keeper of `store`.
+    /// The keeper of `store`. `key` is the one that its checkpoints are signed with, where it is known; else, until one is signed, that of
+    /// the first in the folder is believed.
     pub fn new(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         settings: Settings,
         stay: Stay,
+        key: Option<PublicKey>,
     ) -> Result<Self, KeepError> {
         let folder = SegmentFolder::of(&settings.folder, &store.id());
         let checkpoints = CheckpointFile::at(folder.path().join(FILE));
@@ -176,6 +181,7 @@ impl Keeper {
             folder,
             place: Place::Unseen,
             checkpoints,
+            key,
             last: None,
             read_back: BTreeSet::new(),
             stay,
@@ -200,6 +206,14 @@ impl Keeper {
     /// The checkpoints in the state.
     pub const fn checkpoints(&self) -> &CheckpointFile {
         &self.checkpoints
+    }
+
+    /// Whose checkpoints they are.
+    pub fn whose(&self) -> Whose {
+        Whose {
+            store: self.store.id(),
+            key: self.key,
+        }
     }
 
     /// Does all that is due, until `stop` says so. Without a key, everything but checkpoints.
@@ -239,6 +253,7 @@ impl Keeper {
     /// Signs a checkpoint if one is due, or if `now` says so and there is something new.
     pub fn sign(&mut self, key: &CheckpointKey, now: bool) -> Result<Option<Checkpoint>, KeepError> {
         self.find_folder()?;
+        self.key = Some(*key.public_key());
         let sequence = self.store.health().audit_records;
         let vouched = self.last.as_ref().map_or(0, |last| last.head.sequence);
         if sequence < vouched {
@@ -417,9 +432,11 @@ impl Keeper {
         }
     }
 
-    fn last_checkpoint(&self) -> Result<Option<Checkpoint>, KeepError> {
-        let last = self.checkpoints.last_of(&self.store.id());
-        last.map_err(|cause| self.failed("reading checkpoints", cause))
+    fn last_checkpoint(&mut self) -> Result<Option<Checkpoint>, KeepError> {
+        let last = self.checkpoints.last_of(&self.whose());
+        let last = last.map_err(|cause| self.failed("reading checkpoints", cause))?;
+        self.key = self.key.or(last.as_ref().map(|last| last.key));
+        Ok(last)
     }
 
     fn has_room(&self) -> Result<(), KeepError> {

@@ -34,7 +34,7 @@ pub use entry::{Asked, of_act, of_commit, of_refusal};
 pub use gather::Gatherer;
 pub use history::{History, Stay};
 pub use keeper::{Due, KeepError, Keeper, Settings, Standing, Turn};
-pub use ledger::{CheckpointFile, FILE as CHECKPOINTS};
+pub use ledger::{CheckpointFile, FILE as CHECKPOINTS, Whose};
 pub use search::Search;
 pub use segment::{Segment, SegmentFolder, SegmentReader};
 pub use verify::{Break, Evidence, Verification, verify, verify_telling};

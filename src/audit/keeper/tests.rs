@@ -102,7 +102,7 @@ fn keeper(store: &Arc<SqliteStore>, clock: &Arc<Turned>, tmp: &Path) -> Keeper {
         segments_bytes: None,
         space: SpaceLimits { low: 0, reserve: 0 },
     };
-    Keeper::new(store.clone(), clock.clone(), settings, Stay::default()).unwrap()
+    Keeper::new(store.clone(), clock.clone(), settings, Stay::default(), None).unwrap()
 }
 
 #[test]
@@ -513,7 +513,7 @@ fn a_days_records() {
         segments_bytes: None,
         space: SpaceLimits { low: 0, reserve: 0 },
     };
-    let mut keeper = Keeper::new(store.clone(), clock.clone(), settings, Stay::default()).unwrap();
+    let mut keeper = Keeper::new(store.clone(), clock.clone(), settings, Stay::default(), None).unwrap();
     keeper.in_folder("", SegmentFolder::ensure).unwrap();
     let began = Instant::now();
     let segments = keeper.export(Due::Now(u64::MAX), &|| false).unwrap();
