@@ -13,7 +13,8 @@ use tokio::task::JoinSet;
 
 use super::parts::{Parts, space_limits};
 use crate::audit::{
-    Anchor, Archive, Checkpoint, CheckpointFile, History, Keeper, Settings, Stay, Whose, compare_with_anchor,
+    Anchor, Archive, Checkpoint, CheckpointFile, History, Keeper, NotTold, Settings, Stay, Whose,
+    compare_with_anchor, latest,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::config::{AuditConfig, Config};
@@ -25,8 +26,6 @@ use crate::telemetry::readiness::{Check, Readiness, Weight};
 const TICK: Duration = Duration::from_secs(1);
 /// Longest pause before an anchor is tried again.
 const LONGEST: Duration = Duration::from_secs(60);
-/// A lag of this many times what is configured is a failure: the keeper is stuck.
-const TOO_LATE: u32 = 3;
 
 /// The archive of `store`. Refuses a store that is older than a file which speaks of it.
 ///
@@ -206,8 +205,7 @@ impl Keeping {
         self.metrics.lags("checkpoint", checkpoint);
         self.metrics.lags("segment", segment);
         self.metrics.kept(exported, base);
-        let late =
-            |lag: Duration, most: Duration| lag > most.saturating_mul(TOO_LATE) + Duration::from_secs(60);
+        let late = |lag: Duration, due: Duration| lag > latest(due);
         failed
             .or_else(|| {
                 late(checkpoint, self.latest.0)
@@ -238,7 +236,7 @@ struct Telling {
 impl Telling {
     async fn run(self, shutdown: Shutdown) {
         let mut told = None;
-        let mut asked = false;
+        let (mut asked, mut missing) = (false, false);
         let mut pause = TICK;
         while !shutdown.has_begun() {
             let (last, whose) = self.last().await.unzip();
@@ -256,14 +254,22 @@ impl Telling {
                 match brought {
                     Ok(now) => {
                         (told, asked, pause) = (now, true, TICK);
+                        missing = false;
                         self.check.good();
                     }
                     Err(why) => {
-                        tracing::warn!(
-                            anchor = self.anchor.name(),
-                            "an anchor does not take checkpoints: {why}"
-                        );
-                        self.check.fail(why);
+                        let anchor = self.anchor.name();
+                        match &why {
+                            NotTold::Away(why) => {
+                                tracing::warn!(anchor, "an anchor does not take checkpoints: {why}");
+                            }
+                            NotTold::Missing { .. } if missing => {}
+                            NotTold::Missing { .. } => {
+                                tracing::error!(alarm = true, anchor, "an anchor is told no more: {why}");
+                            }
+                        }
+                        missing = matches!(why, NotTold::Missing { .. });
+                        self.check.fail(why.to_string());
                         pause = pause.saturating_mul(2).min(LONGEST);
                     }
                 }

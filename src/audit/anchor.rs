@@ -35,6 +35,32 @@ pub enum Anchor {
     Webhook(String),
 }
 
+/// Why an anchor was not told.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotTold {
+    /// It does not take anything now.
+    #[error("{0}")]
+    Away(String),
+    /// It holds a checkpoint of ours that our own file has not: numbers began anew here, and the next would be taken for ones it has.
+    #[error(
+        "audit_checkpoint_missing: it was told of our checkpoint {number}, over record {sequence}, and the state's own file of checkpoints \
+         has no such line: it was cut or begun anew. Bring that file back; if it is lost, move the anchor aside and keep it: it is the \
+         evidence (docs/audit.md)"
+    )]
+    Missing {
+        /// The checkpoint.
+        number: u64,
+        /// What it was signed over.
+        sequence: u64,
+    },
+}
+
+impl From<io::Error> for NotTold {
+    fn from(cause: io::Error) -> Self {
+        Self::Away(cause.to_string())
+    }
+}
+
 impl Anchor {
     /// What it is called in metrics and messages.
     pub const fn name(&self) -> &'static str {
@@ -52,7 +78,7 @@ impl Anchor {
         local: &CheckpointFile,
         whose: Whose,
         told: Option<Checkpoint>,
-    ) -> Result<Option<Checkpoint>, String> {
+    ) -> Result<Option<Checkpoint>, NotTold> {
         if whose.key.is_none() {
             // None was signed yet, and what the anchor holds may be anybody's.
             return Ok(told);
@@ -63,12 +89,12 @@ impl Anchor {
                 let copied = tokio::task::spawn_blocking(move || {
                     copy(&local, &CheckpointFile::at(path), &whose, told)
                 });
-                let copied = copied.await.map_err(|error| error.to_string())?;
-                copied.map_err(|error| error.to_string())
+                copied.await.map_err(|error| NotTold::Away(error.to_string()))?
             }
             Self::Syslog(_) | Self::Webhook(_) => {
                 let after = told.as_ref().map_or(0, |told| told.number);
-                let mut waiting = local.tail(MOST).map_err(|error| error.to_string())?;
+                is_here(local, told.as_ref())?;
+                let mut waiting = local.tail(MOST)?;
                 waiting.retain(|made| whose.wrote(made) && made.number > after);
                 if told.is_none() {
                     // Nobody remembers what it has: the newest is enough.
@@ -77,10 +103,8 @@ impl Anchor {
                 let mut last = told;
                 for made in waiting {
                     match self {
-                        Self::Syslog(socket) => {
-                            to_syslog(socket, &made).map_err(|error| error.to_string())?
-                        }
-                        Self::Webhook(url) => to_webhook(url, &made).await?,
+                        Self::Syslog(socket) => to_syslog(socket, &made)?,
+                        Self::Webhook(url) => to_webhook(url, &made).await.map_err(NotTold::Away)?,
                         Self::File(_) => {}
                     }
                     last = Some(made);
@@ -97,11 +121,12 @@ fn copy(
     anchor: &CheckpointFile,
     whose: &Whose,
     told: Option<Checkpoint>,
-) -> io::Result<Option<Checkpoint>> {
+) -> Result<Option<Checkpoint>, NotTold> {
     let mut last = told;
     if last.is_none() || anchor.recent_of(whose)? != last {
         last = anchor.last_of(whose)?;
     }
+    is_here(local, last.as_ref())?;
     let after = last.as_ref().map_or(0, |last| last.number);
     let recent = local.tail(MOST)?;
     let covered = recent
@@ -128,8 +153,19 @@ fn copy(
         })?;
     }
     match failed {
-        Some(error) => Err(error),
+        Some(error) => Err(error.into()),
         None => Ok(last),
+    }
+}
+
+/// The last that an anchor has must be one of ours: then all before it are, as each names the one before.
+fn is_here(local: &CheckpointFile, told: Option<&Checkpoint>) -> Result<(), NotTold> {
+    match told {
+        Some(told) if !local.holds(told)? => Err(NotTold::Missing {
+            number: told.number,
+            sequence: told.head.sequence,
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -307,6 +343,63 @@ mod tests {
         // Before a key is known, nobody's word is taken.
         let unknown = anchor.bring(&file, Whose::any_of(STORE), None).await;
         assert_eq!(unknown.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_of_ours_that_we_have_not_is_told_and_nothing_is_taken_for_one_that_is_there() {
+        let (tmp, file, made) = local(4);
+        let path = tmp.path().join("anchor");
+        let anchor = Anchor::File(path.clone());
+        let told = anchor.bring(&file, whose(&made), None).await.unwrap();
+        let there = std::fs::read(&path).unwrap();
+        let missing = |number| NotTold::Missing {
+            number,
+            sequence: number,
+        };
+        // Cut, and gone.
+        let short = CheckpointFile::at(tmp.path().join("short"));
+        for made in &made[..3] {
+            short.append(made).unwrap();
+        }
+        let none = CheckpointFile::at(tmp.path().join("none"));
+        for local in [&short, &none] {
+            for told in [None, told.clone()] {
+                let refused = anchor.bring(local, whose(&made), told).await;
+                assert_eq!(refused, Err(missing(4)));
+            }
+            let webhook = Anchor::Webhook("http://127.0.0.1:1/".to_owned());
+            let refused = webhook.bring(local, whose(&made), told.clone()).await;
+            assert_eq!(refused, Err(missing(4)));
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), there);
+        // What is lost is lost: the anchor goes aside, and a new one has all that there is.
+        std::fs::rename(&path, tmp.path().join("aside")).unwrap();
+        let told = anchor.bring(&short, whose(&made), told).await.unwrap();
+        assert_eq!(told.as_ref(), Some(&made[2]));
+    }
+
+    #[tokio::test]
+    async fn numbers_that_began_anew_under_the_same_key_are_told_however_far_they_come() {
+        let tmp = tempfile::tempdir().unwrap();
+        let signer = Signer::new();
+        let of = |name: &str, time| {
+            let file = CheckpointFile::at(tmp.path().join(name));
+            let mut made: Vec<Checkpoint> = Vec::new();
+            for record in records(STORE, 6) {
+                let next = signer.sign(made.last(), record.head(), time);
+                file.append(&next).unwrap();
+                made.push(next);
+            }
+            (file, made)
+        };
+        let ((before, made), (anew, _)) = (of("before", 1), of("anew", 2));
+        let anchor = Anchor::File(tmp.path().join("anchor"));
+        anchor.bring(&before, whose(&made), None).await.unwrap();
+        let refused = anchor.bring(&anew, whose(&made), None).await;
+        assert!(
+            matches!(refused, Err(NotTold::Missing { number: 6, .. })),
+            "{refused:?}"
+        );
     }
 
     #[tokio::test]

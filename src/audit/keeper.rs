@@ -21,6 +21,7 @@ use super::checkpoint::Checkpoint;
 use super::history::Stay;
 use super::ledger::{CheckpointFile, FILE, Whose};
 use super::segment::{self, Header, Segment, SegmentFolder, SegmentReader};
+use super::verify::Expected;
 use crate::clock::Clock;
 use crate::crash::crash_point;
 use crate::store::space::{Room, Space, SpaceLimits};
@@ -36,6 +37,8 @@ pub(super) use remove::removed_by;
 const PAGE: usize = 128;
 /// Rest between two pages, so that whoever signs comes first.
 const REST: Duration = Duration::from_millis(2);
+/// A lag of this many times what is configured is a failure.
+const TOO_LATE: u32 = 3;
 /// Segments written before old records are looked at again.
 const AT_A_TIME: u64 = 8;
 
@@ -99,6 +102,12 @@ pub enum KeepError {
     /// What is in the folder is not of this chain.
     #[error("{0}")]
     Foreign(String),
+}
+
+/// How late what is due at this age may be before that is a failure: the keeper is stuck.
+pub fn latest(age: Duration) -> Duration {
+    age.saturating_mul(TOO_LATE)
+        .saturating_add(Duration::from_secs(60))
 }
 
 /// What a turn came to.
@@ -206,6 +215,14 @@ impl Keeper {
     /// The checkpoints in the state.
     pub const fn checkpoints(&self) -> &CheckpointFile {
         &self.checkpoints
+    }
+
+    /// From when on there must be a checkpoint: when being late is a failure, and not before.
+    pub fn expects(&self) -> Expected {
+        Expected {
+            records: self.settings.checkpoint_records,
+            age: latest(self.settings.checkpoint_age),
+        }
     }
 
     /// Whose checkpoints they are.

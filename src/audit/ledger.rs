@@ -126,6 +126,20 @@ impl CheckpointFile {
         Ok(last)
     }
 
+    /// Whether it holds this very checkpoint.
+    pub fn holds(&self, made: &Checkpoint) -> io::Result<bool> {
+        if self.tail(LAST_LINES)?.contains(made) {
+            return Ok(true);
+        }
+        let line = made.line();
+        let mut found = false;
+        self.each_line(|_, text| {
+            found = text == line;
+            !found
+        })?;
+        Ok(found)
+    }
+
     /// With the key that is believed here: where none is known, that of the first line of the store. `None` where there is no such line.
     pub fn settled(&self, whose: &Whose) -> io::Result<Option<Whose>> {
         if whose.key.is_some() {
