@@ -100,6 +100,7 @@ fn settings(config: &Config) -> Settings {
     } = config.audit.clone();
     Settings {
         folder,
+        state: config.store.dir.clone(),
         segment_records,
         segment_age,
         retention,

@@ -27,9 +27,11 @@ use crate::crash::crash_point;
 use crate::store::space::{Room, Space, SpaceLimits};
 use crate::store::{AuditHead, AuditRecord, Store};
 
+mod mark;
 mod place;
 mod remove;
 
+use mark::Mark;
 use place::Place;
 pub(super) use remove::removed_by;
 
@@ -47,6 +49,8 @@ const AT_A_TIME: u64 = 8;
 pub struct Settings {
     /// The audit folder.
     pub folder: PathBuf,
+    /// The state folder, where it is remembered that the audit folder was made.
+    pub state: PathBuf,
     /// Records of a segment.
     pub segment_records: u64,
     /// A segment is written when its first record is this old, however few there are.
@@ -91,6 +95,20 @@ pub enum KeepError {
         .0.display()
     )]
     Gone(PathBuf),
+    /// The file of checkpoints is not the one that was written to.
+    #[error(
+        "{} ends with {there}, and the last one that was signed is {last}: another folder stands in the place of the one that was there, \
+         or the file was cut. Nothing is written to it: bring the right one back, or restart to go on with what is there (docs/audit.md)",
+        file.display()
+    )]
+    Exchanged {
+        /// The file.
+        file: PathBuf,
+        /// Its last checkpoint.
+        there: String,
+        /// The last one of this process.
+        last: String,
+    },
     /// There is too little room where segments are.
     #[error("too little space for segments in {}: {space}", folder.display())]
     Space {
@@ -152,6 +170,7 @@ pub struct Keeper {
     settings: Settings,
     folder: SegmentFolder,
     place: Place,
+    mark: Mark,
     checkpoints: CheckpointFile,
     /// Whose of its lines count.
     key: Option<PublicKey>,
@@ -183,12 +202,14 @@ impl Keeper {
     ) -> Result<Self, KeepError> {
         let folder = SegmentFolder::of(&settings.folder, &store.id());
         let checkpoints = CheckpointFile::at(folder.path().join(FILE));
+        let mark = Mark::in_state(&settings.state);
         let mut keeper = Self {
             store,
             clock,
             settings,
             folder,
             place: Place::Unseen,
+            mark,
             checkpoints,
             key,
             last: None,

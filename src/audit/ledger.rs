@@ -126,6 +126,26 @@ impl CheckpointFile {
         Ok(last)
     }
 
+    /// Whether this very checkpoint is its last line.
+    pub fn ends_with(&self, made: &Checkpoint) -> io::Result<bool> {
+        let mut file = match File::open(&self.0) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(false),
+            file => file?,
+        };
+        let line = format!("{}\n", made.line());
+        let length = file.seek(SeekFrom::End(0))?;
+        let Some(from) = u64::try_from(line.len())
+            .ok()
+            .and_then(|line| length.checked_sub(line))
+        else {
+            return Ok(false);
+        };
+        file.seek(SeekFrom::Start(from))?;
+        let mut end = Vec::with_capacity(line.len());
+        file.take(length.saturating_sub(from)).read_to_end(&mut end)?;
+        Ok(end == line.as_bytes())
+    }
+
     /// Whether it holds this very checkpoint.
     pub fn holds(&self, made: &Checkpoint) -> io::Result<bool> {
         if self.tail(LAST_LINES)?.contains(made) {
