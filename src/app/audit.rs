@@ -242,12 +242,15 @@ impl Telling {
         while !shutdown.has_begun() {
             let (last, whose) = self.last().await.unzip();
             let last = last.flatten();
+            let durable = last.as_ref().map_or(0, |last| last.number);
             let behind =
                 last.as_ref().map(|last| last.number) != told.as_ref().map(|told: &Checkpoint| told.number);
             if let Some(whose) = whose
                 && (behind || !asked)
             {
-                let bring = self.anchor.bring(self.archive.checkpoints(), whose, told.clone());
+                let bring = self
+                    .anchor
+                    .bring(self.archive.checkpoints(), whose, durable, told.clone());
                 let brought = tokio::select! {
                     () = shutdown.begun() => return,
                     brought = bring => brought,

@@ -71,12 +71,15 @@ impl Anchor {
         }
     }
 
-    /// Tells it of every checkpoint of `whose` in `local` that it has not been told of; `told` is the last it has, where somebody
-    /// remembers. Says which is the last one now.
+    /// Tells it of every checkpoint of `whose` in `local`, up to the number `durable`, that it has not been told of; `told` is the last it
+    /// has, where somebody remembers. Says which is the last one now.
+    ///
+    /// One that is being written is not told of: were it lost with the power, the anchor would know of one more than the state.
     pub async fn bring(
         &self,
         local: &CheckpointFile,
         whose: Whose,
+        durable: u64,
         told: Option<Checkpoint>,
     ) -> Result<Option<Checkpoint>, NotTold> {
         if whose.key.is_none() {
@@ -87,7 +90,7 @@ impl Anchor {
             Self::File(path) => {
                 let (path, local) = (path.clone(), local.clone());
                 let copied = tokio::task::spawn_blocking(move || {
-                    copy(&local, &CheckpointFile::at(path), &whose, told)
+                    copy(&local, &CheckpointFile::at(path), &whose, durable, told)
                 });
                 copied.await.map_err(|error| NotTold::Away(error.to_string()))?
             }
@@ -95,7 +98,7 @@ impl Anchor {
                 let after = told.as_ref().map_or(0, |told| told.number);
                 is_here(local, told.as_ref())?;
                 let mut waiting = local.tail(MOST)?;
-                waiting.retain(|made| whose.wrote(made) && made.number > after);
+                waiting.retain(|made| whose.wrote(made) && made.number > after && made.number <= durable);
                 if told.is_none() {
                     // Nobody remembers what it has: the newest is enough.
                     waiting = waiting.split_off(waiting.len().saturating_sub(1));
@@ -120,6 +123,7 @@ fn copy(
     local: &CheckpointFile,
     anchor: &CheckpointFile,
     whose: &Whose,
+    durable: u64,
     told: Option<Checkpoint>,
 ) -> Result<Option<Checkpoint>, NotTold> {
     let mut last = told;
@@ -143,7 +147,7 @@ fn copy(
             false
         }
     };
-    let lacks = |made: &Checkpoint| whose.wrote(made) && made.number > after;
+    let lacks = |made: &Checkpoint| whose.wrote(made) && made.number > after && made.number <= durable;
     if covered {
         let _all = recent.into_iter().filter(lacks).all(append);
     } else {
@@ -291,14 +295,16 @@ mod tests {
     async fn a_file_gets_all_it_lacks_however_long_it_was_away() {
         let (tmp, file, made) = local(MOST + 20);
         let anchor = Anchor::File(tmp.path().join("anchor"));
+        let some = anchor.bring(&file, whose(&made), 3, None).await.unwrap();
+        assert_eq!(some.as_ref(), Some(&made[2]), "what is durable");
         for _ in 0..2 {
-            let last = anchor.bring(&file, whose(&made), None).await.unwrap();
+            let last = anchor.bring(&file, whose(&made), u64::MAX, None).await.unwrap();
             assert_eq!(last.as_ref(), made.last());
         }
         let there = std::fs::read(tmp.path().join("anchor")).unwrap();
         assert_eq!(there, std::fs::read(file.path()).unwrap());
         let gone = Anchor::File(tmp.path().join("no/such/folder/anchor"));
-        gone.bring(&file, whose(&made), None).await.unwrap_err();
+        gone.bring(&file, whose(&made), u64::MAX, None).await.unwrap_err();
     }
 
     #[tokio::test]
@@ -327,10 +333,10 @@ mod tests {
             compare(&there, &Whose::any_of(STORE), 5, |_| None).unwrap(),
             Ok(())
         );
-        let told = anchor.bring(&file, whose(&made), None).await.unwrap();
+        let told = anchor.bring(&file, whose(&made), u64::MAX, None).await.unwrap();
         assert_eq!(told.as_ref(), made.last(), "and not what was forged");
         there.append(&forged[3]).unwrap();
-        let told = anchor.bring(&file, whose(&made), told).await.unwrap();
+        let told = anchor.bring(&file, whose(&made), u64::MAX, told).await.unwrap();
         assert_eq!(told.as_ref(), made.last());
         let mut ours = Vec::new();
         there
@@ -341,7 +347,7 @@ mod tests {
             .unwrap();
         assert_eq!(ours, made);
         // Before a key is known, nobody's word is taken.
-        let unknown = anchor.bring(&file, Whose::any_of(STORE), None).await;
+        let unknown = anchor.bring(&file, Whose::any_of(STORE), u64::MAX, None).await;
         assert_eq!(unknown.unwrap(), None);
     }
 
@@ -350,7 +356,7 @@ mod tests {
         let (tmp, file, made) = local(4);
         let path = tmp.path().join("anchor");
         let anchor = Anchor::File(path.clone());
-        let told = anchor.bring(&file, whose(&made), None).await.unwrap();
+        let told = anchor.bring(&file, whose(&made), u64::MAX, None).await.unwrap();
         let there = std::fs::read(&path).unwrap();
         let missing = |number| NotTold::Missing {
             number,
@@ -364,17 +370,17 @@ mod tests {
         let none = CheckpointFile::at(tmp.path().join("none"));
         for local in [&short, &none] {
             for told in [None, told.clone()] {
-                let refused = anchor.bring(local, whose(&made), told).await;
+                let refused = anchor.bring(local, whose(&made), u64::MAX, told).await;
                 assert_eq!(refused, Err(missing(4)));
             }
             let webhook = Anchor::Webhook("http://127.0.0.1:1/".to_owned());
-            let refused = webhook.bring(local, whose(&made), told.clone()).await;
+            let refused = webhook.bring(local, whose(&made), u64::MAX, told.clone()).await;
             assert_eq!(refused, Err(missing(4)));
         }
         assert_eq!(std::fs::read(&path).unwrap(), there);
         // What is lost is lost: the anchor goes aside, and a new one has all that there is.
         std::fs::rename(&path, tmp.path().join("aside")).unwrap();
-        let told = anchor.bring(&short, whose(&made), told).await.unwrap();
+        let told = anchor.bring(&short, whose(&made), u64::MAX, told).await.unwrap();
         assert_eq!(told.as_ref(), Some(&made[2]));
     }
 
@@ -394,8 +400,8 @@ mod tests {
         };
         let ((before, made), (anew, _)) = (of("before", 1), of("anew", 2));
         let anchor = Anchor::File(tmp.path().join("anchor"));
-        anchor.bring(&before, whose(&made), None).await.unwrap();
-        let refused = anchor.bring(&anew, whose(&made), None).await;
+        anchor.bring(&before, whose(&made), u64::MAX, None).await.unwrap();
+        let refused = anchor.bring(&anew, whose(&made), u64::MAX, None).await;
         assert!(
             matches!(refused, Err(NotTold::Missing { number: 6, .. })),
             "{refused:?}"
@@ -409,7 +415,7 @@ mod tests {
         let socket = UnixDatagram::bind(&path).unwrap();
         let anchor = Anchor::Syslog(path.clone());
         let last = anchor
-            .bring(&file, whose(&made), Some(made[0].clone()))
+            .bring(&file, whose(&made), u64::MAX, Some(made[0].clone()))
             .await
             .unwrap();
         assert_eq!(last.as_ref(), made.last());
@@ -422,7 +428,10 @@ mod tests {
             assert_eq!(&Checkpoint::parse(line).unwrap(), expected);
         }
         drop(socket);
-        anchor.bring(&file, whose(&made), None).await.unwrap_err();
+        anchor
+            .bring(&file, whose(&made), u64::MAX, None)
+            .await
+            .unwrap_err();
     }
 
     #[test]
