@@ -98,6 +98,7 @@ impl Admin {
             anchor,
             stay: history.stay,
             key,
+            expected: Some(self.archive.expects()),
         };
         let store = self.store.clone();
         self.work(&WORKING, move || {

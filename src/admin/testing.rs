@@ -179,6 +179,7 @@ pub(super) async fn until(what: &str, is: impl Fn() -> bool) {
 fn archive(store: Arc<dyn Store>, folder: &std::path::Path) -> Archive {
     let settings = Settings {
         folder: folder.join("audit"),
+        state: folder.to_owned(),
         segment_records: 1000,
         segment_age: Duration::from_secs(3600),
         retention: Duration::from_secs(3600),
@@ -188,7 +189,7 @@ fn archive(store: Arc<dyn Store>, folder: &std::path::Path) -> Archive {
         segments_bytes: None,
         space: SpaceLimits { low: 0, reserve: 0 },
     };
-    let keeper = Keeper::new(store, Arc::new(SystemClock), settings, Stay::default()).unwrap();
+    let keeper = Keeper::new(store, Arc::new(SystemClock), settings, Stay::default(), None).unwrap();
     let no_key = || {
         Err(ProviderError::Unavailable {
             reason: "a test without checkpoints".to_owned(),

@@ -7,11 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sigward_hsm::software::CheckpointKey;
+use sigward_policies::model::algorithm::PublicKey;
 use sigward_policies::model::id::StoreId;
 use tokio::task::JoinSet;
 
 use super::parts::{Parts, space_limits};
-use crate::audit::{Anchor, Archive, CheckpointFile, History, Keeper, Settings, Stay, compare_with_anchor};
+use crate::audit::{
+    Anchor, Archive, Checkpoint, CheckpointFile, History, Keeper, NotTold, Settings, Stay, Whose,
+    compare_with_anchor, latest,
+};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{AuditConfig, Config};
 use crate::shutdown::Shutdown;
@@ -22,10 +26,13 @@ use crate::telemetry::readiness::{Check, Readiness, Weight};
 const TICK: Duration = Duration::from_secs(1);
 /// Longest pause before an anchor is tried again.
 const LONGEST: Duration = Duration::from_secs(60);
-/// A lag of this many times what is configured is a failure: the keeper is stuck.
-const TOO_LATE: u32 = 3;
 
 /// The archive of `store`. Refuses a store that is older than a file which speaks of it.
+///
+/// Of such a file, the lines of our own key are believed, and no others: whoever may append to it must not be able to keep us from starting.
+/// Our key is the one in the key folder, by what its file says, as its seal may be away. Where there is none, it is that of the first
+/// line of this store in the state's own file; where there is no such line either, that of the first in the anchor itself: it may be
+/// all that is left to say that this is a copy of the state from before its first checkpoint.
 pub(super) fn open(
     config: &Config,
     store: &Arc<SqliteStore>,
@@ -42,7 +49,9 @@ pub(super) fn open(
         Arc::new(SystemClock),
         settings,
         history.stay.clone(),
+        known_key(config, store.id()),
     )?;
+    let whose = keeper.whose();
     let records = store.health().audit_records;
     let place = |sequence: u64| {
         let found = store.audit(sequence, 1).ok()?.into_iter().next()?;
@@ -50,7 +59,7 @@ pub(super) fn open(
     };
     let anchors = config.audit.anchor_file.iter().map(CheckpointFile::at);
     for file in std::iter::once(keeper.checkpoints().clone()).chain(anchors) {
-        match compare_with_anchor(&file, &store.id(), records, place) {
+        match compare_with_anchor(&file, &whose, records, place) {
             Ok(fits) => fits.map_err(|behind| anyhow::anyhow!("{behind}\n{WHAT_TO_DO}"))?,
             // An anchor that cannot be read proves nothing; that it cannot is told by its own check.
             Err(cause) => tracing::warn!("cannot read {}: {cause}", file.path().display()),
@@ -61,6 +70,15 @@ pub(super) fn open(
         CheckpointKey::open_or_make(&keys, id, &arena, kek.clone(), SystemClock.unix_seconds())
     });
     Ok(Archive::new(history, keeper, open_key))
+}
+
+/// The public half of our key. A folder that cannot be read is told by the check of the chain, once the key is needed.
+fn known_key(config: &Config, store: StoreId) -> Option<PublicKey> {
+    let known = CheckpointKey::public_half(&config.keys.dir, store);
+    known.unwrap_or_else(|error| {
+        tracing::warn!("cannot read the key of checkpoints: {error}");
+        None
+    })
 }
 
 const WHAT_TO_DO: &str = "put the newer state back; if it is lost: `sigward state adopt --above HEIGHT`, then move the anchor aside and keep it: \
@@ -82,6 +100,7 @@ fn settings(config: &Config) -> Settings {
     } = config.audit.clone();
     Settings {
         folder,
+        state: config.store.dir.clone(),
         segment_records,
         segment_age,
         retention,
@@ -126,7 +145,6 @@ pub(super) fn keep(
     for anchor in anchors(&config.audit) {
         let telling = Telling {
             covered: archive.waits_for_anchor(),
-            store: parts.store.id(),
             archive: archive.clone(),
             metrics: metrics.clone(),
             check: readiness.check(
@@ -188,8 +206,7 @@ impl Keeping {
         self.metrics.lags("checkpoint", checkpoint);
         self.metrics.lags("segment", segment);
         self.metrics.kept(exported, base);
-        let late =
-            |lag: Duration, most: Duration| lag > most.saturating_mul(TOO_LATE) + Duration::from_secs(60);
+        let late = |lag: Duration, due: Duration| lag > latest(due);
         failed
             .or_else(|| {
                 late(checkpoint, self.latest.0)
@@ -209,7 +226,6 @@ impl Keeping {
 }
 
 struct Telling {
-    store: StoreId,
     archive: Arc<Archive>,
     metrics: AuditMetrics,
     check: Check,
@@ -221,16 +237,20 @@ struct Telling {
 impl Telling {
     async fn run(self, shutdown: Shutdown) {
         let mut told = None;
-        let mut asked = false;
+        let (mut asked, mut missing) = (false, false);
         let mut pause = TICK;
         while !shutdown.has_begun() {
-            let last = self.last().await;
-            let behind = last.as_ref().map(|last| last.number)
-                != told.as_ref().map(|told: &crate::audit::Checkpoint| told.number);
-            if behind || !asked {
+            let (last, whose) = self.last().await.unzip();
+            let last = last.flatten();
+            let durable = last.as_ref().map_or(0, |last| last.number);
+            let behind =
+                last.as_ref().map(|last| last.number) != told.as_ref().map(|told: &Checkpoint| told.number);
+            if let Some(whose) = whose
+                && (behind || !asked)
+            {
                 let bring = self
                     .anchor
-                    .bring(self.archive.checkpoints(), self.store, told.clone());
+                    .bring(self.archive.checkpoints(), whose, durable, told.clone());
                 let brought = tokio::select! {
                     () = shutdown.begun() => return,
                     brought = bring => brought,
@@ -238,14 +258,22 @@ impl Telling {
                 match brought {
                     Ok(now) => {
                         (told, asked, pause) = (now, true, TICK);
+                        missing = false;
                         self.check.good();
                     }
                     Err(why) => {
-                        tracing::warn!(
-                            anchor = self.anchor.name(),
-                            "an anchor does not take checkpoints: {why}"
-                        );
-                        self.check.fail(why);
+                        let anchor = self.anchor.name();
+                        match &why {
+                            NotTold::Away(why) => {
+                                tracing::warn!(anchor, "an anchor does not take checkpoints: {why}");
+                            }
+                            NotTold::Missing { .. } if missing => {}
+                            NotTold::Missing { .. } => {
+                                tracing::error!(alarm = true, anchor, "an anchor is told no more: {why}");
+                            }
+                        }
+                        missing = matches!(why, NotTold::Missing { .. });
+                        self.check.fail(why.to_string());
                         pause = pause.saturating_mul(2).min(LONGEST);
                     }
                 }
@@ -263,11 +291,11 @@ impl Telling {
         }
     }
 
-    async fn last(&self) -> Option<crate::audit::Checkpoint> {
+    /// The last checkpoint, and whose count.
+    async fn last(&self) -> Option<(Option<Checkpoint>, Whose)> {
         let archive = self.archive.clone();
-        tokio::task::spawn_blocking(move || archive.last())
+        tokio::task::spawn_blocking(move || (archive.last(), archive.whose()))
             .await
             .ok()
-            .flatten()
     }
 }

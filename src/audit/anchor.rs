@@ -4,17 +4,16 @@
 //! The checkpoints in the state are the queue: durable, in order, and as long as it takes. A file gets all it lacks; the others get at
 //! most the last [`MOST`], as each checkpoint covers all that came before it.
 //!
-//! *Invariant:* an anchor that is away costs no signature and no memory; it is behind, and says so.
+//! *Invariants:* an anchor that is away costs no signature and no memory; it is behind, and says so. What others append to one is passed
+//! over: it is neither believed nor in the way of ours.
 
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sigward_policies::model::id::StoreId;
-
 use super::checkpoint::Checkpoint;
-use super::ledger::CheckpointFile;
+use super::ledger::{CheckpointFile, Whose};
 use crate::chain;
 use crate::store::AuditHead;
 
@@ -36,6 +35,32 @@ pub enum Anchor {
     Webhook(String),
 }
 
+/// Why an anchor was not told.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotTold {
+    /// It does not take anything now.
+    #[error("{0}")]
+    Away(String),
+    /// It holds a checkpoint of ours that our own file has not: numbers began anew here, and the next would be taken for ones it has.
+    #[error(
+        "audit_checkpoint_missing: it was told of our checkpoint {number}, over record {sequence}, and the state's own file of checkpoints \
+         has no such line: it was cut or begun anew. Bring that file back; if it is lost, move the anchor aside and keep it: it is the \
+         evidence (docs/audit.md)"
+    )]
+    Missing {
+        /// The checkpoint.
+        number: u64,
+        /// What it was signed over.
+        sequence: u64,
+    },
+}
+
+impl From<io::Error> for NotTold {
+    fn from(cause: io::Error) -> Self {
+        Self::Away(cause.to_string())
+    }
+}
+
 impl Anchor {
     /// What it is called in metrics and messages.
     pub const fn name(&self) -> &'static str {
@@ -46,26 +71,34 @@ impl Anchor {
         }
     }
 
-    /// Tells it of every checkpoint of `store` in `local` that it has not been told of; `told` is the last it has, where somebody
-    /// remembers. Says which is the last one now.
+    /// Tells it of every checkpoint of `whose` in `local`, up to the number `durable`, that it has not been told of; `told` is the last it
+    /// has, where somebody remembers. Says which is the last one now.
+    ///
+    /// One that is being written is not told of: were it lost with the power, the anchor would know of one more than the state.
     pub async fn bring(
         &self,
         local: &CheckpointFile,
-        store: StoreId,
+        whose: Whose,
+        durable: u64,
         told: Option<Checkpoint>,
-    ) -> Result<Option<Checkpoint>, String> {
+    ) -> Result<Option<Checkpoint>, NotTold> {
+        if whose.key.is_none() {
+            // None was signed yet, and what the anchor holds may be anybody's.
+            return Ok(told);
+        }
         match self {
             Self::File(path) => {
                 let (path, local) = (path.clone(), local.clone());
-                let copied =
-                    tokio::task::spawn_blocking(move || copy(&local, &CheckpointFile::at(path), store));
-                let copied = copied.await.map_err(|error| error.to_string())?;
-                copied.map_err(|error| error.to_string())
+                let copied = tokio::task::spawn_blocking(move || {
+                    copy(&local, &CheckpointFile::at(path), &whose, durable, told)
+                });
+                copied.await.map_err(|error| NotTold::Away(error.to_string()))?
             }
             Self::Syslog(_) | Self::Webhook(_) => {
                 let after = told.as_ref().map_or(0, |told| told.number);
-                let mut waiting = local.tail(MOST).map_err(|error| error.to_string())?;
-                waiting.retain(|made| made.store == store && made.number > after);
+                is_here(local, told.as_ref())?;
+                let mut waiting = local.tail(MOST)?;
+                waiting.retain(|made| whose.wrote(made) && made.number > after && made.number <= durable);
                 if told.is_none() {
                     // Nobody remembers what it has: the newest is enough.
                     waiting = waiting.split_off(waiting.len().saturating_sub(1));
@@ -73,10 +106,8 @@ impl Anchor {
                 let mut last = told;
                 for made in waiting {
                     match self {
-                        Self::Syslog(socket) => {
-                            to_syslog(socket, &made).map_err(|error| error.to_string())?
-                        }
-                        Self::Webhook(url) => to_webhook(url, &made).await?,
+                        Self::Syslog(socket) => to_syslog(socket, &made)?,
+                        Self::Webhook(url) => to_webhook(url, &made).await.map_err(NotTold::Away)?,
                         Self::File(_) => {}
                     }
                     last = Some(made);
@@ -88,8 +119,18 @@ impl Anchor {
 }
 
 /// Appends what the anchor lacks.
-fn copy(local: &CheckpointFile, anchor: &CheckpointFile, store: StoreId) -> io::Result<Option<Checkpoint>> {
-    let mut last = anchor.last_of(&store)?;
+fn copy(
+    local: &CheckpointFile,
+    anchor: &CheckpointFile,
+    whose: &Whose,
+    durable: u64,
+    told: Option<Checkpoint>,
+) -> Result<Option<Checkpoint>, NotTold> {
+    let mut last = told;
+    if last.is_none() || anchor.recent_of(whose)? != last {
+        last = anchor.last_of(whose)?;
+    }
+    is_here(local, last.as_ref())?;
     let after = last.as_ref().map_or(0, |last| last.number);
     let recent = local.tail(MOST)?;
     let covered = recent
@@ -106,7 +147,7 @@ fn copy(local: &CheckpointFile, anchor: &CheckpointFile, store: StoreId) -> io::
             false
         }
     };
-    let lacks = |made: &Checkpoint| made.store == store && made.number > after;
+    let lacks = |made: &Checkpoint| whose.wrote(made) && made.number > after && made.number <= durable;
     if covered {
         let _all = recent.into_iter().filter(lacks).all(append);
     } else {
@@ -116,8 +157,19 @@ fn copy(local: &CheckpointFile, anchor: &CheckpointFile, store: StoreId) -> io::
         })?;
     }
     match failed {
-        Some(error) => Err(error),
+        Some(error) => Err(error.into()),
         None => Ok(last),
+    }
+}
+
+/// The last that an anchor has must be one of ours: then all before it are, as each names the one before.
+fn is_here(local: &CheckpointFile, told: Option<&Checkpoint>) -> Result<(), NotTold> {
+    match told {
+        Some(told) if !local.holds(told)? => Err(NotTold::Missing {
+            number: told.number,
+            sequence: told.head.sequence,
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -182,14 +234,14 @@ pub enum Behind {
     },
 }
 
-/// Compares the end of a chain with the last checkpoint in a file. `place` looks up a record that is still in the database.
+/// Compares the end of a chain with the last of its checkpoints in a file. `place` looks up a record that is still in the database.
 pub fn compare(
     anchor: &CheckpointFile,
-    store: &StoreId,
+    whose: &Whose,
     records: u64,
     place: impl FnOnce(u64) -> Option<AuditHead>,
 ) -> io::Result<Result<(), Behind>> {
-    let Some(last) = anchor.last_of(store)? else {
+    let Some(last) = anchor.last_of(whose)? else {
         return Ok(Ok(()));
     };
     let (number, anchor) = (last.number, anchor.path().to_owned());
@@ -217,6 +269,8 @@ mod tests {
     use super::*;
     use crate::audit::testing::{STORE, Signer, chain as records};
 
+    use sigward_policies::model::id::StoreId;
+
     fn local(count: usize) -> (tempfile::TempDir, CheckpointFile, Vec<Checkpoint>) {
         let tmp = tempfile::tempdir().unwrap();
         let file = CheckpointFile::at(tmp.path().join("checkpoints"));
@@ -230,18 +284,128 @@ mod tests {
         (tmp, file, made)
     }
 
+    fn whose(made: &[Checkpoint]) -> Whose {
+        Whose {
+            store: STORE,
+            key: Some(made[0].key),
+        }
+    }
+
     #[tokio::test]
     async fn a_file_gets_all_it_lacks_however_long_it_was_away() {
         let (tmp, file, made) = local(MOST + 20);
         let anchor = Anchor::File(tmp.path().join("anchor"));
+        let some = anchor.bring(&file, whose(&made), 3, None).await.unwrap();
+        assert_eq!(some.as_ref(), Some(&made[2]), "what is durable");
         for _ in 0..2 {
-            let last = anchor.bring(&file, STORE, None).await.unwrap();
+            let last = anchor.bring(&file, whose(&made), u64::MAX, None).await.unwrap();
             assert_eq!(last.as_ref(), made.last());
         }
         let there = std::fs::read(tmp.path().join("anchor")).unwrap();
         assert_eq!(there, std::fs::read(file.path()).unwrap());
         let gone = Anchor::File(tmp.path().join("no/such/folder/anchor"));
-        gone.bring(&file, STORE, None).await.unwrap_err();
+        gone.bring(&file, whose(&made), u64::MAX, None).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn what_somebody_else_appends_to_one_neither_silences_it_nor_counts() {
+        let (tmp, file, made) = local(5);
+        let path = tmp.path().join("anchor");
+        let anchor = Anchor::File(path.clone());
+        let there = CheckpointFile::at(&path);
+        for made in &made[..2] {
+            there.append(made).unwrap();
+        }
+        // As ours in all but the key: of the highest number, and of more records than there are.
+        let other = Signer::new();
+        let mut forged: Vec<Checkpoint> = Vec::new();
+        for _ in 0..4 {
+            let head = AuditHead {
+                sequence: 99_999,
+                ..made[1].head
+            };
+            let next = other.sign(forged.last().or(made.last()), head, 5);
+            there.append(&next).unwrap();
+            forged.push(next);
+        }
+        assert_eq!(compare(&there, &whose(&made), 5, |_| None).unwrap(), Ok(()));
+        assert_eq!(
+            compare(&there, &Whose::any_of(STORE), 5, |_| None).unwrap(),
+            Ok(())
+        );
+        let told = anchor.bring(&file, whose(&made), u64::MAX, None).await.unwrap();
+        assert_eq!(told.as_ref(), made.last(), "and not what was forged");
+        there.append(&forged[3]).unwrap();
+        let told = anchor.bring(&file, whose(&made), u64::MAX, told).await.unwrap();
+        assert_eq!(told.as_ref(), made.last());
+        let mut ours = Vec::new();
+        there
+            .each(|read| {
+                ours.extend(read.ok().filter(|made| made.key != forged[0].key));
+                true
+            })
+            .unwrap();
+        assert_eq!(ours, made);
+        // Before a key is known, nobody's word is taken.
+        let unknown = anchor.bring(&file, Whose::any_of(STORE), u64::MAX, None).await;
+        assert_eq!(unknown.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_of_ours_that_we_have_not_is_told_and_nothing_is_taken_for_one_that_is_there() {
+        let (tmp, file, made) = local(4);
+        let path = tmp.path().join("anchor");
+        let anchor = Anchor::File(path.clone());
+        let told = anchor.bring(&file, whose(&made), u64::MAX, None).await.unwrap();
+        let there = std::fs::read(&path).unwrap();
+        let missing = |number| NotTold::Missing {
+            number,
+            sequence: number,
+        };
+        // Cut, and gone.
+        let short = CheckpointFile::at(tmp.path().join("short"));
+        for made in &made[..3] {
+            short.append(made).unwrap();
+        }
+        let none = CheckpointFile::at(tmp.path().join("none"));
+        for local in [&short, &none] {
+            for told in [None, told.clone()] {
+                let refused = anchor.bring(local, whose(&made), u64::MAX, told).await;
+                assert_eq!(refused, Err(missing(4)));
+            }
+            let webhook = Anchor::Webhook("http://127.0.0.1:1/".to_owned());
+            let refused = webhook.bring(local, whose(&made), u64::MAX, told.clone()).await;
+            assert_eq!(refused, Err(missing(4)));
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), there);
+        // What is lost is lost: the anchor goes aside, and a new one has all that there is.
+        std::fs::rename(&path, tmp.path().join("aside")).unwrap();
+        let told = anchor.bring(&short, whose(&made), u64::MAX, told).await.unwrap();
+        assert_eq!(told.as_ref(), Some(&made[2]));
+    }
+
+    #[tokio::test]
+    async fn numbers_that_began_anew_under_the_same_key_are_told_however_far_they_come() {
+        let tmp = tempfile::tempdir().unwrap();
+        let signer = Signer::new();
+        let of = |name: &str, time| {
+            let file = CheckpointFile::at(tmp.path().join(name));
+            let mut made: Vec<Checkpoint> = Vec::new();
+            for record in records(STORE, 6) {
+                let next = signer.sign(made.last(), record.head(), time);
+                file.append(&next).unwrap();
+                made.push(next);
+            }
+            (file, made)
+        };
+        let ((before, made), (anew, _)) = (of("before", 1), of("anew", 2));
+        let anchor = Anchor::File(tmp.path().join("anchor"));
+        anchor.bring(&before, whose(&made), u64::MAX, None).await.unwrap();
+        let refused = anchor.bring(&anew, whose(&made), u64::MAX, None).await;
+        assert!(
+            matches!(refused, Err(NotTold::Missing { number: 6, .. })),
+            "{refused:?}"
+        );
     }
 
     #[tokio::test]
@@ -250,7 +414,10 @@ mod tests {
         let path = tmp.path().join("log");
         let socket = UnixDatagram::bind(&path).unwrap();
         let anchor = Anchor::Syslog(path.clone());
-        let last = anchor.bring(&file, STORE, Some(made[0].clone())).await.unwrap();
+        let last = anchor
+            .bring(&file, whose(&made), u64::MAX, Some(made[0].clone()))
+            .await
+            .unwrap();
         assert_eq!(last.as_ref(), made.last());
         for expected in &made[1..] {
             let mut buffer = [0; 2048];
@@ -261,23 +428,30 @@ mod tests {
             assert_eq!(&Checkpoint::parse(line).unwrap(), expected);
         }
         drop(socket);
-        anchor.bring(&file, STORE, None).await.unwrap_err();
+        anchor
+            .bring(&file, whose(&made), u64::MAX, None)
+            .await
+            .unwrap_err();
     }
 
     #[test]
     fn a_chain_that_is_older_than_an_anchor_or_another_is_told() {
-        let (_tmp, file, _) = local(9);
+        let (_tmp, file, made) = local(9);
+        let whose = whose(&made);
         let all = records(STORE, 9);
         let place = |sequence: u64| {
             all.get(usize::try_from(sequence).unwrap() - 1)
                 .map(crate::store::AuditRecord::head)
         };
-        assert_eq!(compare(&file, &STORE, 9, place).unwrap(), Ok(()));
-        assert_eq!(compare(&file, &STORE, 12, place).unwrap(), Ok(()));
-        assert_eq!(compare(&file, &STORE, 9, |_| None).unwrap(), Ok(()));
-        assert_eq!(compare(&file, &StoreId([3; 16]), 0, |_| None).unwrap(), Ok(()));
+        assert_eq!(compare(&file, &whose, 9, place).unwrap(), Ok(()));
+        assert_eq!(compare(&file, &whose, 12, place).unwrap(), Ok(()));
+        assert_eq!(compare(&file, &whose, 9, |_| None).unwrap(), Ok(()));
+        assert_eq!(
+            compare(&file, &Whose::any_of(StoreId([3; 16])), 0, |_| None).unwrap(),
+            Ok(())
+        );
         assert!(matches!(
-            compare(&file, &STORE, 8, place).unwrap(),
+            compare(&file, &whose, 8, place).unwrap(),
             Err(Behind::Older {
                 here: 8,
                 there: 9,
@@ -291,7 +465,7 @@ mod tests {
             })
         };
         assert!(matches!(
-            compare(&file, &STORE, 9, other).unwrap(),
+            compare(&file, &whose, 9, other).unwrap(),
             Err(Behind::Other { sequence: 9, .. })
         ));
     }

@@ -14,7 +14,8 @@ use sigward_policies::model::algorithm::PublicKey;
 use super::checkpoint::Checkpoint;
 use super::history::History;
 use super::keeper::{Due, KeepError, Keeper, Standing, Turn};
-use super::ledger::CheckpointFile;
+use super::ledger::{CheckpointFile, Whose};
+use super::verify::Expected;
 
 /// Opens the key of checkpoints, or makes it.
 pub type OpenKey = Box<dyn Fn() -> Result<CheckpointKey, ProviderError> + Send + Sync>;
@@ -23,6 +24,7 @@ pub type OpenKey = Box<dyn Fn() -> Result<CheckpointKey, ProviderError> + Send +
 pub struct Archive {
     history: History,
     checkpoints: CheckpointFile,
+    expects: Expected,
     keeper: Mutex<Keeper>,
     open_key: OpenKey,
     key: Mutex<Option<Arc<CheckpointKey>>>,
@@ -42,6 +44,7 @@ impl Archive {
         Self {
             history,
             checkpoints: keeper.checkpoints().clone(),
+            expects: keeper.expects(),
             keeper: Mutex::new(keeper),
             open_key,
             key: Mutex::default(),
@@ -85,6 +88,16 @@ impl Archive {
     /// Where everything stands.
     pub fn standing(&self) -> Result<Standing, KeepError> {
         self.keeper().standing()
+    }
+
+    /// See [`Keeper::expects`].
+    pub const fn expects(&self) -> Expected {
+        self.expects
+    }
+
+    /// See [`Keeper::whose`].
+    pub fn whose(&self) -> Whose {
+        self.keeper().whose()
     }
 
     /// The last checkpoint.

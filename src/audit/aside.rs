@@ -8,7 +8,7 @@ use std::path::Path;
 
 use sigward_policies::model::id::StoreId;
 
-use super::ledger::{CheckpointFile, FILE};
+use super::ledger::{CheckpointFile, FILE, Whose};
 use super::segment::SegmentFolder;
 
 /// Moves what speaks of records beyond `records` from the folder of `store` into `aside-STAMP` below it. Nothing is deleted; whatever is
@@ -17,7 +17,7 @@ pub fn set_aside(audit: &Path, store: &StoreId, records: u64, stamp: i64) -> io:
     let folder = SegmentFolder::of(audit, store);
     let checkpoints = CheckpointFile::at(folder.path().join(FILE));
     let beyond = checkpoints
-        .last_of(store)?
+        .last_of(&Whose::any_of(*store))?
         .is_some_and(|last| last.head.sequence > records);
     let mut paths: Vec<_> = folder
         .list()?

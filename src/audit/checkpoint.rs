@@ -118,14 +118,22 @@ impl Checkpoint {
 
     /// Reads a line and checks its signature.
     pub fn parse(line: &str) -> Result<Self, CheckpointError> {
-        let checkpoint = Self::read(line).ok_or(CheckpointError::Malformed)?;
+        Self::read(line).ok_or(CheckpointError::Malformed)?.checked(line)
+    }
+
+    /// The same of a line that says what is wanted; no signature is checked of the others, of which there may be many.
+    pub(super) fn parse_if(line: &str, wanted: impl FnOnce(&Self) -> bool) -> Option<Self> {
+        Self::read(line).filter(wanted)?.checked(line).ok()
+    }
+
+    fn checked(self, line: &str) -> Result<Self, CheckpointError> {
         // One way to write it: no leading zeros, no capitals, no other spaces.
-        if checkpoint.line() != line {
+        if self.line() != line {
             return Err(CheckpointError::Malformed);
         }
-        verify_checkpoint(&checkpoint.key, &checkpoint.encode(), &checkpoint.signature)
+        verify_checkpoint(&self.key, &self.encode(), &self.signature)
             .map_err(|_| CheckpointError::Signature)?;
-        Ok(checkpoint)
+        Ok(self)
     }
 
     fn read(line: &str) -> Option<Self> {

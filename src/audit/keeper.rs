@@ -15,19 +15,23 @@ use std::time::Duration;
 use sigward_hsm::error::ProviderError;
 use sigward_hsm::software::CheckpointKey;
 use sigward_policies::decision::Refused;
+use sigward_policies::model::algorithm::PublicKey;
 
 use super::checkpoint::Checkpoint;
 use super::history::Stay;
-use super::ledger::{CheckpointFile, FILE};
+use super::ledger::{CheckpointFile, FILE, Whose};
 use super::segment::{self, Header, Segment, SegmentFolder, SegmentReader};
+use super::verify::Expected;
 use crate::clock::Clock;
 use crate::crash::crash_point;
 use crate::store::space::{Room, Space, SpaceLimits};
 use crate::store::{AuditHead, AuditRecord, Store};
 
+mod mark;
 mod place;
 mod remove;
 
+use mark::Mark;
 use place::Place;
 pub(super) use remove::removed_by;
 
@@ -35,6 +39,8 @@ pub(super) use remove::removed_by;
 const PAGE: usize = 128;
 /// Rest between two pages, so that whoever signs comes first.
 const REST: Duration = Duration::from_millis(2);
+/// A lag of this many times what is configured is a failure.
+const TOO_LATE: u32 = 3;
 /// Segments written before old records are looked at again.
 const AT_A_TIME: u64 = 8;
 
@@ -43,6 +49,8 @@ const AT_A_TIME: u64 = 8;
 pub struct Settings {
     /// The audit folder.
     pub folder: PathBuf,
+    /// The state folder, where it is remembered that the audit folder was made.
+    pub state: PathBuf,
     /// Records of a segment.
     pub segment_records: u64,
     /// A segment is written when its first record is this old, however few there are.
@@ -87,6 +95,20 @@ pub enum KeepError {
         .0.display()
     )]
     Gone(PathBuf),
+    /// The file of checkpoints is not the one that was written to.
+    #[error(
+        "{} ends with {there}, and the last one that was signed is {last}: another folder stands in the place of the one that was there, \
+         or the file was cut. Nothing is written to it: bring the right one back, or restart to go on with what is there (docs/audit.md)",
+        file.display()
+    )]
+    Exchanged {
+        /// The file.
+        file: PathBuf,
+        /// Its last checkpoint.
+        there: String,
+        /// The last one of this process.
+        last: String,
+    },
     /// There is too little room where segments are.
     #[error("too little space for segments in {}: {space}", folder.display())]
     Space {
@@ -98,6 +120,12 @@ pub enum KeepError {
     /// What is in the folder is not of this chain.
     #[error("{0}")]
     Foreign(String),
+}
+
+/// How late what is due at this age may be before that is a failure: the keeper is stuck.
+pub fn latest(age: Duration) -> Duration {
+    age.saturating_mul(TOO_LATE)
+        .saturating_add(Duration::from_secs(60))
 }
 
 /// What a turn came to.
@@ -142,7 +170,10 @@ pub struct Keeper {
     settings: Settings,
     folder: SegmentFolder,
     place: Place,
+    mark: Mark,
     checkpoints: CheckpointFile,
+    /// Whose of its lines count.
+    key: Option<PublicKey>,
     last: Option<Checkpoint>,
     /// First records of segments that this process has read back.
     read_back: BTreeSet<u64>,
@@ -160,22 +191,27 @@ impl std::fmt::Debug for Keeper {
 }
 
 impl Keeper {
-    /// The keeper of `store`.
+    /// The keeper of `store`. `key` is the one that its checkpoints are signed with, where it is known; else, until one is signed, that of
+    /// the first in the folder is believed.
     pub fn new(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         settings: Settings,
         stay: Stay,
+        key: Option<PublicKey>,
     ) -> Result<Self, KeepError> {
         let folder = SegmentFolder::of(&settings.folder, &store.id());
         let checkpoints = CheckpointFile::at(folder.path().join(FILE));
+        let mark = Mark::in_state(&settings.state);
         let mut keeper = Self {
             store,
             clock,
             settings,
             folder,
             place: Place::Unseen,
+            mark,
             checkpoints,
+            key,
             last: None,
             read_back: BTreeSet::new(),
             stay,
@@ -200,6 +236,22 @@ impl Keeper {
     /// The checkpoints in the state.
     pub const fn checkpoints(&self) -> &CheckpointFile {
         &self.checkpoints
+    }
+
+    /// From when on there must be a checkpoint: when being late is a failure, and not before.
+    pub fn expects(&self) -> Expected {
+        Expected {
+            records: self.settings.checkpoint_records,
+            age: latest(self.settings.checkpoint_age),
+        }
+    }
+
+    /// Whose checkpoints they are.
+    pub fn whose(&self) -> Whose {
+        Whose {
+            store: self.store.id(),
+            key: self.key,
+        }
     }
 
     /// Does all that is due, until `stop` says so. Without a key, everything but checkpoints.
@@ -239,6 +291,7 @@ impl Keeper {
     /// Signs a checkpoint if one is due, or if `now` says so and there is something new.
     pub fn sign(&mut self, key: &CheckpointKey, now: bool) -> Result<Option<Checkpoint>, KeepError> {
         self.find_folder()?;
+        self.key = Some(*key.public_key());
         let sequence = self.store.health().audit_records;
         let vouched = self.last.as_ref().map_or(0, |last| last.head.sequence);
         if sequence < vouched {
@@ -417,9 +470,11 @@ impl Keeper {
         }
     }
 
-    fn last_checkpoint(&self) -> Result<Option<Checkpoint>, KeepError> {
-        let last = self.checkpoints.last_of(&self.store.id());
-        last.map_err(|cause| self.failed("reading checkpoints", cause))
+    fn last_checkpoint(&mut self) -> Result<Option<Checkpoint>, KeepError> {
+        let last = self.checkpoints.last_of(&self.whose());
+        let last = last.map_err(|cause| self.failed("reading checkpoints", cause))?;
+        self.key = self.key.or(last.as_ref().map(|last| last.key));
+        Ok(last)
     }
 
     fn has_room(&self) -> Result<(), KeepError> {

@@ -8,13 +8,14 @@ use std::io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom, Take, Wr
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use sigward_policies::decision::Refusal;
-use sigward_policies::model::id::StoreId;
-
 use super::checkpoint::{Checkpoint, CheckpointError, MAX_LINE};
 use crate::crash::crash_point;
+use sigward_policies::decision::Refusal;
 
 mod named;
+mod whose;
+
+pub use whose::Whose;
 
 /// Name of the file beside the segments.
 pub const FILE: &str = "checkpoints";
@@ -35,7 +36,9 @@ impl Named {
     /// Gives every checkpoint to `each`, and for every other line, and every part of one that is too long, nothing. `each` says
     /// whether to go on.
     pub(super) fn each(self, mut each: impl FnMut(Option<Checkpoint>) -> bool) -> io::Result<()> {
-        read_lines(self.0, |read| each(read.and_then(Result::ok)))
+        read_lines(self.0, |line| {
+            each(line.and_then(|(_, text)| Checkpoint::parse(text).ok()))
+        })
     }
 }
 
@@ -67,11 +70,15 @@ impl CheckpointFile {
     /// Gives every whole line to `each`, in order: a checkpoint with a signature that verifies, or what is wrong. `each` says
     /// whether to go on.
     pub fn each(&self, mut each: impl FnMut(Result<Checkpoint, BadLine>) -> bool) -> io::Result<()> {
+        self.each_line(|line, text| each(Checkpoint::parse(text).map_err(|cause| BadLine { line, cause })))
+    }
+
+    fn each_line(&self, mut each: impl FnMut(u64, &str) -> bool) -> io::Result<()> {
         let file = match File::open(&self.0) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(()),
             file => BufReader::new(file?),
         };
-        read_lines(file, |read| read.is_none_or(&mut each))
+        read_lines(file, |line| line.is_none_or(|(line, text)| each(line, text)))
     }
 
     /// The last checkpoints, at most so many, in order; looked for at the end of the file. Lines of others are passed over.
@@ -94,26 +101,79 @@ impl CheckpointFile {
         Ok(found.split_off(found.len().saturating_sub(most)))
     }
 
-    /// The last checkpoint of `store`; lines of others are passed over.
-    pub fn last_of(&self, store: &StoreId) -> io::Result<Option<Checkpoint>> {
-        let recent = self
-            .tail(LAST_LINES)?
-            .into_iter()
-            .filter(|made| made.store == *store);
-        let mut last: Option<Checkpoint> = recent.max_by_key(|made| made.number);
-        if last.is_some() {
-            return Ok(last);
-        }
-        self.each(|read| {
-            if let Ok(read) = read
-                && read.store == *store
-                && last.as_ref().is_none_or(|last| last.number <= read.number)
-            {
-                last = Some(read);
+    /// The last of them among the last lines. Whoever may append can hide it there behind older ones: for those who know what it must be.
+    pub fn recent_of(&self, whose: &Whose) -> io::Result<Option<Checkpoint>> {
+        let recent = self.tail(LAST_LINES)?.into_iter();
+        Ok(recent
+            .filter(|made| whose.wrote(made))
+            .max_by_key(|made| made.number))
+    }
+
+    /// The last of them in the whole file, wherever it stands; lines of others are passed over.
+    pub fn last_of(&self, whose: &Whose) -> io::Result<Option<Checkpoint>> {
+        let Some(whose) = self.settled(whose)? else {
+            return Ok(None);
+        };
+        let mut last = self.recent_of(&whose)?;
+        self.each_line(|_, text| {
+            let after = last.as_ref().map_or(0, |last| last.number);
+            let newer = |made: &Checkpoint| made.number > after && whose.wrote(made);
+            if let Some(made) = Checkpoint::parse_if(text, newer) {
+                last = Some(made);
             }
             true
         })?;
         Ok(last)
+    }
+
+    /// Whether this very checkpoint is its last line.
+    pub fn ends_with(&self, made: &Checkpoint) -> io::Result<bool> {
+        let mut file = match File::open(&self.0) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(false),
+            file => file?,
+        };
+        let line = format!("{}\n", made.line());
+        let length = file.seek(SeekFrom::End(0))?;
+        let Some(from) = u64::try_from(line.len())
+            .ok()
+            .and_then(|line| length.checked_sub(line))
+        else {
+            return Ok(false);
+        };
+        file.seek(SeekFrom::Start(from))?;
+        let mut end = Vec::with_capacity(line.len());
+        file.take(length.saturating_sub(from)).read_to_end(&mut end)?;
+        Ok(end == line.as_bytes())
+    }
+
+    /// Whether it holds this very checkpoint.
+    pub fn holds(&self, made: &Checkpoint) -> io::Result<bool> {
+        if self.tail(LAST_LINES)?.contains(made) {
+            return Ok(true);
+        }
+        let line = made.line();
+        let mut found = false;
+        self.each_line(|_, text| {
+            found = text == line;
+            !found
+        })?;
+        Ok(found)
+    }
+
+    /// With the key that is believed here: where none is known, that of the first line of the store. `None` where there is no such line.
+    pub fn settled(&self, whose: &Whose) -> io::Result<Option<Whose>> {
+        if whose.key.is_some() {
+            return Ok(Some(*whose));
+        }
+        let mut found = None;
+        self.each_line(|_, text| {
+            found = Checkpoint::parse_if(text, |made| whose.wrote(made));
+            found.is_none()
+        })?;
+        Ok(found.map(|first| Whose {
+            key: Some(first.key),
+            ..*whose
+        }))
     }
 
     /// Appends a checkpoint; durable when it returns.
@@ -163,11 +223,9 @@ fn whole_lines(file: &mut File, length: u64) -> io::Result<u64> {
     }
 }
 
-/// Gives every whole line to `each`, and nothing for every further part of one that is too long; `each` says whether to go on.
-fn read_lines(
-    mut file: impl BufRead,
-    mut each: impl FnMut(Option<Result<Checkpoint, BadLine>>) -> bool,
-) -> io::Result<()> {
+/// Gives every whole line and which it is to `each`, and nothing for every further part of one that is too long; `each` says whether to
+/// go on. What is no text is given as none.
+fn read_lines(mut file: impl BufRead, mut each: impl FnMut(Option<(u64, &str)>) -> bool) -> io::Result<()> {
     let most = u64::try_from(MAX_LINE).unwrap_or(u64::MAX);
     let (mut line, mut is_inside) = (1, false);
     loop {
@@ -178,12 +236,8 @@ fn read_lines(
             // The end, or a line that a crash cut off.
             return Ok(());
         }
-        let read = (!is_inside).then(|| {
-            let text = std::str::from_utf8(&bytes).map_err(|_| CheckpointError::Malformed);
-            let read = text.and_then(Checkpoint::parse);
-            read.map_err(|cause| BadLine { line, cause })
-        });
-        if !each(read) {
+        let text = std::str::from_utf8(&bytes).unwrap_or_default();
+        if !each((!is_inside).then_some((line, text))) {
             return Ok(());
         }
         is_inside = !is_whole;
@@ -197,6 +251,7 @@ mod tests {
     use super::*;
     use crate::audit::testing::{STORE, Signer};
     use crate::store::AuditHead;
+    use sigward_policies::model::id::StoreId;
 
     fn lines(file: &CheckpointFile) -> Vec<Result<u64, u64>> {
         let mut seen = Vec::new();
@@ -212,7 +267,8 @@ mod tests {
     fn a_line_that_a_crash_cut_off_gives_way_to_the_next_and_strangers_are_passed_over() {
         let tmp = tempfile::tempdir().unwrap();
         let file = CheckpointFile::at(tmp.path().join(FILE));
-        assert_eq!(file.last_of(&STORE).unwrap(), None);
+        let ours = Whose::any_of(STORE);
+        assert_eq!(file.last_of(&ours).unwrap(), None);
         let signer = Signer::new();
         let head = AuditHead::genesis(&STORE);
         let first = signer.sign(None, head, 1);
@@ -226,8 +282,8 @@ mod tests {
         }
         file.append(&second).unwrap();
         assert_eq!(lines(&file), [Ok(1), Ok(2)]);
-        assert_eq!(file.last_of(&STORE).unwrap(), Some(second));
-        assert_eq!(file.last_of(&StoreId([8; 16])).unwrap(), None);
+        assert_eq!(file.last_of(&ours).unwrap(), Some(second));
+        assert_eq!(file.last_of(&Whose::any_of(StoreId([8; 16]))).unwrap(), None);
 
         let text = std::fs::read_to_string(file.path()).unwrap();
         let long = "x".repeat(5000);
@@ -235,5 +291,50 @@ mod tests {
         assert_eq!(lines(&file), [Err(1), Err(2), Ok(1), Ok(2)]);
         std::fs::write(file.path(), long).unwrap();
         file.append(&first).unwrap_err();
+    }
+
+    #[test]
+    fn the_last_is_found_behind_what_others_append_and_behind_older_ones_that_are_appended_again() {
+        let tmp = tempfile::tempdir().unwrap();
+        let file = CheckpointFile::at(tmp.path().join(FILE));
+        let (signer, other) = (Signer::new(), Signer::new());
+        let mut made: Vec<Checkpoint> = Vec::new();
+        for sequence in 1..=3 {
+            let head = AuditHead {
+                sequence,
+                hash: [9; 32],
+            };
+            let next = signer.sign(made.last(), head, 1);
+            file.append(&next).unwrap();
+            made.push(next);
+        }
+        let ours = Whose {
+            store: STORE,
+            key: Some(*signer.key.public_key()),
+        };
+        let beyond = AuditHead {
+            sequence: 99,
+            hash: [9; 32],
+        };
+        for foreign in [other.sign(made.last(), beyond, 1), made[0].clone()] {
+            for _ in 0..=LAST_LINES {
+                file.append(&foreign).unwrap();
+            }
+            for whose in [ours, Whose::any_of(STORE)] {
+                assert_eq!(file.last_of(&whose).unwrap().as_ref(), made.last());
+            }
+        }
+        // Another's line that says ours is as good as none.
+        let forged = other.sign(made.last(), beyond, 1).line();
+        let key = |signer: &Signer| hex::encode(signer.key.public_key().as_bytes());
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        let forged = forged.replace(&key(&other), &key(&signer));
+        std::fs::write(file.path(), format!("{text}{forged}\n")).unwrap();
+        assert_eq!(file.last_of(&ours).unwrap().as_ref(), made.last());
+        let others = Whose {
+            key: Some(*other.key.public_key()),
+            ..ours
+        };
+        assert_eq!(file.last_of(&others).unwrap().unwrap().number, 4);
     }
 }

@@ -20,11 +20,14 @@ use super::ledger::Named;
 use super::segment::{SegmentFolder, SegmentReader};
 use crate::store::{AuditHead, AuditRecord, Form, Store};
 use beginning::Beginning;
+use expected::Span;
 
 mod beginning;
+mod expected;
 mod follow;
 mod testimony;
 
+pub use expected::Expected;
 pub(super) use follow::follow;
 
 const PAGE: usize = 200;
@@ -70,6 +73,8 @@ pub struct Evidence {
     pub stay: Stay,
     /// The key that checkpoints must be signed with; without one, the key of the first.
     pub key: Option<PublicKey>,
+    /// When there must be a checkpoint. Asked of those who say which key it must be signed with.
+    pub expected: Option<Expected>,
 }
 
 /// Verifies the whole chain of `store`. An error is about reading, not the chain: the question has no answer then.
@@ -93,6 +98,7 @@ pub fn verify_telling(
         .as_ref()
         .map(|audit| SegmentFolder::of(audit, &id));
     let mut walk = Walk::new(id, promised, tell);
+    walk.expected = evidence.expected.filter(|_| evidence.key.is_some());
     walk.take_checkpoints(folder.as_ref(), evidence.key, anchor)?;
     walk.goes_on()?;
     // From here on, and not while somebody else's file was read.
@@ -153,6 +159,12 @@ struct Walk<'a> {
     vouched: u64,
     /// Where it began, if that is not the first record.
     beginning: Option<Beginning>,
+    /// When there must be a checkpoint.
+    expected: Option<Expected>,
+    /// What was read that tells whether the keeper had its turn.
+    span: Span,
+    /// Whether there is any checkpoint.
+    any_checkpoint: bool,
     found: Verification,
 }
 
@@ -169,6 +181,9 @@ impl<'a> Walk<'a> {
             ahead: Vec::new(),
             vouched: 0,
             beginning: None,
+            expected: None,
+            span: Span::default(),
+            any_checkpoint: false,
             found: Verification {
                 records: 0,
                 removed: 0,
@@ -345,6 +360,7 @@ impl<'a> Walk<'a> {
     /// One record further: whatever checkpoint was made there must say the same. Says whether to go on.
     fn pass(&mut self, record: &AuditRecord) -> bool {
         let head = record.head();
+        self.span.take(&record.entry);
         if record.form < self.form {
             let what = format!(
                 "is written in form {}, behind one in form {}: no sigward goes back",
@@ -382,6 +398,7 @@ impl<'a> Walk<'a> {
 
     fn finish(mut self) -> Verification {
         self.judge_beginning();
+        self.judge_expected();
         if self.found.first_broken.is_none()
             && let Some(beyond) = self.ahead.iter().max_by_key(|made| made.head.sequence)
         {

@@ -16,7 +16,7 @@ use sigward_policies::model::{
     key::Origin,
 };
 
-use super::{Ed25519Key, KeyMaterial, folder::SealedFolder};
+use super::{Ed25519Key, KeyMaterial, folder};
 use crate::{
     envelope::{Header, MAX_SEALED, Sealed, StoreCheck},
     error::{Operation, ProviderError},
@@ -50,7 +50,7 @@ impl CheckpointKey {
         encryption: Arc<dyn KeyEncryptionProvider>,
         now: UnixSeconds,
     ) -> Result<Self, ProviderError> {
-        let folder = SealedFolder {
+        let folder = folder::SealedFolder {
             path: keys.join(FOLDER),
             store,
             arena: arena.clone(),
@@ -81,6 +81,26 @@ impl CheckpointKey {
         let path = folder.seal(header, &material, Existing::Keep, Operation::Generate)?;
         let (_, read_back) = folder.open(&path, StoreCheck::Must(store), Operation::Generate)?;
         Self::from_material(arena, &read_back)
+    }
+
+    /// The public half of the key of this store, by what its file says: for that the seal need not be there. `None` before it is made.
+    /// What the file says is proved only when it is opened; one that was altered does not open.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn public_half(keys: &Path, store: StoreId) -> Result<Option<PublicKey>, ProviderError> {
+        let path = keys.join(FOLDER);
+        if matches!(path.try_exists(), Ok(false)) {
+            return Ok(None);
+        }
+        let files = folder::files_in(&path, Operation::Load)?;
+        // The first, as that is the one which is opened.
+        Ok(files.iter().find_map(|file| {
+            let bytes = private_file::read_sealed(file, MAX_SEALED).ok()?;
+            let sealed = Sealed::parse(&bytes).ok()?;
+            let header = sealed.unchecked_header();
+            (header.store == store).then_some(header.public_key)
+        }))
     }
 
     /// The public half: what others verify checkpoints with.
@@ -148,11 +168,15 @@ mod tests {
         private_file::ensure_folder(&keys).unwrap();
         let open =
             |store, byte| CheckpointKey::open_or_make(&keys, StoreId([store; 16]), &arena, kek(byte), NOW);
+        let half = |store| CheckpointKey::public_half(&keys, StoreId([store; 16])).unwrap();
+        assert_eq!(half(1), None);
         let first = open(1, 7).unwrap();
+        assert_eq!((half(1), half(2)), (Some(*first.public_key()), None));
         assert_eq!(open(1, 7).unwrap().public_key(), first.public_key());
         let second = open(2, 7).unwrap();
         assert_ne!(second.public_key(), first.public_key());
         assert_eq!(open(1, 7).unwrap().public_key(), first.public_key());
+        assert_eq!(half(2), Some(*second.public_key()));
         assert_eq!(open(1, 8).err().unwrap().code(), "sealed_key_does_not_open");
 
         let signature = first.sign_checkpoint(b"x").unwrap();

@@ -43,25 +43,7 @@ impl SealedFolder {
 
     /// Every sealed file of the folder, in order of name.
     pub(super) fn files(&self, operation: Operation) -> Result<Vec<PathBuf>, ProviderError> {
-        let io = |source| FileError::Io {
-            operation: "list",
-            path: self.path.clone(),
-            source,
-        };
-        let fault = |e| ProviderError::from_file(operation, io(e));
-        let mut files = Vec::new();
-        for entry in std::fs::read_dir(&self.path).map_err(fault)? {
-            let entry = entry.map_err(fault)?;
-            if entry
-                .file_name()
-                .to_str()
-                .is_some_and(|name| name.ends_with(SUFFIX) && !name.starts_with('.'))
-            {
-                files.push(self.path.join(entry.file_name()));
-            }
-        }
-        files.sort_unstable();
-        Ok(files)
+        files_in(&self.path, operation)
     }
 
     /// The file of a key.
@@ -127,4 +109,27 @@ impl SealedFolder {
         }
         Ok((header, material))
     }
+}
+
+/// Every sealed file of a folder, in order of name.
+pub(super) fn files_in(folder: &Path, operation: Operation) -> Result<Vec<PathBuf>, ProviderError> {
+    let io = |source| FileError::Io {
+        operation: "list",
+        path: folder.to_owned(),
+        source,
+    };
+    let fault = |e| ProviderError::from_file(operation, io(e));
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(fault)? {
+        let entry = entry.map_err(fault)?;
+        if entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.ends_with(SUFFIX) && !name.starts_with('.'))
+        {
+            files.push(folder.join(entry.file_name()));
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
 }

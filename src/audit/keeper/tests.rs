@@ -93,6 +93,7 @@ impl Stage {
 fn keeper(store: &Arc<SqliteStore>, clock: &Arc<Turned>, tmp: &Path) -> Keeper {
     let settings = Settings {
         folder: tmp.join("audit"),
+        state: tmp.join("state"),
         segment_records: 10,
         segment_age: Duration::from_secs(60),
         retention: Duration::from_secs(20),
@@ -102,7 +103,7 @@ fn keeper(store: &Arc<SqliteStore>, clock: &Arc<Turned>, tmp: &Path) -> Keeper {
         segments_bytes: None,
         space: SpaceLimits { low: 0, reserve: 0 },
     };
-    Keeper::new(store.clone(), clock.clone(), settings, Stay::default()).unwrap()
+    Keeper::new(store.clone(), clock.clone(), settings, Stay::default(), None).unwrap()
 }
 
 #[test]
@@ -504,6 +505,7 @@ fn a_days_records() {
     clock.0.fetch_add(2 * 86_400_000_000, Ordering::Relaxed);
     let settings = Settings {
         folder: tmp.path().join("audit"),
+        state: options.dir.clone(),
         segment_records: 100_000,
         segment_age: Duration::from_secs(86_400),
         retention: Duration::from_secs(86_400),
@@ -513,7 +515,7 @@ fn a_days_records() {
         segments_bytes: None,
         space: SpaceLimits { low: 0, reserve: 0 },
     };
-    let mut keeper = Keeper::new(store.clone(), clock.clone(), settings, Stay::default()).unwrap();
+    let mut keeper = Keeper::new(store.clone(), clock.clone(), settings, Stay::default(), None).unwrap();
     keeper.in_folder("", SegmentFolder::ensure).unwrap();
     let began = Instant::now();
     let segments = keeper.export(Due::Now(u64::MAX), &|| false).unwrap();

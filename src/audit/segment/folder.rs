@@ -2,7 +2,7 @@
 //!
 //! *Invariant:* a name is only a claim; whoever needs the records reads them.
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -41,9 +41,13 @@ impl SegmentFolder {
         &self.0
     }
 
-    /// Makes it, if it is missing, for its owner alone.
+    /// Makes it, if it is missing, for its owner alone; durable in the audit folder when it returns.
     pub fn ensure(&self) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.0)
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
+        match self.0.parent() {
+            Some(audit) => File::open(audit)?.sync_all(),
+            None => Ok(()),
+        }
     }
 
     /// Every segment, in order of first and last record. None where there is no folder.

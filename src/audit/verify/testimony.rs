@@ -58,6 +58,7 @@ impl Walk<'_> {
             })
             .map_err(unreadable)?;
         }
+        self.any_checkpoint = !local.is_empty();
         self.ahead.clone_from(&local);
         if let Some(anchor) = anchor {
             self.take_anchor(anchor, key, &local)?;

@@ -145,6 +145,44 @@ fn deleting_inserting_swapping_and_cutting_are_named() {
     assert_eq!(cut.first_broken(), Some(7));
 }
 
+#[test]
+fn a_chain_without_any_checkpoint_is_broken_where_there_must_be_one_and_the_key_was_given() {
+    let key = *testing::Signer::new().key.public_key();
+    let found = |chain: &Chain, key| {
+        let evidence = Evidence {
+            key,
+            expected: Some(Expected {
+                records: 50,
+                age: std::time::Duration::from_secs(20),
+            }),
+            ..Evidence::default()
+        };
+        let broken = verify(chain, &evidence).unwrap().first_broken;
+        broken.map(|broken| broken.sequence)
+    };
+    for (records, broken) in [(0, None), (1, None), (49, None), (50, Some(1))] {
+        assert_eq!(found(&Chain::new(records), Some(key)), broken, "{records}");
+        assert_eq!(found(&Chain::new(records), None), None);
+    }
+    // A second a record, and one signature: by then a daemon had its turn.
+    for (records, signed, broken) in [(30, 21, Some(1)), (30, 20, None), (21, 21, Some(1)), (3, 3, None)] {
+        let mut chain = Chain::new(0);
+        let mut head = AuditHead::genesis(&StoreId([1; 16]));
+        for n in 1..=records {
+            let mut entry = testing::entry(n);
+            if n == signed {
+                entry.operation = "sign.cometbft.prevote".to_owned();
+            }
+            let (record, bytes) = AuditRecord::link(&head, entry);
+            head = record.head();
+            chain.rows.push((n, bytes));
+        }
+        chain.promised = records;
+        assert_eq!(found(&chain, Some(key)), broken, "{records} {signed}");
+        assert_eq!(found(&chain, None), None);
+    }
+}
+
 /// Somebody else's file may take long: records may leave meanwhile, and it ends when nobody listens.
 #[test]
 fn an_anchor_is_read_before_records_are_held_and_only_while_somebody_listens() {

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -288,6 +288,82 @@ fn a_segment_that_was_altered_is_named_with_exit_code_4() {
     let last: u64 = name[29..49].parse().unwrap();
     assert!(first <= last, "{said} {name}");
     std::fs::write(&segments[1], good).unwrap();
+    assert_no_double_sign(&scene.signer);
+}
+
+/// The one folder in the audit folder.
+fn store_folder(scene: &Scene) -> PathBuf {
+    let mut entries = std::fs::read_dir(scene.signer.home().join("audit")).unwrap();
+    entries.next().unwrap().unwrap().path()
+}
+
+#[test]
+fn checkpoints_that_begin_anew_are_told_of_by_an_anchor_and_none_at_all_is_exit_code_4() {
+    let mut scene = scene();
+    let anchor = scene.home.path("anchor");
+    set(&scene.signer, "anchor_file", anchor.to_str().unwrap());
+    scene.start();
+    scene.sign(1..=10);
+    let anchored = || std::fs::read_to_string(&anchor).unwrap_or_default();
+    poll(PATIENCE, || anchored().ends_with('\n').then_some(())).expect("the anchor is told");
+    scene.signer.terminate();
+    let key = kept(&scene.signer)["public_key"].as_str().unwrap().to_owned();
+    let verify = ["audit", "verify", "--public-key", &key];
+    scene.signer.run(&verify);
+    let before = anchored();
+    std::fs::remove_file(store_folder(&scene).join("checkpoints")).unwrap();
+    let found = scene.signer.attempt(&verify);
+    assert_eq!(found.status.code(), Some(4));
+    let said = String::from_utf8_lossy(&found.stdout).into_owned();
+    assert!(said.contains("there must be one"), "{said}");
+
+    scene.start();
+    let check = |scene: &Scene| scene.signer.check_report("audit anchor file");
+    let report = poll(PATIENCE, || {
+        Some(check(&scene)).filter(|check| check["status"] == "failing")
+    });
+    let report = report.expect("the anchor knows more").to_string();
+    assert!(report.contains("audit_checkpoint_missing"), "{report}");
+    assert!(
+        scene.log().contains("audit_checkpoint_missing"),
+        "{}",
+        scene.log()
+    );
+    scene.sign(11..=20);
+    assert!(scene.signer.comes_ready(), "signing goes on");
+    assert_eq!(anchored(), before, "nothing is taken for what it has");
+    // Lost for good: aside with it, and a new one is told of all that there is.
+    std::fs::rename(&anchor, scene.home.path("anchor-aside")).unwrap();
+    poll(PATIENCE, || (check(&scene)["status"] == "ok").then_some(())).expect("a new anchor is told");
+    assert!(anchored().contains(" number=1 "));
+    scene.signer.terminate();
+}
+
+#[test]
+fn a_folder_that_is_away_at_a_start_is_missed_before_anything_left_the_database() {
+    let mut scene = scene();
+    scene.signer.configure(|config| {
+        let audit = config["audit"].as_table_mut().unwrap();
+        audit.insert("retention_s".to_owned(), 86_400.into());
+    });
+    scene.start();
+    scene.sign(1..=10);
+    let number = || kept(&scene.signer)["number"].as_u64().unwrap();
+    poll(PATIENCE, || (number() > 0).then_some(())).expect("a checkpoint");
+    scene.signer.terminate();
+    assert_eq!(kept(&scene.signer)["base"], 0);
+    let (folder, aside) = (scene.signer.home().join("audit"), scene.home.path("unmounted"));
+    std::fs::rename(&folder, &aside).unwrap();
+    scene.start();
+    scene.sign(11..=20);
+    poll(PATIENCE, || {
+        (scene.signer.check("audit") == "failing").then_some(())
+    })
+    .expect("it is missed");
+    assert!(!folder.exists());
+    std::fs::rename(&aside, &folder).unwrap();
+    poll(PATIENCE, || (scene.signer.check("audit") == "ok").then_some(())).expect("it goes on");
+    scene.signer.terminate();
     assert_no_double_sign(&scene.signer);
 }
 
