@@ -9,8 +9,8 @@ use crate::support::poll;
 
 const CONNECTIONS: u32 = 60;
 const STREAMS: u32 = 64;
-/// What all of it may cost: the answers would be three times as much.
-const MEMORY: f64 = 110e6;
+/// What all of it may cost: the answers alone would be more.
+const MEMORY: f64 = 150e6;
 /// SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113, section 6.5.2): 0.
 const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
 
