@@ -37,6 +37,9 @@ const MOST: [usize; 3] = [OF_CONNECTION, OF_HOLDER, ALL];
 const LEAST: u32 = 4 << 10;
 /// What is handed over at once: a frame of HTTP/2 (RFC 9113, section 4.2).
 const PIECE: usize = 16 << 10;
+/// Answers without room, which say that nothing was done, of one connection. Whoever takes none of so many is told by heads alone, for
+/// which there is always a window.
+const BARE: usize = 16;
 /// Whoever takes nothing of an answer for so long does not want it.
 const UNTAKEN: Duration = Duration::from_millis(if cfg!(test) { 500 } else { 30_000 });
 
@@ -104,6 +107,8 @@ pub(super) struct Untaken {
 #[derive(Debug, Default)]
 struct Waiting {
     next: u64,
+    /// Those that have no room.
+    small: usize,
     /// When something of each was taken last.
     since: BTreeMap<u64, Instant>,
 }
@@ -130,17 +135,24 @@ impl Untaken {
         }
     }
 
-    fn begin(self: &Arc<Self>, room: Option<Room>) -> Arc<Answer> {
+    /// One more of them; none, where too many have no room.
+    fn begin(self: &Arc<Self>, room: Option<Room>) -> Option<Arc<Answer>> {
         let mut waiting = self.lock();
+        if room.is_none() {
+            if waiting.small >= BARE {
+                return None;
+            }
+            waiting.small += 1;
+        }
         let number = waiting.next;
         waiting.next += 1;
         waiting.since.insert(number, Instant::now());
         drop(waiting);
-        Arc::new(Answer {
+        Some(Arc::new(Answer {
             client: self.clone(),
             number,
-            _room: room,
-        })
+            room,
+        }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -152,12 +164,14 @@ impl Untaken {
 struct Answer {
     client: Arc<Untaken>,
     number: u64,
-    _room: Option<Room>,
+    room: Option<Room>,
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        self.client.lock().since.remove(&self.number);
+        let mut waiting = self.client.lock();
+        waiting.since.remove(&self.number);
+        waiting.small -= usize::from(self.room.is_none());
     }
 }
 
@@ -206,8 +220,10 @@ impl Whole {
     /// The same, on its way to `client`. One that has no room is small.
     pub(super) fn leave(self, room: Option<Room>, client: &Arc<Untaken>) -> Response<Body> {
         let Self { head, parts } = self;
-        let answer = client.begin(room);
-        Response::from_parts(head, Body::new(Leaving { parts, answer }))
+        let body = client
+            .begin(room)
+            .map(|answer| Body::new(Leaving { parts, answer }));
+        Response::from_parts(head, body.unwrap_or_default())
     }
 }
 

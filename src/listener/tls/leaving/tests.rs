@@ -146,6 +146,22 @@ async fn trailers_and_what_breaks_off_are_passed_on() {
 }
 
 #[tokio::test]
+async fn who_takes_no_refusals_is_told_by_heads_alone() {
+    let client = Arc::default();
+    let mut refused = Vec::new();
+    for _ in 0..BARE {
+        refused.push(whole(9).await.leave(None, &client));
+    }
+    assert!(refused.iter().all(|refused| !refused.body().is_end_stream()));
+    assert!(whole(9).await.leave(None, &client).body().is_end_stream());
+    refused.pop();
+    assert!(!whole(9).await.leave(None, &client).body().is_end_stream());
+    drop(refused);
+    let waiting = client.lock();
+    assert_eq!((waiting.small, waiting.since.len()), (0, 0));
+}
+
+#[tokio::test]
 async fn who_takes_something_is_waited_for_and_who_takes_nothing_is_not() {
     let client = Arc::<Untaken>::default();
     let too_long = |times: u32| timeout(UNTAKEN * times, client.waits_too_long());
