@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use prost::Message as _;
 use serde_json::json;
-use sigward_policies::decision::Refusal;
+use sigward_policies::decision::{Failure, Refusal};
 use sigward_policies::model::text::code_of;
 use tonic::{Code, Status};
 
@@ -144,6 +144,11 @@ fn with_json(http: StatusCode, body: Body) -> Response<Body> {
 /// The refusal of a request that was not read.
 pub(in crate::listener) fn refusal(refusal: Refusal) -> Response<Body> {
     error(&grpc::status_of(refusal))
+}
+
+/// The same, where it is our failure.
+pub(in crate::listener) fn failure(failure: Failure) -> Response<Body> {
+    error(&grpc::status_of_failure(failure))
 }
 
 /// A request that took too long.

@@ -23,7 +23,7 @@ use axum::http::{Request, Response};
 
 use super::body::linger;
 
-pub(super) use answer::{refusal, too_late, wrong_host};
+pub(super) use answer::{failure, refusal, too_late, wrong_host};
 pub use methods::Methods;
 
 /// Who asks for this asks what there is.
@@ -40,6 +40,11 @@ impl Json {
     pub(super) fn before(grpc: Router) -> Self {
         let methods = Arc::new(Methods::new());
         Self { methods, grpc }
+    }
+
+    /// Whether the procedure of `path` is answered by one message.
+    pub(super) fn is_unary(&self, path: &str) -> bool {
+        self.methods.of_path(path).is_some_and(|method| !method.streams)
     }
 
     /// Answers a request whose caller is known.

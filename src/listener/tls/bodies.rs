@@ -87,20 +87,22 @@ fn of_both(shares: &Shares, all: &Arc<Semaphore>, who: &Caller) -> Option<Place>
 
 /// One semaphore for each who has a place, or waits for one.
 #[derive(Debug)]
-struct Shares {
+pub(super) struct Shares {
     each: usize,
     shares: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
 impl Shares {
-    fn new(each: usize) -> Self {
+    /// So much for each.
+    pub(super) fn new(each: usize) -> Self {
         Self {
             each,
             shares: Mutex::default(),
         }
     }
 
-    fn of(&self, key: String) -> Arc<Semaphore> {
+    /// The share of `key`.
+    pub(super) fn of(&self, key: String) -> Arc<Semaphore> {
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(share) = shares.get(&key) {
             return share.clone();

@@ -1,5 +1,5 @@
-//! One connection: handshake where there is TLS, then HTTP by what ALPN chose or by its first bytes, until its client goes, its
-//! certificate falls, or it is too old.
+//! One connection: handshake where there is TLS, then HTTP by what ALPN chose or by its first bytes, until its client goes or takes
+//! nothing of what it was answered, its certificate falls, or it is too old.
 
 use std::io;
 use std::net::IpAddr;
@@ -193,6 +193,7 @@ where
         () = shutdown.begun() => None,
         () = visitor.has_fallen() => None,
         () = visitor.stays_a_stranger(STRANGER) => None,
+        () = visitor.untaken.waits_too_long() => return takes_nothing(&visitor),
         // Whoever keeps a connection is told to come again (GOAWAY), and shows its certificate again.
         () = sleep(door.bounds.connection_age) => {
             connection.as_mut().graceful_shutdown();
@@ -201,6 +202,7 @@ where
                 () = shutdown.begun() => None,
                 () = visitor.has_fallen() => None,
                 () = visitor.has_stopped_reading(DRAIN) => return,
+                () = visitor.untaken.waits_too_long() => return takes_nothing(&visitor),
             }
         }
     };
@@ -218,6 +220,11 @@ where
     if let Err(error) = ended {
         tracing::debug!(%error, who = ?visitor.name(), "tls: a connection ended early");
     }
+}
+
+/// It is told nothing: that would wait with the rest.
+fn takes_nothing(visitor: &Visitor) {
+    tracing::debug!(who = ?visitor.name(), "tls: a connection was ended, whose client does not take its answers");
 }
 
 /// Counted for as long as it lives.

@@ -15,6 +15,7 @@ use tower::ServiceExt as _;
 use super::arriving::Arriving;
 use super::bodies::Bodies;
 use super::gate::Gate;
+use super::leaving::{Room, Rooms, Whole};
 use super::telling;
 use super::visitor::Visitor;
 use crate::authn::Means;
@@ -53,6 +54,20 @@ impl Kind {
     }
 }
 
+/// What a request is answered with.
+enum Answer {
+    /// It is whole, and there is room for it. None, where nothing was done: it is small.
+    Whole(Response<Body>, Option<Room>),
+    /// It is made as it is read.
+    HeldOpen(Response<Body>),
+}
+
+impl From<Response<Body>> for Answer {
+    fn from(response: Response<Body>) -> Self {
+        Self::Whole(response, None)
+    }
+}
+
 /// The parts of the house, and what they have in common.
 #[derive(Clone)]
 pub(super) struct Door {
@@ -62,6 +77,7 @@ pub(super) struct Door {
     services: Services,
     /// Of those behind certificates.
     bodies: Arc<Bodies>,
+    rooms: Arc<Rooms>,
     pub(super) bounds: DoorBounds,
     pub(super) gate: Gate,
     pub(super) metrics: DoorMetrics,
@@ -80,6 +96,7 @@ impl Door {
             grpc,
             services,
             bodies: Arc::default(),
+            rooms: Arc::default(),
             bounds,
             metrics: gate.metrics(&metrics),
             gate,
@@ -98,14 +115,28 @@ impl Door {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let mut request = request.map(Body::new);
+        let request = request.map(Body::new);
         let kind = Kind::of(&request);
+        let (mut answer, mut room) = match self.answer_to(visitor, kind, request).await {
+            Answer::HeldOpen(response) => return response,
+            Answer::Whole(response, room) => (Whole::of(response).await, room),
+        };
+        if room.as_mut().is_some_and(|room| !answer.fits(room)) {
+            let why = "there is no room for this answer, as others of this connection, of this caller or of all wait to be taken; what was asked for may have been done: take them, and look";
+            (answer, room) = (Whole::of(self.busy(kind, why)).await, None);
+        }
+        answer.leave(room, &visitor.untaken)
+    }
+
+    /// What is answered, before it leaves.
+    async fn answer_to(&self, visitor: &Arc<Visitor>, kind: Kind, mut request: Request<Body>) -> Answer {
         if kind == Kind::Grpc && request.version() != Version::HTTP_2 {
             return (
                 StatusCode::HTTP_VERSION_NOT_SUPPORTED,
                 "http_version: gRPC is spoken over HTTP/2\n",
             )
-                .into_response();
+                .into_response()
+                .into();
         }
         if self.gate.is_plain() {
             let ours = host::names_this_machine(&request);
@@ -114,28 +145,35 @@ impl Door {
                 if !ours {
                     request.extensions_mut().insert(http::YesOrNo);
                 }
-                return self.within(kind, request).await;
+                let Some(room) = self.rooms.room(None, &visitor.untaken) else {
+                    return self.no_room(kind, request).await;
+                };
+                return Answer::Whole(self.within(kind, request).await, Some(room));
             }
             // Before its token is looked at: a page of a browser has none to be used up.
             if !ours {
                 linger(&mut request.into_body().into_data_stream()).await;
-                return wrong_host(kind);
+                return wrong_host(kind).into();
             }
         }
         let (caller, mut request) = match self.gate.who(visitor, request).await {
             Ok(known) => known,
             Err(refusal) => {
                 self.metrics.refused(refusal.code.as_str());
-                return self.refused(kind, refusal);
+                return self.refused(kind, refusal).into();
             }
         };
+        let Some(room) = self.rooms.room(Some(&caller), &visitor.untaken) else {
+            return self.no_room(kind, request).await;
+        };
+        let is_whole = kind != Kind::Grpc || self.json.is_unary(request.uri().path());
         if kind == Kind::Probe {
             // It looks in the store which keys there are.
             let asked = telling::ask(&self.services, &caller, visitor.from, &mut request);
             match timeout(TIME, asked).await {
                 Ok(Ok(())) => {}
-                Ok(Err(refused)) => return *refused,
-                Err(_elapsed) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+                Ok(Err(refused)) => return (*refused).into(),
+                Err(_elapsed) => return StatusCode::REQUEST_TIMEOUT.into_response().into(),
             }
         }
         if visitor.peer.is_some() {
@@ -150,15 +188,19 @@ impl Door {
             request.extensions_mut().insert(grpc::Private);
         }
         let response = self.within(kind, request).await;
+        if is_whole {
+            return Answer::Whole(response, Some(room));
+        }
+        drop(room);
         let (gate, visitor) = (self.gate.clone(), visitor.clone());
         let (began, age) = (Instant::now(), self.bounds.stream_age);
-        grpc::while_standing(response, move || {
+        Answer::HeldOpen(grpc::while_standing(response, move || {
             visitor.reads();
             if began.elapsed() >= age {
                 return Err(too_old(age));
             }
             visitor.stands(&gate, shown.as_ref(), ends).map_err(Refused::from)
-        })
+        }))
     }
 
     /// Answers a request whose caller is known, or need not be.
@@ -181,6 +223,23 @@ impl Door {
                 Kind::Json => json::too_late(),
                 Kind::Probe => StatusCode::REQUEST_TIMEOUT.into_response(),
             },
+        }
+    }
+
+    /// Who takes too little of what he was answered already asks for nothing more.
+    async fn no_room(&self, kind: Kind, request: Request<Body>) -> Answer {
+        linger(&mut request.into_body().into_data_stream()).await;
+        let why = "too many answers of this connection, of this caller or of all wait to be taken; nothing was done: take them, and try again";
+        self.busy(kind, why).into()
+    }
+
+    fn busy(&self, kind: Kind, why: &str) -> Response<Body> {
+        self.metrics.refused(FailureCode::Busy.as_str());
+        let failure = Failure::new(FailureCode::Busy, why);
+        match kind {
+            Kind::Grpc => grpc::status_of_failure(failure).into_http(),
+            Kind::Json => json::failure(failure),
+            Kind::Probe => (StatusCode::TOO_MANY_REQUESTS, format!("{failure}\n")).into_response(),
         }
     }
 

@@ -4,13 +4,13 @@
 //!
 //! `serve` accepts and bounds, `seats` counts who is in, `pace` how often hands are shaken, `connection` shakes them and keeps one
 //! connection, `visitor` is its client, `door` looks at every request before it is read, `gate` says who makes it, `bodies` for whose
-//! body there is room, `arriving` lets one behind a certificate in as it comes, `telling` asks whether plain HTTP may tell more than yes
-//! and no.
+//! body there is room, `arriving` lets one behind a certificate in as it comes, `leaving` has room for answers until they are taken,
+//! `telling` asks whether plain HTTP may tell more than yes and no.
 //!
 //! *Invariants:* where certificates are demanded, nothing is read as HTTP before one was verified, and it is asked for again at every
 //! request; where tokens are, no body is read before its token was found good for the rest of the request, and nobody is served before
 //! it was found good for the body; no request goes by both;
-//! connections, handshakes, heads, streams, messages, times and ages are bounded, each and all together, so that who floods here takes
+//! connections, handshakes, heads, streams, messages, answers, times and ages are bounded, each and all together, so that who floods here takes
 //! nothing from signing: nodes are dialled, and the admin socket is another one.
 
 mod arriving;
@@ -18,6 +18,7 @@ mod bodies;
 mod connection;
 mod door;
 mod gate;
+mod leaving;
 mod pace;
 mod seats;
 mod serve;

@@ -1,7 +1,7 @@
 //! The client of one connection: what it has shown, whether that still stands, and whether it still reads.
 
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sigward_policies::decision::{Refusal, RefusalCode};
@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::gate::Gate;
+use super::leaving::Untaken;
 use super::seats::Seat;
 use crate::authn::bearer::{SKEW, Shown};
 use crate::clock::{Clock as _, SystemClock};
@@ -25,6 +26,8 @@ pub(super) struct Visitor {
     /// Its certificate, where one was demanded.
     pub(super) peer: Option<Peer>,
     pub(super) from: IpAddr,
+    /// What it was answered and has not taken.
+    pub(super) untaken: Arc<Untaken>,
     fallen: watch::Sender<bool>,
     known: watch::Sender<bool>,
     /// When something that is held open was read last.
@@ -40,6 +43,7 @@ impl Visitor {
             peer,
             // A rule for 10.0.0.0/8 means ::ffff:10.0.0.1 too.
             from: from.to_canonical(),
+            untaken: Arc::default(),
             fallen: watch::Sender::new(false),
             read: Mutex::default(),
             seat: Mutex::new(seat),
@@ -122,7 +126,6 @@ impl Visitor {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use tokio::time::sleep;

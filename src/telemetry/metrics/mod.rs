@@ -178,7 +178,7 @@ impl Metrics {
             ),
             bearer_door: DoorMetrics::register(
                 registry.sub_registry_with_prefix("bearer"),
-                &["token_refused", "token_replayed", "too_many_tokens"],
+                &["token_refused", "token_replayed", "too_many_tokens", "busy"],
             ),
             registry,
             unauthenticated,

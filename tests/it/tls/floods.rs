@@ -167,7 +167,7 @@ fn a_rapid_reset_ends_its_connection() {
     let stage = Stage::serving();
     let mut flood = stage.raw("h2");
     let mut bytes = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
-    let head = get();
+    let head = get("/livez");
     for stream in (1..40_001).step_by(2) {
         bytes.extend(frame(HEADERS, END_HEADERS | END_STREAM, stream, &head));
         bytes.extend(frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()));
@@ -185,7 +185,7 @@ fn a_flood_of_continuations_ends_its_connection() {
     let begin = [
         PREFACE,
         &frame(SETTINGS, 0, 0, &[]),
-        &frame(HEADERS, END_STREAM, 1, &get()),
+        &frame(HEADERS, END_STREAM, 1, &get("/livez")),
     ]
     .concat();
     flood.send(&begin).unwrap();

@@ -5,8 +5,10 @@ pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;
 pub(super) const RST_STREAM: u8 = 3;
 pub(super) const SETTINGS: u8 = 4;
+pub(super) const PING: u8 = 6;
 pub(super) const CONTINUATION: u8 = 9;
 pub(super) const END_STREAM: u8 = 1;
+pub(super) const ACK: u8 = 1;
 pub(super) const END_HEADERS: u8 = 4;
 
 pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -44,11 +46,11 @@ pub(super) fn post(path: &str, kind: &str) -> Vec<u8> {
     ])
 }
 
-pub(super) fn get() -> Vec<u8> {
+pub(super) fn get(path: &str) -> Vec<u8> {
     head(&[
         (":method", "GET"),
         (":scheme", "https"),
-        (":path", "/livez"),
+        (":path", path),
         (":authority", "localhost"),
     ])
 }

@@ -15,3 +15,4 @@ mod rules;
 mod stage;
 mod telling;
 mod traces;
+mod untaken;
