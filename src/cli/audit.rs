@@ -15,7 +15,7 @@ use sigward_proto::v1::{
 };
 use tonic::transport::Channel;
 
-use super::client::{at_once, explain, with_services};
+use super::client::{at_once, explain, following, with_services};
 use super::exit::{CheckFailed, WrongUsage};
 use super::out_file;
 use super::output::{Output, one_line};
@@ -31,7 +31,7 @@ pub(super) enum Command {
         /// How many of the records that exist; 0 prints them all
         #[arg(long, short = 'n', default_value_t = 20, value_name = "LINES")]
         lines: u32,
-        /// Go on printing records as they are written
+        /// Go on printing records as they are written: by a daemon, which must run
         #[arg(long, short)]
         follow: bool,
     },
@@ -201,14 +201,14 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
 }
 
 fn tail(from: Option<u64>, lines: u32, follow: bool, home: &Path, output: &Output) -> anyhow::Result<()> {
-    at_once(home, async |channel| {
-        let limit = if lines == 0 { u32::MAX } else { lines };
-        let from_sequence = if lines == 0 { from.or(Some(1)) } else { from };
-        let request = TailRequest {
-            from_sequence,
-            limit,
-            follow,
-        };
+    let limit = if lines == 0 { u32::MAX } else { lines };
+    let from_sequence = if lines == 0 { from.or(Some(1)) } else { from };
+    let request = TailRequest {
+        from_sequence,
+        limit,
+        follow,
+    };
+    let act = async move |channel: Channel| {
         let mut records = AuditServiceClient::new(channel)
             .tail(request)
             .await
@@ -223,7 +223,11 @@ fn tail(from: Option<u64>, lines: u32, follow: bool, home: &Path, output: &Outpu
             }
         }
         Ok(())
-    })
+    };
+    match follow {
+        true => following(home, act),
+        false => at_once(home, act),
+    }
 }
 
 /// Gives each record that fits to `each`, until it says that it has enough.
