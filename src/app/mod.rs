@@ -5,6 +5,7 @@ mod audit;
 mod bearer;
 mod door;
 mod doors;
+mod holder;
 mod holds;
 pub mod import;
 mod init;
@@ -24,6 +25,7 @@ mod traces;
 
 pub use bearer::check as check_bearer;
 pub use door::check as check_door;
+pub use holder::Holder;
 pub use init::{Durability, Made, RootToken, init, init_with_token};
 pub use inspect::{Inspection, LOCKED_BYTES_KEYS, SealedFile, Trouble, inspect, try_lock_memory};
 pub use offline::{Offline, adopt_state};

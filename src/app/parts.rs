@@ -9,7 +9,7 @@ use sigward_hsm::secret::{Arena, ArenaSize, Unlocked};
 use sigward_hsm::software::SoftwareProvider;
 use tokio::sync::Notify;
 
-use super::{audit, seal, tokens};
+use super::{audit, holder, seal, tokens};
 use crate::admin::{Admin, Chains, ConfiguredChain, HandedOut, LastRegister, Providers, Token};
 use crate::authn::api_key::ApiKeys;
 use crate::clock::SystemClock;
@@ -99,7 +99,8 @@ pub(super) const fn space_limits(config: &StoreConfig) -> SpaceLimits {
 
 /// Opens everything that an act needs.
 pub(super) fn open(config: &Config) -> anyhow::Result<Parts> {
-    let store = SqliteStore::open(&store_options(config))?;
+    let store =
+        SqliteStore::open(&store_options(config)).map_err(|error| holder::named(error, &config.store.dir))?;
     // Whoever had the lock before may have moved the seal and died: by the former text, its keys would be thrown away.
     if let Err(changed) = config.still_as_read() {
         store.close();

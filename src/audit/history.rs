@@ -9,9 +9,10 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use sigward_policies::decision::{Failure, FailureCode, Refused};
 
-use super::keeper::removed_by;
 use super::segment::{SegmentFolder, SegmentReader};
 use crate::store::{AuditHead, AuditRecord, Store};
+
+mod removal;
 
 /// Records read from the store at a time.
 const PAGE: usize = 200;
@@ -44,7 +45,8 @@ pub struct History {
 impl History {
     /// Gives the records `from` to `to` to `each`, in order, until it says that it has enough. Each must follow the one before, by its
     /// hash, and the first there is must be the first of all or follow what a record says was removed: what does not is an error, never
-    /// left out. A segment that breaks is one too: what is wrong is for `verify` to say.
+    /// left out, and a beginning that is missing one before the first record is given, however few are wanted. A segment that breaks is
+    /// one too: what is wrong is for `verify` to say.
     pub fn each(
         &self,
         store: &dyn Store,
@@ -54,8 +56,12 @@ impl History {
     ) -> Result<(), Refused> {
         let mut follow = Follow::from(from.max(1));
         loop {
-            let goes_on = match self.piece(store, &mut follow)? {
-                Piece::End => return follow.end(),
+            let piece = self.piece(store, &mut follow)?;
+            if let Some(gone) = follow.unexplained.take() {
+                removal::find(self, store, &gone)?;
+            }
+            let goes_on = match piece {
+                Piece::End => return Ok(()),
                 Piece::Records(records) => follow.all(records.into_iter().map(Ok), to, &mut each)?,
                 Piece::Segment(path, reader) => follow.all(of_segment(&path, *reader), to, &mut each)?,
             };
@@ -116,10 +122,12 @@ fn of_segment(
 struct Follow {
     /// The sequence of the record to come.
     next: u64,
-    /// The place of the one before, once there was one.
+    /// The place of the one before: the last that was read or, where the reader begins behind a beginning that is gone, of what is gone.
     last: Option<AuditHead>,
-    /// The last of the records that are gone, where the reader wanted one of them and no record has said yet that it was removed.
-    gone: Option<AuditHead>,
+    /// Whether a record was read.
+    begun: bool,
+    /// The last of the records that are gone, until the record is found that says that they were removed.
+    unexplained: Option<AuditHead>,
 }
 
 impl Follow {
@@ -127,7 +135,8 @@ impl Follow {
         Self {
             next,
             last: None,
-            gone: None,
+            begun: false,
+            unexplained: None,
         }
     }
 
@@ -136,11 +145,11 @@ impl Follow {
         if !beginning {
             return Err(missing(self.next, "is missing"));
         }
-        if self.last.is_some() {
+        if self.begun {
             let what = "was removed while the chain was read up to there; what is left can be read anew";
             return Err(missing(self.next, what));
         }
-        self.gone = Some(before);
+        (self.last, self.unexplained) = (Some(before), Some(before));
         self.next = before.sequence.saturating_add(1);
         Ok(())
     }
@@ -157,10 +166,11 @@ impl Follow {
             if record.sequence < self.next {
                 continue;
             }
+            if record.sequence > to {
+                return Ok(false);
+            }
             self.take(&record)?;
-            // What is gone may have gone a moment ago: then a record behind `to` says so.
-            let wanted = record.sequence <= to;
-            if (!wanted && self.gone.is_none()) || (wanted && !each(record)) {
+            if !each(record) {
                 return Ok(false);
             }
         }
@@ -171,27 +181,15 @@ impl Follow {
         if record.sequence != self.next {
             return Err(missing(self.next, "is missing"));
         }
-        let before = self.last.or(self.gone);
-        if before.is_some_and(|before| before.hash != record.previous_hash) {
+        if self
+            .last
+            .is_some_and(|before| before.hash != record.previous_hash)
+        {
             return Err(missing(record.sequence, "does not follow the one before it"));
         }
-        if self.gone.is_some() && removed_by(&record.entry) == self.gone {
-            self.gone = None;
-        }
-        self.last = Some(record.head());
+        (self.last, self.begun) = (Some(record.head()), true);
         self.next = record.sequence.saturating_add(1);
         Ok(())
-    }
-
-    /// There is nothing more.
-    fn end(&self) -> Result<(), Refused> {
-        match self.gone {
-            Some(gone) => Err(missing(
-                gone.sequence,
-                "is missing, and no record says that it was removed",
-            )),
-            None => Ok(()),
-        }
     }
 }
 

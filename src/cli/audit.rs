@@ -1,6 +1,6 @@
 //! `sigward audit`: read the chain of records, check that nothing in it was altered, and have it kept.
 
-use std::io::{BufWriter, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -15,7 +15,7 @@ use sigward_proto::v1::{
 };
 use tonic::transport::Channel;
 
-use super::client::{at_once, explain, with_services};
+use super::client::{at_once, explain, following, with_services};
 use super::exit::{CheckFailed, WrongUsage};
 use super::out_file;
 use super::output::{Output, one_line};
@@ -31,7 +31,7 @@ pub(super) enum Command {
         /// How many of the records that exist; 0 prints them all
         #[arg(long, short = 'n', default_value_t = 20, value_name = "LINES")]
         lines: u32,
-        /// Go on printing records as they are written
+        /// Go on printing records as they are written: by a daemon, which must run
         #[arg(long, short)]
         follow: bool,
     },
@@ -41,7 +41,7 @@ Examples:
   sigward audit query --chain my-chain-1 --height 100..200
   sigward audit query --subject 'uid:*' --from 2026-11-01T00:00:00Z --json
   sigward audit query --operation 'sign.*' --decision denied
-  sigward audit query --rule '(no rule)'         what a policy denied without naming it
+  sigward audit query --rule '(no rule)' --decision denied     what a policy denied without naming it
   sigward audit query --trace 0af7651916cd43dd8448eb211c80319c")]
     Query(Filters),
     /// Take records elsewhere: to a file as JSON lines, or into segments and a checkpoint now
@@ -50,7 +50,8 @@ Examples:
   sigward audit export                           writes what is in no segment into one, and signs a checkpoint
   sigward audit export --to november.jsonl --from 2026-11-01T00:00:00Z --to-time 2026-12-01T00:00:00Z")]
     Export {
-        /// The file to make; nothing is overwritten. Without it, segments are written in the audit folder
+        /// The file to make; nothing is overwritten, and it is there only when it is whole. Without it, segments are written in the
+        /// audit folder, and nothing can be chosen
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
         #[command(flatten)]
@@ -78,7 +79,7 @@ Examples:
 }
 
 /// What a record must have.
-#[derive(Debug, clap::Args)]
+#[derive(PartialEq, Eq, Debug, Default, clap::Args)]
 pub(super) struct Filters {
     /// Who asked; `uid:*` for all that begin so
     #[arg(long)]
@@ -92,7 +93,8 @@ pub(super) struct Filters {
     /// The chain id
     #[arg(long, value_name = "CHAIN")]
     chain: Option<String>,
-    /// The rule that decided; `ops-*` for all that begin so, `(no rule)` and `(built-in)` where none did
+    /// The rule that decided; `ops-*` for all that begin so, `(no rule)` where none of the policy is about it (denied, or allowed
+    /// otherwise), `(built-in)` where no policy had a say
     #[arg(long)]
     rule: Option<String>,
     /// The trace of the request: 32 hexadecimal digits
@@ -188,6 +190,11 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
             })
             .await
         }),
+        Command::Export { to: None, filters } if filters != Filters::default() => Err(WrongUsage(
+            "to choose records, name the file they go to: --to FILE; without it, all that are in no segment are written into one"
+                .to_owned(),
+        )
+        .into()),
         Command::Export { to: None, filters: _ } => {
             with_services(home, async |channel| keep(channel, output).await)
         }
@@ -201,14 +208,14 @@ pub(super) fn run(command: Command, home: &Path, output: &Output) -> anyhow::Res
 }
 
 fn tail(from: Option<u64>, lines: u32, follow: bool, home: &Path, output: &Output) -> anyhow::Result<()> {
-    at_once(home, async |channel| {
-        let limit = if lines == 0 { u32::MAX } else { lines };
-        let from_sequence = if lines == 0 { from.or(Some(1)) } else { from };
-        let request = TailRequest {
-            from_sequence,
-            limit,
-            follow,
-        };
+    let limit = if lines == 0 { u32::MAX } else { lines };
+    let from_sequence = if lines == 0 { from.or(Some(1)) } else { from };
+    let request = TailRequest {
+        from_sequence,
+        limit,
+        follow,
+    };
+    let act = async move |channel: Channel| {
         let mut records = AuditServiceClient::new(channel)
             .tail(request)
             .await
@@ -223,7 +230,11 @@ fn tail(from: Option<u64>, lines: u32, follow: bool, home: &Path, output: &Outpu
             }
         }
         Ok(())
-    })
+    };
+    match follow {
+        true => following(home, act),
+        false => at_once(home, act),
+    }
 }
 
 /// Gives each record that fits to `each`, until it says that it has enough.
@@ -248,25 +259,25 @@ async fn query(
 }
 
 fn export(file: &Path, filters: Filters, home: &Path, output: &Output) -> anyhow::Result<()> {
-    let made = out_file::create(file, 0o600)?;
-    let mut into = BufWriter::new(made);
+    let mut into = out_file::Unfinished::begin(file, 0o600)?;
     let mut count = 0_u64;
-    let writing = || format!("file_io: cannot write {}", file.display());
     with_services(home, async |channel| {
         query(channel, filters.request(true), |record| {
-            writeln!(into, "{}", describe(record)).with_context(writing)?;
+            writeln!(into, "{}", describe(record))
+                .with_context(|| format!("file_io: cannot write {}", file.display()))?;
             count = count.saturating_add(1);
             Ok(true)
         })
         .await
     })?;
-    into.into_inner()
-        .map_err(std::io::IntoInnerError::into_error)
-        .and_then(|file| file.sync_all())
-        .with_context(writing)?;
+    into.finish()?;
     output.result(
         &json!({ "file": file, "records": count }),
-        format!("{count} records in {}", file.display()),
+        format!(
+            "{count} record{} in {}",
+            if count == 1 { "" } else { "s" },
+            file.display()
+        ),
     );
     Ok(())
 }
@@ -473,8 +484,16 @@ fn by_rule(record: &Record) -> String {
     }
 }
 
-/// Where it happened: the chain, and the position on it where there is one.
+/// Where it happened: the chain, and the position on it where there is one; of what is held back on no chain, the key, or everything.
 fn place(record: &Record) -> String {
+    // What was refused may name a chain or key that is not there, and then has none.
+    let done = record.decision() == Decision::Allowed;
+    if done && matches!(&*record.operation, "freeze" | "unfreeze") && record.chain_id.is_empty() {
+        return match record.key.get(..8) {
+            Some(beginning) => format!("key {}…", one_line(beginning)),
+            None => "everything".to_owned(),
+        };
+    }
     let parts = [&record.chain_id, &record.position];
     let known = parts.into_iter().filter(|part| !part.is_empty());
     known.map(|part| one_line(part)).collect::<Vec<_>>().join(" ")

@@ -18,7 +18,7 @@ use tonic::{Code, Status};
 
 use super::exit::RefusedByRule;
 use super::remote;
-use crate::app;
+use crate::app::{self, Holder};
 use crate::config::{self, Config, ConfigCode, ConfigError};
 use crate::store::{OpenCode, OpenError};
 
@@ -75,13 +75,43 @@ where
         }
         let config = config.map_err(|error| stranded(home, error))?;
         // No daemon: take the state folder's lock and serve ourselves.
-        let offline = app::Offline::open(&config).map_err(no_socket)?;
+        let offline = app::Offline::open(&config).map_err(|error| no_socket(error, &config))?;
         let outcome = act(offline.channel().await?).await;
         offline.close().await;
         outcome
     });
     end(runtime);
     outcome
+}
+
+/// The same of what only a daemon can do, as nobody else writes while this process has the state: what it would wait for never comes, and
+/// the lock would keep `serve` from starting.
+pub(super) fn following<T, F>(home: &Path, act: impl FnOnce(Channel) -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<T>>,
+{
+    if let Some(server) = remote::server() {
+        return elsewhere(server, Haste::Urgent, act);
+    }
+    let config = config::load(home);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        if let Some(found) = find(home, &config, Haste::Urgent).await? {
+            if let Err(error) = &config {
+                warn_of(error, &found.socket);
+            }
+            return found.named(act(found.channel.clone()).await);
+        }
+        let config = config.map_err(|error| stranded(home, error))?;
+        Err(RefusedByRule(format!(
+            "not_serving: no sigward listens at {}, so nothing comes that could be followed\n\
+             start it first (`sigward serve`); without --follow, what there is is printed",
+            config.admin_socket.display()
+        ))
+        .into())
+    })
 }
 
 /// Runs `act` with a channel to the daemon, which must run. It is found even where the file has a mistake in it or names another
@@ -244,27 +274,56 @@ fn warn_of(error: &ConfigError, socket: &Path) {
 
 /// The file is bad, and nobody listens where a daemon may.
 fn stranded(home: &Path, error: ConfigError) -> anyhow::Error {
-    let nothing_here = error.code == ConfigCode::Missing && !home.join("state").exists();
-    match nothing_here {
-        true => error.into(),
-        false => OutOfReach(error.into()).into(),
+    // Where it is by default: the file does not say.
+    let state = home.join("state");
+    if error.code == ConfigCode::Missing && !state.exists() {
+        return error.into();
     }
+    let holder = Holder::of(&state);
+    OutOfReach {
+        error: error.into(),
+        holder,
+    }
+    .into()
 }
 
 /// Another process has the state, and its socket is gone.
-fn no_socket(error: anyhow::Error) -> anyhow::Error {
+fn no_socket(error: anyhow::Error, config: &Config) -> anyhow::Error {
     let locked = error
         .downcast_ref::<OpenError>()
         .is_some_and(|error| error.code == OpenCode::StoreLocked);
-    if locked { OutOfReach(error).into() } else { error }
+    if !locked {
+        return error;
+    }
+    let holder = Holder::of(&config.store.dir);
+    OutOfReach { error, holder }.into()
 }
 
 /// A daemon may run, and only a signal reaches it.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "{0}\nif sigward runs all the same: `kill -USR1 PID` freezes everything; `pgrep -x sigward` finds its PID"
-)]
-struct OutOfReach(anyhow::Error);
+struct OutOfReach {
+    error: anyhow::Error,
+    /// Who has the state, where that is known.
+    holder: Option<Holder>,
+}
+
+impl fmt::Display for OutOfReach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let error = &self.error;
+        match &self.holder {
+            Some(holder) => write!(
+                f,
+                "{error}\nif {holder} is `sigward serve`, `kill -USR1 {pid}` freezes everything; another command it would end, and freeze nothing",
+                pid = holder.pid
+            ),
+            None => write!(
+                f,
+                "{error}\nif sigward runs all the same: `kill -USR1 PID` freezes everything; `ps -C sigward -fww` lists the PIDs, each with its command: \
+                 take that of the `sigward serve` for this home"
+            ),
+        }
+    }
+}
 
 fn end(runtime: Runtime) {
     runtime.shutdown_timeout(Duration::from_secs(2));

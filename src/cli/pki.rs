@@ -88,7 +88,8 @@ enum Command {
     },
     /// Put certificates on the CRL: one by its serial number, or all that stand under a name; there is no way back
     Revoke {
-        /// Their name, or the serial number of one
+        /// A name of theirs: of the files, or as `pki show`, rules or records write it (admin, dns:admin, cert:dns:admin,
+        /// signer.example.org); or the serial number of one
         #[arg(value_name = "NAME|SERIAL")]
         what: String,
         #[command(flatten)]
@@ -382,7 +383,10 @@ fn list(folder: &Path, soon: u32, output: &Output) -> anyhow::Result<()> {
 fn explain(error: PkiError) -> anyhow::Error {
     match error {
         PkiError::Name(_) => WrongUsage(error.to_string()).into(),
-        PkiError::NotIssued(_) | PkiError::Ambiguous { .. } => RefusedByRule(error.to_string()).into(),
+        PkiError::NotIssued(_)
+        | PkiError::NotRenewed(_)
+        | PkiError::Revoked(_)
+        | PkiError::Ambiguous { .. } => RefusedByRule(error.to_string()).into(),
         error => error.into(),
     }
 }

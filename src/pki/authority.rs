@@ -70,7 +70,10 @@ impl Authority {
         let (certificate, key) = (folder.join("ca.crt"), folder.join("ca.key"));
         {
             let _lock = disk::lock(folder)?;
-            disk::all_free(&[&certificate, &key, &folder.join("crl.pem")])?;
+            disk::all_free(&[&certificate, &key, &folder.join("crl.pem")]).map_err(|error| match error {
+                PkiError::Exists(file) => PkiError::AuthorityExists(file),
+                other => other,
+            })?;
             let pair = KeyPair::generate()?;
             let params = params(new, now)?;
             let made = params.self_signed(&pair)?;

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::authority::{Authority, called, from_until, serial};
 use super::disk::{self, PUBLIC, SECRET};
 use super::error::PkiError;
+use super::show::read;
 use crate::tls::{TlsError, TlsWhat, files, x509};
 
 /// What a certificate is for.
@@ -68,7 +69,8 @@ impl Authority {
         disk::folder(into)?;
         let certificate = into.join(format!("{name}.crt"));
         let private_key = into.join(format!("{name}.key"));
-        disk::all_free(&[&certificate, &private_key])?;
+        disk::all_free(&[&certificate, &private_key])
+            .map_err(|error| self.what_is_there(&certificate).unwrap_or(error))?;
         let pair = KeyPair::generate()?;
         let (der, facts) = self.sign(&pair, name, of, names, (now, days))?;
         let secret = Zeroizing::new(pair.serialize_der());
@@ -93,23 +95,22 @@ impl Authority {
     /// its key finds two that belong together.
     pub fn renew(&self, certificate: &Path, (now, days): (Duration, u32)) -> Result<Issued, PkiError> {
         let private_key = certificate.with_extension("key");
-        let der = files::certificates(certificate, &files::read(certificate)?)?;
-        let invalid = |file: &Path, why: String| TlsError {
-            what: TlsWhat::Invalid,
-            file: file.to_owned(),
-            why,
-        };
-        let facts = x509::facts(der.first().map_or(&[][..], |der| der))
-            .map_err(|why| invalid(certificate, why.to_string()))?;
+        let facts = read(certificate)?;
+        if facts.authority {
+            return Err(PkiError::NotRenewed(certificate.to_owned()));
+        }
         if !self.issued(&facts.serial).exists() {
             return Err(PkiError::NotIssued(certificate.display().to_string()));
         }
         if self.is_revoked(&facts.serial)? {
-            let why = "it is revoked: make another one with another key".to_owned();
-            return Err(invalid(certificate, why).into());
+            return Err(PkiError::Revoked(certificate.to_owned()));
         }
         let pair = files::private_key(&private_key, &files::read_secret(&private_key)?)?;
-        let pair = KeyPair::try_from(&pair).map_err(|why| invalid(&private_key, why.to_string()))?;
+        let pair = KeyPair::try_from(&pair).map_err(|why| TlsError {
+            what: TlsWhat::Invalid,
+            file: private_key.clone(),
+            why: why.to_string(),
+        })?;
         let of = if facts.usage.1 { Use::Server } else { Use::Client };
         let names = Names {
             dns: facts.dns,
@@ -123,6 +124,17 @@ impl Authority {
             certificate: certificate.to_owned(),
             private_key,
             facts,
+        })
+    }
+
+    /// Why nothing is written over `certificate`, where that is one of ours; what helps depends on whether it stands.
+    fn what_is_there(&self, certificate: &Path) -> Option<PkiError> {
+        let facts = read(certificate).ok()?;
+        let ours = self.issued(&facts.serial).exists();
+        let revoked = self.is_revoked(&facts.serial).ok().filter(|_| ours)?;
+        Some(match revoked {
+            true => PkiError::RevokedExists(certificate.to_owned()),
+            false => PkiError::Stands(certificate.to_owned()),
         })
     }
 

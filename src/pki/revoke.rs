@@ -10,7 +10,7 @@ use rcgen::{
 use super::authority::{Authority, from_until};
 use super::disk::{self, PUBLIC};
 use super::error::PkiError;
-use super::show::on_record;
+use super::show::{Kind, on_record};
 use crate::tls::{TlsError, TlsWhat, files, x509};
 
 /// What a revocation did.
@@ -25,13 +25,15 @@ pub struct Revoked {
 }
 
 impl Authority {
-    /// Revokes what `what` means: the certificate of this serial number, or all that stand under this name. Renewed ones have one name and
-    /// one key, so that who revokes one of them alone has revoked nothing. A server's and a client's of one name are told apart by number.
+    /// Revokes what `what` means: the certificate of this serial number, or all that stand under this name, that of its file or one of its
+    /// own, as `show`, rules or records write it (`dns:admin`, `cert:dns:admin`) or without its kind. Renewed ones have the same names and
+    /// one key, so that who revokes one of them alone has revoked nothing. Those that are not alike are told apart by number.
     pub fn revoke(&self, what: &str, (now, days): (Duration, u32)) -> Result<Revoked, PkiError> {
         let crl = self.read_crl()?;
         let gone = |facts: &x509::Facts| crl.revoked.iter().any(|entry| entry.serial == facts.serial);
         let called = |facts: &x509::Facts| {
-            facts.common_name.as_deref() == Some(what) || facts.names().iter().any(|name| name == what)
+            facts.common_name.as_deref() == Some(what)
+                || facts.names().iter().any(|name| is_written(name, what))
         };
         let all = on_record(&self.folder)?;
         let by_serial = all
@@ -53,13 +55,11 @@ impl Authority {
         let Some((first, rest)) = meant.split_first() else {
             return Err(PkiError::NotIssued(what.to_owned()));
         };
-        if rest.iter().any(|other| other.usage != first.usage) {
+        let alike = |other: &x509::Facts| (other.usage, other.names()) == (first.usage, first.names());
+        if !rest.iter().all(|other| alike(other)) {
             return Err(PkiError::Ambiguous {
                 name: what.to_owned(),
-                serials: meant
-                    .iter()
-                    .map(|facts| x509::serial_text(&facts.serial))
-                    .collect(),
+                found: meant.iter().map(|facts| told(facts)).collect(),
             });
         }
         let new: Vec<_> = meant
@@ -124,6 +124,19 @@ impl Authority {
         disk::replace(&self.crl(), PUBLIC, pem.as_bytes())?;
         self.read_crl()
     }
+}
+
+/// Whether `what` is a way to write the name `kind:name`.
+fn is_written(name: &str, what: &str) -> bool {
+    let plain = name.split_once(':').map(|(_kind, plain)| plain);
+    name == what || plain == Some(what) || what.strip_prefix("cert:") == Some(name)
+}
+
+/// One of several, so that it can be told from the others.
+fn told(facts: &x509::Facts) -> String {
+    let kind = if facts.usage.1 { Kind::Server } else { Kind::Client };
+    let serial = x509::serial_text(&facts.serial);
+    format!("{serial} ({} {})", kind.as_str(), facts.names().join(", "))
 }
 
 /// The first CRL.

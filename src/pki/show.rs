@@ -95,7 +95,8 @@ pub(super) fn on_record(folder: &Path) -> Result<Vec<x509::Facts>, PkiError> {
     Ok(all)
 }
 
-fn read(path: &Path) -> Result<x509::Facts, PkiError> {
+/// What the certificate in a file says.
+pub(super) fn read(path: &Path) -> Result<x509::Facts, PkiError> {
     let der = files::certificates(path, &files::read(path)?)?;
     Ok(x509::facts(der.first().map_or(&[][..], |der| der)).map_err(invalid(path))?)
 }

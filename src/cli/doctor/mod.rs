@@ -198,7 +198,7 @@ fn examine(args: &Args, home: &Path, config: &Config, output: &Output) -> anyhow
     findings.extend(daemon::judge(running.as_ref(), config, env!("CARGO_PKG_VERSION")));
     findings.extend(others::judge(&others::Facts {
         processes: processes.clone(),
-        lock_holder: others::lock_holder(&config.store.dir),
+        lock_holder: app::Holder::of(&config.store.dir).map(|holder| holder.pid),
         daemon: pid,
         me: std::process::id(),
     }));

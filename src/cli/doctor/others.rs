@@ -1,8 +1,5 @@
 //! Who else is on this machine: other signers, other sigwards, and whoever holds the lock of this state.
-//!
-//! The lock is read in `/proc/locks`, not tried: taking it, for however short, could keep a `serve` from starting.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::finding::{Check, Finding};
@@ -69,29 +66,6 @@ fn process(pid: u32, kernel: &str, line: &[u8]) -> Process {
             .to_owned(),
         arguments,
     }
-}
-
-/// Who holds the lock of the state in `folder`.
-pub(super) fn lock_holder(folder: &Path) -> Option<u32> {
-    let about = std::fs::metadata(folder.join("guard.lock")).ok()?;
-    let device = (rustix::fs::major(about.dev()), rustix::fs::minor(about.dev()));
-    holder(&std::fs::read_to_string("/proc/locks").ok()?, device, about.ino())
-}
-
-/// Reads `/proc/locks` (proc_locks(5)): `1: FLOCK ADVISORY WRITE 4711 fd:01:262147 0 EOF`.
-fn holder(locks: &str, device: (u32, u32), inode: u64) -> Option<u32> {
-    locks.lines().find_map(|line| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        // A waiter has `->` for its second word.
-        let [_, "FLOCK", _, _, pid, place, ..] = words.as_slice() else {
-            return None;
-        };
-        let mut parts = place.split(':');
-        let major = u32::from_str_radix(parts.next()?, 16).ok()?;
-        let minor = u32::from_str_radix(parts.next()?, 16).ok()?;
-        let same = (major, minor) == device && parts.next()?.parse() == Ok(inode);
-        pid.parse().ok().filter(|_| same)
-    })
 }
 
 /// Judges.
@@ -222,15 +196,6 @@ mod tests {
                 .any(|f| f.fact.contains("for /other"))
         );
         assert_eq!(home_of(&["a".into(), "--home=/x".into()]), Some("/x"));
-    }
-
-    #[test]
-    fn the_kernels_lock_table_is_read() {
-        let locks = "1: POSIX  ADVISORY  WRITE 7 08:01:77 0 EOF\n2: FLOCK  ADVISORY  WRITE 8 fd:01:77 0 EOF\n\
-                     2: -> FLOCK  ADVISORY  WRITE 10 08:01:77 0 EOF\n3: FLOCK  ADVISORY  WRITE 9 08:01:77 0 EOF\nrubbish\n4: FLOCK x";
-        assert_eq!(holder(locks, (8, 1), 77), Some(9));
-        assert_eq!(holder(locks, (0xfd, 1), 77), Some(8));
-        assert_eq!(holder(locks, (8, 1), 78), None);
     }
 
     #[test]

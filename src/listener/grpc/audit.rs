@@ -319,11 +319,13 @@ fn describe(found: &Verification) -> String {
     }
     let signed = match found.checkpoints {
         0 => "no checkpoint vouches for them".to_owned(),
+        1 => format!("1 checkpoint vouches for them up to {vouched}"),
         count => format!("{count} checkpoints vouch for them up to {vouched}"),
     };
     let cut = match found.anchored {
         Some((count, sequence)) => format!(
-            "the anchor holds {count} checkpoints of this chain: nothing up to record {sequence} was cut off, what was cut off behind it would not show"
+            "the anchor holds {count} checkpoint{} of this chain: nothing up to record {sequence} was cut off, what was cut off behind it would not show",
+            if count == 1 { "" } else { "s" }
         ),
         None => "records cut off together with witness and checkpoints would not show; an anchor shows it (--anchor)".to_owned(),
     };

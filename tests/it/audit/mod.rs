@@ -1,5 +1,7 @@
 //! The audit chain of a running signer: kept in segments, signed, told outside, read and recorded; and what happens when it cannot be.
 
+mod reading;
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;

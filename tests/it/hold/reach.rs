@@ -75,6 +75,64 @@ fn a_file_that_cannot_be_read_takes_no_command_away_that_only_needs_the_daemon()
     );
 }
 
+/// Whoever only waits for records would keep the signer from starting, and see none.
+#[test]
+fn nothing_is_followed_where_no_daemon_runs() {
+    let scene = Scene::new();
+    for command in [
+        &["audit", "tail", "--follow"][..],
+        &["audit", "tail", "-f", "-n", "1", "--json"],
+    ] {
+        let output = scene.signer.attempt(command);
+        assert_eq!(output.status.code(), Some(3), "{command:?}: {}", said(&output));
+        assert!(
+            said(&output).contains("not_serving: ") && said(&output).contains("sigward serve"),
+            "{}",
+            said(&output)
+        );
+    }
+    assert!(scene.signer.attempt(&["audit", "tail"]).status.success());
+}
+
+#[test]
+fn whoever_has_the_state_is_named_and_no_other() {
+    let scene = Scene::new();
+    let file = std::fs::File::open(scene.signer.home().join("state/guard.lock")).unwrap();
+    file.try_lock().unwrap();
+    let me = std::process::id();
+    for (command, words) in [
+        (
+            &["freeze", "--all"][..],
+            format!("`kill -USR1 {me}` freezes everything"),
+        ),
+        (&["freeze", "--all"], format!("process {me} (")),
+        (&["serve"], format!("process {me} (")),
+    ] {
+        let output = scene.signer.attempt(command);
+        assert_eq!(output.status.code(), Some(1), "{command:?}: {}", said(&output));
+        let said = said(&output);
+        assert!(
+            said.contains("store_locked: ") && said.contains(&words) && !said.contains("pgrep"),
+            "{command:?}: {said}"
+        );
+    }
+    // A file with a mistake in it does not say where the state is: it is looked for where it is by default.
+    std::fs::write(scene.signer.home().join("sigward.toml"), "nonsense = \n").unwrap();
+    let output = scene.signer.attempt(&["freeze", "--all"]);
+    assert!(
+        said(&output).contains(&format!("`kill -USR1 {me}`")),
+        "{}",
+        said(&output)
+    );
+    drop(file);
+    let output = scene.signer.attempt(&["freeze", "--all"]);
+    assert!(
+        said(&output).contains("config_invalid: ") && said(&output).contains("`kill -USR1 PID`"),
+        "{}",
+        said(&output)
+    );
+}
+
 #[test]
 fn a_socket_elsewhere_is_found_in_a_file_with_a_mistake() {
     let mut scene = Scene::new();

@@ -208,7 +208,12 @@ fn renewing_keeps_the_key_and_a_number_revokes_one() {
         );
     }
     let output = signer.attempt(&["pki", "renew", file]);
-    assert!(said(&output).contains("it is revoked"), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert!(
+        said(&output).contains("pki_revoked: ") && said(&output).contains("--out DIR"),
+        "{}",
+        said(&output)
+    );
     assert_eq!(signer.json(&["pki", "crl", "--json"])["revoked"], 2);
     let shown = signer.json(&["pki", "show", "--json"]);
     let issued = shown["issued"].as_array().unwrap();
@@ -226,5 +231,114 @@ fn renewing_keeps_the_key_and_a_number_revokes_one() {
         said(&output).contains("ends within 14 days: client brief"),
         "{}",
         said(&output)
+    );
+}
+
+/// What a refusal says to do is not refused.
+#[test]
+fn what_is_there_already_says_what_helps_and_that_does() {
+    let home = Home::new();
+    let signer = Signer::not_yet(&home);
+    signer.run(&["pki", "init"]);
+    let made = signer.json(&["pki", "client", "admin", "--json"]);
+    let file = made["certificate"].as_str().unwrap();
+    let refused = |arguments: &[&str], words: &str, other: &str| {
+        let output = signer.attempt(arguments);
+        assert!(!output.status.success(), "{arguments:?}");
+        let said = said(&output);
+        assert!(
+            said.contains(words) && !said.contains(other),
+            "{arguments:?}: {said}"
+        );
+    };
+    refused(
+        &["pki", "client", "admin"],
+        &format!("sigward pki renew {file}"),
+        "revoked",
+    );
+    signer.run(&["pki", "renew", file]);
+    refused(&["pki", "init"], "sigward pki init --dir DIR", "renew");
+    let authority = home.path("s/pki/ca.crt");
+    refused(
+        &["pki", "renew", authority.to_str().unwrap()],
+        "another authority, `sigward pki init --dir DIR`",
+        "nothing called",
+    );
+    signer.run(&["pki", "init", "--dir", home.path("other").to_str().unwrap()]);
+    // Once it is revoked, the way back is another folder, or the same one without the old files.
+    signer.run(&["pki", "revoke", "admin"]);
+    refused(&["pki", "client", "admin"], "it is revoked", "pki renew");
+    refused(&["pki", "renew", file], "--out DIR", "PEM");
+    let again = home.path("again");
+    let second = signer.json(&[
+        "pki",
+        "client",
+        "admin",
+        "--out",
+        again.to_str().unwrap(),
+        "--json",
+    ]);
+    assert_eq!(second["names"], made["names"]);
+    fs::rename(home.path("s/pki/clients"), home.path("s/pki/clients-gone")).unwrap();
+    signer.run(&["pki", "client", "admin"]);
+}
+
+/// In an emergency a name is copied from wherever it stands.
+#[test]
+fn every_name_that_is_printed_revokes_and_one_of_unlike_certificates_says_which() {
+    let home = Home::new();
+    let signer = Signer::not_yet(&home);
+    signer.run(&["pki", "init"]);
+    let revoked = |name: &str| signer.json(&["pki", "revoke", name, "--json"])["names"].clone();
+    signer.run(&[
+        "pki",
+        "server",
+        "--name",
+        "signer.example.org",
+        "--ip",
+        "192.0.2.7",
+    ]);
+    let names = serde_json::json!(["dns:signer.example.org", "ip:192.0.2.7"]);
+    for name in [
+        "signer.example.org",
+        "dns:signer.example.org",
+        "192.0.2.7",
+        "server",
+    ] {
+        assert_eq!(revoked(name), names, "{name}");
+    }
+    let uri = "spiffe://example.org/pod/7";
+    signer.run(&["pki", "client", "pod-7", "--uri", uri]);
+    for name in ["pod-7", uri, &format!("uri:{uri}"), &format!("cert:uri:{uri}")] {
+        assert_eq!(revoked(name), serde_json::json!([format!("uri:{uri}")]), "{name}");
+    }
+    signer.run(&["pki", "client", "admin"]);
+    assert_eq!(revoked("cert:dns:admin"), serde_json::json!(["dns:admin"]));
+    for nobody in ["dns:", "dns", "cert:admin", "example.org", ""] {
+        let output = signer.attempt(&["pki", "revoke", nobody]);
+        assert!(
+            said(&output).contains("pki_not_issued: "),
+            "{nobody}: {}",
+            said(&output)
+        );
+    }
+    // One file name, two names: whoever is meant has a number.
+    let out = |name: &str| home.path(name).to_str().unwrap().to_owned();
+    let first = signer.json(&["pki", "client", "ops", "--json"]);
+    let second = signer.json(&["pki", "client", "ops", "--uri", uri, "--out", &out("b"), "--json"]);
+    let output = signer.attempt(&["pki", "revoke", "ops"]);
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    for (one, names) in [(&first, "(client dns:ops)"), (&second, "(client uri:spiffe:")] {
+        let serial = one["serial"].as_str().unwrap();
+        assert!(
+            said(&output).contains(&format!("{serial} {names}")),
+            "{}",
+            said(&output)
+        );
+    }
+    assert_eq!(
+        revoked("dns:ops"),
+        serde_json::json!(["dns:ops"]),
+        "that means one"
     );
 }

@@ -65,13 +65,17 @@ fn a_segment_that_is_not_there_ends_a_reading_with_an_error_and_is_not_passed_ov
 fn a_beginning_that_is_not_there_wants_a_record_of_its_removal() {
     let mut stage = stage();
     stage.remove_segment(0);
-    let (read, ended) = stage.read(1);
-    assert_eq!(read.first(), Some(&11));
-    assert!(
-        ended
-            .unwrap()
-            .contains("record 10 is missing, and no record says that it was removed")
-    );
+    // Before the first record, so that whoever takes a few of them hears of it too.
+    for from in [1, 9] {
+        let (read, ended) = stage.read(from);
+        assert!(read.is_empty(), "{read:?}");
+        let ended = ended.unwrap();
+        assert!(
+            ended.contains("records 1 to 10 are missing, and no record says that they were removed"),
+            "{ended}"
+        );
+    }
+    assert_eq!(stage.read(11).1, None, "he wants nothing of what is missing");
     stage.keeper.settings.segments_for = Some(Duration::from_secs(25));
     assert_eq!(stage.turn().removed, 1, "11 to 20, by the rules");
     assert_eq!(
@@ -89,6 +93,27 @@ fn a_beginning_that_is_not_there_wants_a_record_of_its_removal() {
         stage.read(1),
         (sequences(21..=stage.store.health().audit_records), None)
     );
+}
+
+#[test]
+fn the_record_of_a_removal_is_found_in_a_segment_too_and_across_no_gap() {
+    let mut stage = stage();
+    stage.keeper.settings.segments_for = Some(Duration::from_secs(30));
+    assert_eq!(stage.turn().removed, 1);
+    stage.keeper.settings.segments_for = None;
+    stage.record(60);
+    assert_eq!(stage.turn().removed, 0);
+    let base = stage.store.audit_base().unwrap().sequence;
+    assert!(base > 50, "the record of it, 46, has left the database: {base}");
+    assert_eq!(
+        stage.read(1),
+        (sequences(11..=stage.store.health().audit_records), None)
+    );
+    // That of 41 to 50.
+    stage.remove_segment(3);
+    let (read, ended) = stage.read(1);
+    assert!(read.is_empty(), "{read:?}");
+    assert!(ended.unwrap().contains("record 41 is missing"));
 }
 
 /// Reads everything; when the first record is in hand, the keeper has its turn.
