@@ -32,12 +32,18 @@ fn in_store(store: &dyn Store, gone: &AuditHead) -> Result<bool, Refused> {
     let base = store.audit_base()?.sequence;
     while end > base {
         let before = end.saturating_sub(page).max(base);
-        let records = store.audit(before.saturating_add(1), PAGE)?;
-        if records
-            .iter()
-            .any(|record| removed_by(&record.entry) == Some(*gone))
-        {
-            return Ok(true);
+        let mut read = before;
+        // A reading that gives way to a signature gives fewer than there are.
+        while read < end {
+            let records = store.audit(read.saturating_add(1), PAGE)?;
+            let Some(last) = records.last() else { break };
+            read = last.sequence;
+            if records
+                .iter()
+                .any(|record| removed_by(&record.entry) == Some(*gone))
+            {
+                return Ok(true);
+            }
         }
         end = before;
     }
