@@ -9,6 +9,7 @@
 //! and is not waited for here: it is made as it is read.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -17,7 +18,6 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::Response;
 use axum::http::response::Parts;
-use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use sigward_policies::model::caller::Caller;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -206,7 +206,7 @@ impl Whole {
     pub(super) async fn of(response: Response<Body>) -> Self {
         let (head, mut body) = response.into_parts();
         let mut parts = VecDeque::new();
-        while let Some(part) = body.frame().await {
+        while let Some(part) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
             parts.push_back(part);
         }
         Self { head, parts }

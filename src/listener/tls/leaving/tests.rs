@@ -1,9 +1,8 @@
 //! Answers that are taken, slowly, or never.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::future::poll_fn;
-
 use axum::http::HeaderMap;
+use http_body_util::BodyExt as _;
 use sigward_policies::model::bearer::TokenHolder;
 use sigward_policies::model::caller::SubjectName;
 use tokio::time::timeout;
