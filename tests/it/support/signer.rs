@@ -290,16 +290,18 @@ impl Signer {
 
     /// Whether `/readyz` says 200, and what it says. A node may be answered a moment before the port is there.
     pub(crate) fn ready(&self) -> (bool, String) {
-        let response = poll(Duration::from_secs(10), || {
-            http::get(self.http_port, "/readyz").ok()
-        });
-        let response = response.expect("/readyz answers");
+        let response = self.readyz("/readyz");
         (response.status == 200, response.body)
+    }
+
+    fn readyz(&self, path: &str) -> http::Response {
+        let response = poll(Duration::from_secs(10), || http::get(self.http_port, path).ok());
+        response.expect("/readyz answers")
     }
 
     /// What `/readyz?verbose` says of the check called `name`: `ok` or `failing`.
     pub(crate) fn check(&self, name: &str) -> String {
-        let response = http::get(self.http_port, "/readyz?verbose").expect("/readyz answers");
+        let response = self.readyz("/readyz?verbose");
         let report: Value = serde_json::from_str(&response.body).unwrap();
         let checks = report["checks"].as_array().unwrap();
         let check = checks.iter().find(|check| check["name"] == name);
@@ -309,7 +311,7 @@ impl Signer {
 
     /// All that `/readyz?verbose` says of the check called `name`; null where there is none.
     pub(crate) fn check_report(&self, name: &str) -> Value {
-        let response = http::get(self.http_port, "/readyz?verbose").expect("/readyz answers");
+        let response = self.readyz("/readyz?verbose");
         let report: Value = serde_json::from_str(&response.body).unwrap();
         let checks = report["checks"].as_array().unwrap();
         let check = checks.iter().find(|check| check["name"] == name);
